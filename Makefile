@@ -1,0 +1,54 @@
+# `make` and `make help` list the targets. Every target does its own set-up (scripts/setup.sh).
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+JOBS ?= $(shell nproc)
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
+	  awk -F'\t' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
+
+.PHONY: setup-build setup-demo setup-test
+setup-build setup-demo setup-test: setup-%:
+	@scripts/setup.sh $*
+
+.PHONY: build
+build: setup-build ## compile build/release/ca4
+	@scripts/build.sh release ca4
+
+.PHONY: demo
+demo: setup-demo build ## start the whole pipeline on this machine, push real images through a real model, show the result
+	@scripts/demo.sh
+
+.PHONY: check
+check: setup-demo ## the inner loop: build and unit tests (under two minutes)
+	@scripts/build.sh release all
+	@ctest --preset release -L unit -j $(JOBS) --output-on-failure
+
+.PHONY: test
+test: setup-test check ## everything: unit, end-to-end, browser, contract, sanitizers, format, lint
+	@scripts/test.sh
+
+.PHONY: asan tsan
+asan: setup-test ## the unit suite under AddressSanitizer and UBSan
+	@scripts/build.sh asan all && ctest --preset asan -L unit -j $(JOBS) --output-on-failure
+tsan: setup-test ## the unit suite of the concurrent parts under ThreadSanitizer
+	@scripts/tsan.sh
+
+.PHONY: lint
+lint: setup-test ## clang-format and clang-tidy
+	@scripts/lint.sh
+
+.PHONY: format
+format: setup-test ## rewrite the C++ sources in the project's format
+	@git ls-files '*.cc' '*.h' | xargs clang-format-19 -i
+
+.PHONY: bench
+bench: setup-test ## measure against the floors; writes build/bench/
+	@scripts/build.sh release all
+	@scripts/bench.sh
+
+.PHONY: clean
+clean: ## remove what was built (not what was downloaded: .deps/)
+	@rm -rf build demo-data

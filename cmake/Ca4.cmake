@@ -1,0 +1,42 @@
+# ca4_library(NAME SOURCES … DEPS …): a static library `ca4_NAME` of src/NAME, with the project's warnings.
+# ca4_test(NAME SOURCES … DEPS …): a gtest program `NAME_test`, registered with ctest under the label "unit".
+include_guard()
+
+find_package(Threads REQUIRED)
+find_package(GTest REQUIRED)
+find_package(PkgConfig REQUIRED)
+
+add_library(ca4_flags INTERFACE)
+target_compile_features(ca4_flags INTERFACE cxx_std_20)
+target_compile_options(ca4_flags INTERFACE -Wall -Wextra -Wconversion -Wshadow -Werror)
+target_include_directories(ca4_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_BINARY_DIR}/generated)
+target_link_libraries(ca4_flags INTERFACE Threads::Threads)
+if(CA4_SANITIZE)
+  target_compile_options(ca4_flags INTERFACE -fsanitize=${CA4_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(ca4_flags INTERFACE -fsanitize=${CA4_SANITIZE})
+  target_compile_definitions(ca4_flags INTERFACE CA4_SANITIZED=1)
+  if(CA4_SANITIZE STREQUAL "thread")
+    # ThreadSanitizer does not know fences. Asio's stand beside locks that order the same accesses.
+    target_compile_definitions(ca4_flags INTERFACE BOOST_ASIO_DISABLE_FENCED_BLOCK)
+  endif()
+endif()
+
+# A Debian library by its pkg-config name; its headers count as system headers, so our warnings stay ours.
+function(ca4_pkg TARGET PACKAGE)
+  pkg_check_modules(${TARGET} REQUIRED IMPORTED_TARGET GLOBAL ${PACKAGE})
+  add_library(ca4::${TARGET} ALIAS PkgConfig::${TARGET})
+endfunction()
+
+function(ca4_library NAME)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(ca4_${NAME} STATIC ${ARG_SOURCES})
+  target_link_libraries(ca4_${NAME} PUBLIC ca4_flags ${ARG_DEPS})
+endfunction()
+
+function(ca4_test NAME)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${NAME}_test ${ARG_SOURCES})
+  target_link_libraries(${NAME}_test PRIVATE ca4_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  add_test(NAME ${NAME} COMMAND ${NAME}_test)
+  set_tests_properties(${NAME} PROPERTIES LABELS unit TIMEOUT 120)
+endfunction()

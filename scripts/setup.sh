@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Installs what CA4 needs, in steps that can be named: `build` (compilers and libraries), `demo` (also a model and
+# photographs), `test` (also browser, linters, load generators and the tests' Python environment). Debian packages go into the
+# system; everything else into .deps/ of the project. A second run finds all of it there and ends in a moment.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# A version is pinned by the Debian release; these are the packages of Debian 12 (bookworm).
+build_packages=(
+  g++ cmake ninja-build ccache pkg-config make git ca-certificates curl
+  libboost1.81-dev libsimdjson-dev libsqlite3-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libzstd-dev libxxhash-dev
+  libspdlog-dev libfmt-dev prometheus-cpp-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libmodpbase64-dev
+  libturbojpeg0-dev libjpeg62-turbo-dev libpng-dev libwebp-dev
+  libgtest-dev libgmock-dev libbenchmark-dev
+  python3-venv
+)
+test_packages=(
+  clang-format-19 clang-tidy-19 shellcheck chromium chromium-driver openssl wrk nghttp2-client procps zsh
+)
+
+install_missing() {
+  local missing=()
+  for package in "$@"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return
+  echo "setup: installing ${#missing[@]} Debian packages: ${missing[*]}"
+  local sudo=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "setup: run as root, or install: ${missing[*]}" >&2; exit 1; }
+    sudo=(sudo)
+  fi
+  "${sudo[@]}" apt-get -qq update
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+case "${1:-}" in
+  build)
+    install_missing "${build_packages[@]}"
+    scripts/setup-onnxruntime.sh
+    ;;
+  demo)
+    "$0" build
+    scripts/setup-model.sh
+    scripts/setup-images.sh
+    ;;
+  test)
+    "$0" demo
+    install_missing "${test_packages[@]}"
+    scripts/setup-python.sh tests/requirements.txt
+    ;;
+  *)
+    echo "usage: scripts/setup.sh build|demo|test" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Everything after the unit tests, in the order that finds the likeliest mistakes first.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
+
+step "format and lint"
+scripts/lint.sh
+
+step "end to end: contract, limits, crash, producer, browser, OpenAPI"
+.deps/venv/bin/python -m pytest -q tests
+
+step "unit and end-to-end tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+scripts/build.sh asan all >/dev/null
+ctest --preset asan -L unit -j "$(nproc)"
+CA4_BINARY=$PWD/build/asan/ca4 .deps/venv/bin/python -m pytest -q tests
+
+step "unit tests of the concurrent parts under ThreadSanitizer"
+scripts/tsan.sh
+
+step "all passed"

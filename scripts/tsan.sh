@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# The unit tests of the parts that have threads, under ThreadSanitizer.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+parts=(http log ops page processor producer store worker)
+scripts/build.sh tsan "${parts[@]/%/_test}" >/dev/null
+TSAN_OPTIONS="suppressions=$PWD/scripts/tsan.supp" \
+  ctest --preset tsan -j "$(nproc)" -R "^($(IFS='|' && echo "${parts[*]}"))\$"

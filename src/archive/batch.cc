@@ -1,0 +1,115 @@
+#include "archive/batch.h"
+
+#include <fmt/format.h>
+#include <zstd.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <tuple>
+
+#include "archive/key.h"
+#include "archive/npy.h"
+#include "base/clock.h"
+#include "store/cosine.h"
+
+namespace ca4::archive {
+namespace {
+
+using store::Document;
+
+// zstd's own default: five times smaller at more than 100 MB/s a core.
+constexpr int kCompressionLevel = 3;
+
+// topic, date and hour ("2026-11-23T18"), partition
+using PartId = std::tuple<std::string, std::string, int32_t>;
+using Part = std::vector<const Document*>;
+
+// Where a part's objects lie: "topic/dt=…/hour=…/" and "p0-00000000000000000017".
+struct PartName {
+  std::string folder;
+  std::string stem;
+};
+
+std::string stem_of(const Part& part) {
+  const Document* first = *std::min_element(
+      part.begin(), part.end(), [](const auto* a, const auto* b) { return a->offset < b->offset; });
+  return fmt::format("p{}-{:020}", first->partition, first->offset);
+}
+
+PartName name_of(const PartId& id, const Part& part) {
+  const std::string& hour = std::get<1>(id);
+  return {fmt::format("{}/dt={}/hour={}/", std::get<0>(id), hour.substr(0, 10), hour.substr(11, 2)),
+          stem_of(part)};
+}
+
+Result<std::string> compress(std::string_view text) {
+  const std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context(ZSTD_createCCtx(),
+                                                                     &ZSTD_freeCCtx);
+  if (context == nullptr) return Status(Code::kInternal, "zstd: out of memory");
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, kCompressionLevel);
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
+  std::string out(ZSTD_compressBound(text.size()), '\0');
+  const size_t size =
+      ZSTD_compress2(context.get(), out.data(), out.size(), text.data(), text.size());
+  if (ZSTD_isError(size) != 0U) {
+    return Status(Code::kInternal, fmt::format("zstd: {}", ZSTD_getErrorName(size)));
+  }
+  out.resize(size);
+  return out;
+}
+
+// One document as a line, with the place of its embedding.
+void append_row(const Document& document, std::string_view embedding_file, size_t embedding_row,
+                std::string& rows) {
+  std::string json = store::to_json(document, false);
+  json.pop_back();
+  fmt::format_to(std::back_inserter(rows), "{},\"embedding_file\":\"{}\",\"embedding_row\":{}}}\n",
+                 json, embedding_file, embedding_row);
+}
+
+// The part's matrices into `objects`, then its rows. A matrix is named by its own first offset:
+// when its records come again in other batches, it is replaced and nothing stays behind.
+Status add_part(const PartName& name, const Part& part, std::vector<Object>& objects) {
+  std::map<size_t, Part> by_dim;
+  for (const Document* document : part) by_dim[document->embedding.size()].push_back(document);
+  std::map<const Document*, std::pair<std::string, size_t>> places;
+  for (const auto& [dim, documents] : by_dim) {
+    const std::string file = fmt::format("{}.d{}.npy", stem_of(documents), dim);
+    std::string body = npy_header(documents.size(), dim);
+    body.reserve(body.size() + documents.size() * dim * sizeof(float));
+    for (size_t row = 0; row < documents.size(); ++row) {
+      body += store::as_bytes(documents[row]->embedding);
+      places[documents[row]] = {file, row};
+    }
+    objects.push_back({name.folder + file, std::move(body), "application/octet-stream"});
+  }
+  std::string rows;
+  for (const Document* document : part) {
+    const auto& [file, row] = places[document];
+    append_row(*document, file, row, rows);
+  }
+  Result<std::string> compressed = compress(rows);
+  if (!compressed) return compressed.status();
+  objects.push_back({fmt::format("{}{}.ndjson.zst", name.folder, name.stem), std::move(*compressed),
+                     "application/zstd"});
+  return check_key(objects.back().key);
+}
+
+}  // namespace
+
+Result<std::vector<Object>> archive_objects(std::span<const Document> batch) {
+  std::map<PartId, Part> parts;
+  for (const Document& document : batch) {
+    const std::string hour = format_rfc3339(document.ingested_at_us).substr(0, 13);
+    parts[{document.topic, hour, document.partition}].push_back(&document);
+  }
+  std::vector<Object> objects;
+  for (const auto& [id, part] : parts) {
+    Status status = add_part(name_of(id, part), part, objects);
+    if (!status.is_ok()) return status;
+  }
+  return objects;
+}
+
+}  // namespace ca4::archive

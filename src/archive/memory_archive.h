@@ -1,0 +1,24 @@
+// An archive in memory, for tests.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "archive/archive.h"
+
+namespace ca4::archive {
+
+class MemoryArchive final : public Archive {
+ public:
+  Status put(std::string_view key, std::string_view body, std::string_view content_type) override;
+  Result<std::string> get(std::string_view key) override;
+  Result<std::vector<ObjectInfo>> list(std::string_view prefix) override;
+  Status ping() override;
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::string, std::less<>> objects_;  // guarded by mutex_
+};
+
+}  // namespace ca4::archive

@@ -1,0 +1,34 @@
+// SHA-256 and base64 of bytes, on OpenSSL.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+struct evp_md_ctx_st;
+
+namespace ca4 {
+
+// SHA-256 (FIPS 180-4) of what is added, in pieces. One thread at a time.
+class Sha256 {
+ public:
+  Sha256();
+  void add(std::string_view bytes);
+  // Lower-case hex. Ends the hash: nothing may be added behind it.
+  std::string hex();
+
+ private:
+  struct Free {
+    void operator()(evp_md_ctx_st* context) const;
+  };
+  std::unique_ptr<evp_md_ctx_st, Free> context_;
+};
+
+std::string sha256_hex(std::string_view bytes);
+
+// RFC 4648 section 4, padded. At most 1 GiB.
+std::string base64(std::span<const std::byte> bytes);
+
+}  // namespace ca4

@@ -1,0 +1,28 @@
+// Where the embedded parts keep their files below the data directory (docs/formats.md).
+#pragma once
+
+#include <string>
+
+#include "config/settings.h"
+
+namespace ca4::cli {
+
+inline std::string log_dir(const config::Settings& settings) {
+  return settings.data_dir + "/log";
+}
+inline std::string store_dir(const config::Settings& settings) {
+  return settings.data_dir + "/store";
+}
+// In store_dir. Both names were checked to fit a file name.
+inline std::string store_file_name(const config::Settings& settings) {
+  return settings.store.database + "." + settings.store.collection + ".db";
+}
+inline std::string archive_dir(const config::Settings& settings) {
+  return settings.data_dir + "/archive";
+}
+// The wire contract's.
+inline std::string dead_letter_topic(const config::Settings& settings) {
+  return settings.log.topic + ".dlq";
+}
+
+}  // namespace ca4::cli

@@ -1,0 +1,181 @@
+// The HTTP side of `up` and `serve`.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "archive/archive.h"
+#include "cli/image_embedder.h"
+#include "cli/service.h"
+#include "config/address.h"
+#include "http/problem.h"
+#include "http/server.h"
+#include "processor/http_metrics.h"
+#include "processor/local_guard.h"
+#include "processor/processor.h"
+
+namespace ca4::cli {
+namespace {
+
+http::ServerOptions server_options(const config::Settings& settings,
+                                   const config::Address& address) {
+  const config::Processor& from = settings.processor;
+  http::ServerOptions options;
+  options.host = address.host;
+  options.port = address.port;
+  options.threads = static_cast<unsigned>(from.threads);
+  options.tls_cert_file = from.tls_cert_file;
+  options.tls_key_file = from.tls_key_file;
+  options.header_bytes_max = static_cast<size_t>(from.header_bytes_max);
+  options.body_bytes_max = static_cast<size_t>(from.body_bytes_max);
+  // At least a few of the largest at once.
+  constexpr size_t kLargestAtOnce = 4;
+  options.bodies_bytes_max =
+      std::max(options.bodies_bytes_max, options.body_bytes_max * kLargestAtOnce);
+  options.header_timeout_ms = from.header_timeout_ms;
+  options.idle_timeout_ms = from.idle_timeout_ms;
+  options.connections_max = static_cast<size_t>(from.connections_max);
+  return options;
+}
+
+processor::ProcessorOptions processor_options(const config::Settings& settings) {
+  return {.inflated_bytes_max = static_cast<size_t>(settings.processor.inflated_bytes_max),
+          .batch_events_max = static_cast<size_t>(settings.processor.batch_events_max),
+          .kafka_bootstrap = settings.log.kafka_bootstrap,
+          // The outbox stands in front of Kafka; without Kafka the log itself is the disk.
+          .outbox_file = settings.log.kafka_bootstrap.empty() ? "" : settings.log.kafka_outbox_file,
+          .version = CA4_VERSION};
+}
+
+bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Front>> Front::start(const config::Settings& settings, Ports& ports,
+                                            const Clock& clock, ops::Metrics& metrics) {
+  std::unique_ptr<Front> front(new Front(settings, ports, clock, metrics));
+  const Status opened = front->open(metrics);
+  if (!opened.is_ok()) return opened;
+  return front;
+}
+
+Front::Front(const config::Settings& settings, Ports& ports, const Clock& clock,
+             ops::Metrics& metrics)
+    : settings_(settings),
+      ports_(ports),
+      clock_(clock),
+      processor_(std::make_unique<processor::Processor>(*ports.events, clock, metrics.registry(),
+                                                        traffic_, processor_options(settings))),
+      http_metrics_(std::make_unique<processor::HttpMetrics>(metrics.registry())) {}
+
+Front::~Front() {
+  stop();
+}
+
+Status Front::open(ops::Metrics& metrics) {
+  const config::Processor& from = settings_.processor;
+  const Result<config::Address> address = config::parse_address(from.listen);
+  if (!address) return address.status();
+  if (!from.token_file.empty()) {
+    const Status loaded = tokens_.load(from.token_file);
+    if (!loaded.is_ok()) return loaded;
+  }
+  if (!from.model.empty()) {
+    auto embedder =
+        ImageEmbedder::open({.model_path = from.model, .ort_path = from.ort, .output = {}});
+    if (!embedder) return embedder.status();
+    embedder_ = std::move(*embedder);
+  }
+  const Result<std::optional<log::Record>> newest = ports_.events->last_record();
+  if (!newest) return newest.status();
+  if (newest->has_value()) processor_->seed_version(processor::version_after(**newest));
+  add_routes(metrics, guard_for(address->host));
+  add_gauges(metrics);
+  http::ServerOptions options = server_options(settings_, *address);
+  options.refused = [this](int status) { http_metrics_->refused(status); };
+  Result<std::unique_ptr<http::Server>> server =
+      http::Server::start(options, http_metrics_->count(router_));
+  if (!server) return server.status();
+  server_ = std::move(*server);
+  if (!tokens_.required() && !is_loopback(address->host)) {
+    spdlog::warn("anybody who reaches {} may write and read; give --token-file to change that",
+                 from.listen);
+  }
+  return Status::ok();
+}
+
+page::PageParts Front::page_parts() {
+  page::PageParts parts;
+  parts.clock = &clock_;
+  parts.traffic = &traffic_;
+  parts.log = ports_.events.get();
+  parts.groups = reading_groups(settings_);
+  parts.dead_letters = ports_.dead_letters.get();
+  parts.store = ports_.store.get();
+  if (embedder_) {
+    parts.embed = [this](std::string_view image) { return embedder_->embed(image); };
+  }
+  parts.media_root = settings_.processor.media_root;
+  parts.connections = [this] { return server_ ? server_->connections() : 0; };
+  parts.version = CA4_VERSION;
+  return parts;
+}
+
+page::Guard Front::guard_for(const std::string& listen_host) const {
+  if (!tokens_.required() && is_loopback(listen_host)) {
+    return [listen_host](http::Handler inner) {
+      return processor::guard_local(std::move(inner), listen_host);
+    };
+  }
+  return [this](http::Handler inner) { return tokens_.guard(std::move(inner)); };
+}
+
+void Front::add_routes(ops::Metrics& metrics, const page::Guard& guard) {
+  processor_->add_routes(router_, guard);
+  page_ = std::make_unique<page::Page>(page_parts());
+  page_->add_routes(router_, guard);
+  const http::Handler scrape = [&metrics](const http::Request&, const http::Respond& respond) {
+    respond(http::Response{.content_type = "text/plain; version=0.0.4; charset=utf-8",
+                           .body = metrics.text()});
+  };
+  // By any Host, as the probes: a scraper may know this machine by another name.
+  router_.add("GET", "/metrics", settings_.processor.metrics_auth ? tokens_.guard(scrape) : scrape);
+}
+
+void Front::add_gauges(ops::Metrics& metrics) {
+  metrics.gauge("ca4_http_connections", "HTTP connections open now",
+                [this] { return server_ ? static_cast<double>(server_->connections()) : 0.0; });
+  metrics.gauge("ca4_log_queue_appends", "Appends waiting for the disk",
+                [this] { return static_cast<double>(ports_.events->queue_depth()); });
+  metrics.gauge("ca4_log_used_bytes", "Bytes the event log holds",
+                [this] { return static_cast<double>(ports_.events->bytes_used()); });
+  metrics.gauge("ca4_log_max_bytes", "Bytes at which the event log takes no more",
+                [this] { return static_cast<double>(settings_.log.bytes_max); });
+}
+
+std::string Front::url() const {
+  const Result<config::Address> address = config::parse_address(settings_.processor.listen);
+  const std::string host =
+      address->host.find(':') == std::string::npos ? address->host : "[" + address->host + "]";
+  return fmt::format("{}://{}:{}", settings_.processor.tls_cert_file.empty() ? "http" : "https",
+                     host, server_->port());
+}
+
+void Front::reload() {
+  const std::string& file = settings_.processor.token_file;
+  if (file.empty()) return spdlog::info("nothing to read again: no token file was given");
+  const Status loaded = tokens_.load(file);
+  if (loaded.is_ok()) return spdlog::info("tokens read again from {}", file);
+  spdlog::error("the old tokens stay: {}", loaded.message());
+}
+
+void Front::stop() {
+  if (!server_) return;
+  const size_t cut_off = server_->stop(settings_.processor.shutdown_grace_ms);
+  if (cut_off > 0) {
+    spdlog::warn("{} connections had a request in flight after {} ms and were cut off", cut_off,
+                 settings_.processor.shutdown_grace_ms);
+  }
+}
+
+}  // namespace ca4::cli

@@ -1,0 +1,121 @@
+// What `up`, `serve` and `work` share: opening the embedded parts, running the two stages, and
+// stopping them in the right order.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "config/settings.h"
+#include "log/embedded_log.h"
+#include "ops/metrics.h"
+#include "ops/signals.h"
+#include "ops/traffic.h"
+#include "page/page.h"
+#include "processor/tokens.h"
+#include "store/embedded_store.h"
+
+namespace ca4::archive {
+class Archive;
+}
+namespace ca4::http {
+class Server;
+}
+namespace ca4::processor {
+class HttpMetrics;
+class Processor;
+}  // namespace ca4::processor
+namespace ca4::worker {
+class Archiver;
+class Worker;
+}  // namespace ca4::worker
+
+namespace ca4::cli {
+
+class ImageEmbedder;
+
+// The ports of one process, on the embedded parts.
+struct Ports {
+  std::unique_ptr<log::EmbeddedLog> events;
+  std::unique_ptr<log::EmbeddedLog> dead_letters;
+  std::unique_ptr<store::EmbeddedStore> store;
+  std::unique_ptr<archive::Archive> archive;  // none where it is switched off
+};
+
+// Who writes what: of a log there is one writer, while any number of processes may read.
+struct Roles {
+  bool accepts = false;  // events are appended here
+  bool works = false;    // documents, archive and dead letters are written here
+};
+
+// The consumer groups of the event log, the one that writes the store first.
+std::vector<std::string> reading_groups(const config::Settings& settings);
+
+// Opens what the roles need, making what is missing. Messages name the file. `clock` must outlive
+// the ports.
+Result<Ports> open_ports(const config::Settings& settings, Roles roles, const Clock& clock);
+
+// The HTTP side: tokens, processor, page, metrics, server.
+class Front {
+ public:
+  // Everything given must outlive the front. Reads the token file and loads the page's model.
+  static Result<std::unique_ptr<Front>> start(const config::Settings& settings, Ports& ports,
+                                              const Clock& clock, ops::Metrics& metrics);
+  ~Front();
+
+  // "http://127.0.0.1:8000", with the port that was taken.
+  std::string url() const;
+  // Reads the token file again; what is wrong with it is logged and the old tokens stay.
+  void reload();
+  // Stops accepting and lets requests in flight finish inside the settings' grace.
+  void stop();
+
+ private:
+  Front(const config::Settings& settings, Ports& ports, const Clock& clock, ops::Metrics& metrics);
+  Status open(ops::Metrics& metrics);
+  // What stands before everything that holds or takes data: tokens, or without them, where only
+  // this machine can connect, a look at where the request comes from.
+  page::Guard guard_for(const std::string& listen_host) const;
+  void add_routes(ops::Metrics& metrics, const page::Guard& guard);
+  void add_gauges(ops::Metrics& metrics);
+  page::PageParts page_parts();
+
+  const config::Settings& settings_;
+  Ports& ports_;
+  const Clock& clock_;
+  processor::Tokens tokens_;
+  ops::Traffic traffic_;
+  std::unique_ptr<ImageEmbedder> embedder_;
+  std::unique_ptr<processor::Processor> processor_;
+  std::unique_ptr<processor::HttpMetrics> http_metrics_;
+  std::unique_ptr<page::Page> page_;
+  http::Router router_;
+  std::unique_ptr<http::Server> server_;  // last: its threads use all of the above
+};
+
+// The worker side: worker and archiver, a thread each.
+class Back {
+ public:
+  // Everything given must outlive the back.
+  Back(const config::Settings& settings, Ports& ports, const Clock& clock, ops::Metrics& metrics);
+  ~Back();
+
+  // Ends after the batch in hand.
+  void stop();
+
+ private:
+  std::unique_ptr<worker::Worker> worker_;
+  std::unique_ptr<worker::Archiver> archiver_;
+  std::vector<std::thread> threads_;
+};
+
+// Waits for SIGTERM or SIGINT; SIGHUP reloads `front` where there is one. A second SIGTERM or
+// SIGINT ends the process at once: all that was answered is durable.
+void run_until_stopped(ops::Signals& signals, Front* front);
+
+// Runs the roles of a subcommand until it is told to stop; returns the exit code.
+int run_service(const char* who, const config::Settings& settings, Roles roles);
+
+}  // namespace ca4::cli

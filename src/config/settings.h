@@ -1,0 +1,93 @@
+// Every setting of CA4, as plain values. A member's initialiser is its default, with the reason
+// beside it; names of keys, variables and flags, limits and help texts are in table.cc.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace ca4::config {
+
+inline constexpr int64_t kKiB = 1 << 10;
+inline constexpr int64_t kMiB = 1 << 20;
+inline constexpr int64_t kGiB = 1 << 30;
+inline constexpr int64_t kDayS = 86'400;
+
+struct Processor {
+  // Loopback: nobody else reaches a laptop's pipeline unless told so. 8000 is the wire contract's.
+  std::string listen = "127.0.0.1:8000";
+  int64_t threads = 0;  // 0: one a core; an event loop has nothing to wait for
+  std::string token_file;
+  std::string tls_cert_file;
+  std::string tls_key_file;
+  int64_t header_bytes_max = 16 * kKiB;  // a bearer token of 8 KiB and as much again
+  // A batch of 256 embeddings of 2048 floats as Python prints them (42 kB each) is 11 MiB.
+  int64_t body_bytes_max = 16 * kMiB;
+  // Floats as text shrink about threefold; fourfold leaves room and still bounds a zip bomb.
+  int64_t inflated_bytes_max = 64 * kMiB;
+  int64_t header_timeout_ms = 10'000;  // several round trips of a bad mobile link
+  int64_t idle_timeout_ms = 75'000;    // above the 60 s of common load balancers, so they hang up
+  int64_t connections_max = 4096;      // below the usual hard limit of descriptors, 1,000s idle fit
+  int64_t batch_events_max = 1024;     // keeps one batch from holding the log for more than ~50 ms
+  int64_t shutdown_grace_ms = 10'000;  // well inside the 30 s Kubernetes gives before SIGKILL
+  bool metrics_auth = false;           // scrapers rarely carry tokens; no secrets in metrics
+  std::string model;
+  std::string ort;
+  std::string media_root;
+};
+
+struct Log {
+  std::string topic = "gpu-metadata";   // the wire contract's
+  int64_t bytes_max = 8 * kGiB;         // about a million events of 2048 floats; then 503, no drop
+  int64_t retention_bytes = 0;          // 0: what workers have read goes by age alone
+  int64_t retention_age_s = 7 * kDayS;  // a week: time to notice and to replay
+  int64_t queue_bytes_max = 64 * kMiB;  // 64 clients with a batch of 64 large events each
+  std::string kafka_bootstrap;
+  std::string kafka_outbox_file;
+};
+
+struct Worker {
+  int64_t batch_records_max = 512;     // where SQLite's cost a row stops falling
+  int64_t batch_bytes_max = 8 * kMiB;  // 512 records of 2048 floats are 5 MiB
+  int64_t backoff_ms_max = 30'000;     // a store that is back is used within half a minute
+};
+
+struct Archive {
+  bool enabled = true;
+  int64_t linger_ms = 60'000;   // a file a minute at low rates: few small files, little held back
+  int64_t records_max = 4'096;  // 32 MiB of 2048 floats an object
+};
+
+struct Store {
+  std::string database = "ca4";             // the wire contract's
+  std::string collection = "gpu_metadata";  // the wire contract's
+  std::string mongo_uri;
+};
+
+struct Producer {
+  std::string endpoint = "http://127.0.0.1:8000";
+  std::string model;
+  std::string ort;
+  int64_t batch = 8;  // speed is flat from here on a CPU; memory is not
+  std::string pipeline = "unknown";
+  std::string token_file;
+  int64_t in_flight_max = 4;  // hides a round trip of 100 ms without burying a slow server
+  int64_t retry_for_s = 300;  // outlives the restart of a processor
+};
+
+struct Logging {
+  std::string level = "info";
+  std::string format = "text";
+};
+
+struct Settings {
+  std::string data_dir = "ca4-data";
+  Processor processor;
+  Log log;
+  Worker worker;
+  Archive archive;
+  Store store;
+  Producer producer;
+  Logging logging;
+};
+
+}  // namespace ca4::config

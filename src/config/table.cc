@@ -1,0 +1,255 @@
+#include "config/table.h"
+
+#include <fmt/format.h>
+
+#include "config/address.h"
+
+namespace ca4::config {
+namespace {
+
+Status refuse(std::string why) {
+  return {Code::kInvalidArgument, std::move(why)};
+}
+
+Status check_given(std::string_view text) {
+  return text.empty() ? refuse("must not be empty") : Status::ok();
+}
+
+Status check_address(std::string_view text) {
+  return parse_address(text).status();
+}
+
+Status check_url(std::string_view text) {
+  const bool known = text.starts_with("http://") || text.starts_with("https://");
+  const size_t host = text.find("://") + 3;
+  if (known && host < text.size() && text[host] != '/') return Status::ok();
+  return refuse("expected http://HOST:PORT or https://HOST:PORT");
+}
+
+// Kafka's rule for topic names; also a file name in the data directory.
+Status check_topic(std::string_view text) {
+  constexpr size_t kTopicBytesMax = 249;
+  constexpr std::string_view kAllowed =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+  const bool fits = !text.empty() && text.size() <= kTopicBytesMax && text != "." && text != "..";
+  if (fits && text.find_first_not_of(kAllowed) == std::string_view::npos) return Status::ok();
+  return refuse("expected 1 to 249 of A-Z a-z 0-9 . _ -");
+}
+
+// The embedded store's file is DATABASE.COLLECTION.db: a dot in the first would let two pairs of
+// names be one file.
+constexpr std::string_view kNameLetters =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
+constexpr size_t kNameBytesMax = 120;  // two, and SQLite's longest ending, fit a file name
+
+bool is_name(std::string_view text, std::string_view letters) {
+  return !text.empty() && text.size() <= kNameBytesMax && text[0] != '.' &&
+         text.find_first_not_of(letters) == std::string_view::npos;
+}
+
+Status check_database(std::string_view text) {
+  constexpr auto kNoDot = kNameLetters.substr(0, kNameLetters.size() - 1);
+  if (is_name(text, kNoDot)) return Status::ok();
+  return refuse(fmt::format("expected 1 to {} of A-Z a-z 0-9 _ -", kNameBytesMax));
+}
+
+Status check_collection(std::string_view text) {
+  if (is_name(text, kNameLetters)) return Status::ok();
+  return refuse(
+      fmt::format("expected 1 to {} of A-Z a-z 0-9 . _ -, the first no dot", kNameBytesMax));
+}
+
+constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warn", "error", "off"};
+constexpr std::string_view kFormats[] = {"text", "json"};
+
+constexpr int64_t kTiB = int64_t{1} << 40;
+constexpr int64_t kHourMs = 3'600'000;
+constexpr int64_t kCenturyS = 36'525 * kDayS;
+
+#define CA4_FIELD(member) (+[](Settings& s) -> auto& { return s.member; })
+
+// clang-format off: a row a setting
+const Setting kTable[] = {
+    {Section::kGeneral, "data_dir", "CA4_DATA_DIR", "--data-dir",
+     "folder of the embedded log, store and archive; made when missing",
+     Text{CA4_FIELD(data_dir), "DIR", check_given}},
+
+    {Section::kProcessor, "listen", "CA4_PROCESSOR_LISTEN", "--listen",
+     "address to serve HTTP on; port 0 takes any free one; IPv6 as [::1]:8000",
+     Text{CA4_FIELD(processor.listen), "HOST:PORT", check_address}},
+    {Section::kProcessor, "threads", "CA4_PROCESSOR_THREADS", "--threads",
+     "event loops; 0: one a core",
+     WholeNumber{CA4_FIELD(processor.threads), 0, 256, "threads"}},
+    {Section::kProcessor, "token_file", "CA4_PROCESSOR_TOKEN_FILE", "--token-file",
+     "bearer tokens that may write and read, one a line, read again on SIGHUP; empty: no token needed",
+     Text{CA4_FIELD(processor.token_file), "FILE", nullptr}},
+    {Section::kProcessor, "tls_cert_file", "CA4_PROCESSOR_TLS_CERT_FILE", "--tls-cert-file",
+     "PEM certificate chain; with tls_key_file it turns HTTPS on",
+     Text{CA4_FIELD(processor.tls_cert_file), "FILE", nullptr}},
+    {Section::kProcessor, "tls_key_file", "CA4_PROCESSOR_TLS_KEY_FILE", "--tls-key-file",
+     "PEM private key of tls_cert_file",
+     Text{CA4_FIELD(processor.tls_key_file), "FILE", nullptr}},
+    {Section::kProcessor, "header_bytes_max", "CA4_PROCESSOR_HEADER_BYTES_MAX", "--header-bytes-max",
+     "largest request head, in bytes",
+     WholeNumber{CA4_FIELD(processor.header_bytes_max), kKiB, kMiB, "bytes"}},
+    {Section::kProcessor, "body_bytes_max", "CA4_PROCESSOR_BODY_BYTES_MAX", "--body-bytes-max",
+     "largest request body as sent, in bytes",
+     WholeNumber{CA4_FIELD(processor.body_bytes_max), kKiB, kGiB, "bytes"}},
+    {Section::kProcessor, "inflated_bytes_max", "CA4_PROCESSOR_INFLATED_BYTES_MAX", "--inflated-bytes-max",
+     "largest request body after gzip or zstd is undone, in bytes",
+     WholeNumber{CA4_FIELD(processor.inflated_bytes_max), kKiB, kGiB, "bytes"}},
+    {Section::kProcessor, "header_timeout_ms", "CA4_PROCESSOR_HEADER_TIMEOUT_MS", "--header-timeout-ms",
+     "longest time from the first byte of a request to the end of its head, in milliseconds",
+     WholeNumber{CA4_FIELD(processor.header_timeout_ms), 100, kHourMs, "ms"}},
+    {Section::kProcessor, "idle_timeout_ms", "CA4_PROCESSOR_IDLE_TIMEOUT_MS", "--idle-timeout-ms",
+     "how long a connection may be silent, in milliseconds",
+     WholeNumber{CA4_FIELD(processor.idle_timeout_ms), 100, kHourMs, "ms"}},
+    {Section::kProcessor, "connections_max", "CA4_PROCESSOR_CONNECTIONS_MAX", "--connections-max",
+     "connections open at once; further ones are answered 503, with TLS closed unanswered",
+     WholeNumber{CA4_FIELD(processor.connections_max), 1, 1'000'000, "connections"}},
+    {Section::kProcessor, "batch_events_max", "CA4_PROCESSOR_BATCH_EVENTS_MAX", "--batch-events-max",
+     "lines in one POST /metadata/batch",
+     WholeNumber{CA4_FIELD(processor.batch_events_max), 1, 1'000'000, "events"}},
+    {Section::kProcessor, "shutdown_grace_ms", "CA4_PROCESSOR_SHUTDOWN_GRACE_MS", "--shutdown-grace-ms",
+     "how long requests in flight may take after SIGTERM, in milliseconds",
+     WholeNumber{CA4_FIELD(processor.shutdown_grace_ms), 0, kHourMs, "ms"}},
+    {Section::kProcessor, "metrics_auth", "CA4_PROCESSOR_METRICS_AUTH", "--metrics-auth",
+     "ask for a token on /metrics too",
+     Switch{CA4_FIELD(processor.metrics_auth)}},
+    {Section::kProcessor, "model", "CA4_PROCESSOR_MODEL", "--model",
+     "image model (ONNX) for the page's search by an image; empty: only by a stored document",
+     Text{CA4_FIELD(processor.model), "FILE.onnx", nullptr}},
+    {Section::kProcessor, "ort", "CA4_PROCESSOR_ORT", "--ort",
+     "ONNX Runtime's shared library, for model; empty: look for it",
+     Text{CA4_FIELD(processor.ort), "FILE.so", nullptr}},
+    {Section::kProcessor, "media_root", "CA4_PROCESSOR_MEDIA_ROOT", "--media-root",
+     "folder whose images the page may show, where a document's source_uri is in it; empty: none",
+     Text{CA4_FIELD(processor.media_root), "DIR", nullptr}},
+
+    {Section::kLog, "topic", "KAFKA_TOPIC", "--topic",
+     "topic of the event log; dead letters go to TOPIC.dlq",
+     Text{CA4_FIELD(log.topic), "TOPIC", check_topic}},
+    {Section::kLog, "bytes_max", "CA4_LOG_BYTES_MAX", "--log-bytes-max",
+     "size at which the log takes no more (503) until workers catch up, in bytes",
+     WholeNumber{CA4_FIELD(log.bytes_max), kMiB, 64 * kTiB, "bytes"}},
+    {Section::kLog, "retention_bytes", "CA4_LOG_RETENTION_BYTES", "--log-retention-bytes",
+     "how much of what every group has read is kept, in bytes; 0: no limit by size",
+     WholeNumber{CA4_FIELD(log.retention_bytes), 0, 64 * kTiB, "bytes"}},
+    {Section::kLog, "retention_age_s", "CA4_LOG_RETENTION_AGE_S", "--log-retention-age-s",
+     "how long what every group has read is kept, in seconds; 0: no limit by age",
+     WholeNumber{CA4_FIELD(log.retention_age_s), 0, kCenturyS, "s"}},
+    {Section::kLog, "queue_bytes_max", "CA4_LOG_QUEUE_BYTES_MAX", "--log-queue-bytes-max",
+     "memory for appends that wait for the disk, in bytes; over it: 503",
+     WholeNumber{CA4_FIELD(log.queue_bytes_max), kMiB, 64 * kGiB, "bytes"}},
+    {Section::kLog, "kafka_bootstrap", "KAFKA_BOOTSTRAP", "--kafka-bootstrap",
+     "Kafka brokers, HOST:PORT[,HOST:PORT...]; empty: the embedded log",
+     Text{CA4_FIELD(log.kafka_bootstrap), "HOST:PORT,...", nullptr},
+     "this build has no Kafka back end yet"},
+    {Section::kLog, "kafka_outbox_file", "KAFKA_OUTBOX_FILE", "--kafka-outbox-file",
+     "where events wait on disk while Kafka is away; without kafka_bootstrap it has no effect",
+     Text{CA4_FIELD(log.kafka_outbox_file), "FILE", nullptr}},
+
+    {Section::kWorker, "batch_records_max", "CA4_WORKER_BATCH_RECORDS_MAX", "--worker-batch-records-max",
+     "records the worker takes at once",
+     WholeNumber{CA4_FIELD(worker.batch_records_max), 1, 100'000, "records"}},
+    {Section::kWorker, "batch_bytes_max", "CA4_WORKER_BATCH_BYTES_MAX", "--worker-batch-bytes-max",
+     "bytes the worker takes at once",
+     WholeNumber{CA4_FIELD(worker.batch_bytes_max), 64 * kKiB, kGiB, "bytes"}},
+    {Section::kWorker, "backoff_ms_max", "CA4_WORKER_BACKOFF_MS_MAX", "--worker-backoff-ms-max",
+     "longest pause between tries while store or archive is away, in milliseconds",
+     WholeNumber{CA4_FIELD(worker.backoff_ms_max), 10, kHourMs, "ms"}},
+
+    {Section::kArchive, "enabled", "CA4_ARCHIVE_ENABLED", "--archive",
+     "keep compressed NDJSON and float32 matrices under DATA_DIR/archive",
+     Switch{CA4_FIELD(archive.enabled)}},
+    {Section::kArchive, "linger_ms", "CA4_ARCHIVE_LINGER_MS", "--archive-linger-ms",
+     "how long an archive object may wait for more records, in milliseconds",
+     WholeNumber{CA4_FIELD(archive.linger_ms), 0, 24 * kHourMs, "ms"}},
+    {Section::kArchive, "records_max", "CA4_ARCHIVE_RECORDS_MAX", "--archive-records-max",
+     "records in one archive object",
+     WholeNumber{CA4_FIELD(archive.records_max), 1, 1'000'000, "records"}},
+
+    {Section::kStore, "database", "MONGO_DB", "--database",
+     "database of the documents; the embedded store is the file DATABASE.COLLECTION.db",
+     Text{CA4_FIELD(store.database), "NAME", check_database}},
+    {Section::kStore, "collection", "MONGO_COLLECTION", "--collection",
+     "collection of the documents",
+     Text{CA4_FIELD(store.collection), "NAME", check_collection}},
+    {Section::kStore, "mongo_uri", "MONGO_URI", "",
+     "MongoDB connection string (its password is never printed); empty: the embedded store",
+     Text{CA4_FIELD(store.mongo_uri), "URI", nullptr},
+     "this build has no MongoDB back end yet"},
+
+    {Section::kProducer, "endpoint", "CA4_PRODUCER_ENDPOINT", "--endpoint",
+     "processor to send to",
+     Text{CA4_FIELD(producer.endpoint), "URL", check_url}},
+    {Section::kProducer, "model", "CA4_PRODUCER_MODEL", "--model",
+     "image model, ONNX with one input",
+     Text{CA4_FIELD(producer.model), "FILE.onnx", nullptr}},
+    {Section::kProducer, "ort", "CA4_PRODUCER_ORT", "--ort",
+     "ONNX Runtime's shared library; empty: look for it",
+     Text{CA4_FIELD(producer.ort), "FILE.so", nullptr}},
+    {Section::kProducer, "batch", "CA4_PRODUCER_BATCH", "--batch",
+     "images the model gets at once",
+     WholeNumber{CA4_FIELD(producer.batch), 1, 4096, "images"}},
+    {Section::kProducer, "pipeline", "CA4_PRODUCER_PIPELINE", "--pipeline",
+     "name of the pipeline the images belong to (extra.pipeline)",
+     Text{CA4_FIELD(producer.pipeline), "NAME", check_given}},
+    {Section::kProducer, "token_file", "CA4_PRODUCER_TOKEN_FILE", "--token-file",
+     "file whose first line is the bearer token to send; empty: none",
+     Text{CA4_FIELD(producer.token_file), "FILE", nullptr}},
+    {Section::kProducer, "in_flight_max", "CA4_PRODUCER_IN_FLIGHT_MAX", "--in-flight-max",
+     "requests sent and not answered yet",
+     WholeNumber{CA4_FIELD(producer.in_flight_max), 1, 1024, "requests"}},
+    {Section::kProducer, "retry_for_s", "CA4_PRODUCER_RETRY_FOR_S", "--retry-for-s",
+     "how long an unanswered request is tried again, in seconds; 0: never",
+     WholeNumber{CA4_FIELD(producer.retry_for_s), 0, 7 * kDayS, "s"}},
+
+    {Section::kLogging, "level", "CA4_LOGGING_LEVEL", "--log-level",
+     "least severe message that is written to standard error",
+     Choice{CA4_FIELD(logging.level), kLevels}},
+    {Section::kLogging, "format", "CA4_LOGGING_FORMAT", "--log-format",
+     "a readable line or a JSON object a message",
+     Choice{CA4_FIELD(logging.format), kFormats}},
+};
+// clang-format on
+
+#undef CA4_FIELD
+
+struct SectionText {
+  Section section;
+  std::string_view name;
+  std::string_view title;
+};
+
+constexpr SectionText kSections[] = {
+    {Section::kGeneral, "", "General"},
+    {Section::kProcessor, "processor", "Processor: the HTTP side"},
+    {Section::kLog, "log", "Event log"},
+    {Section::kWorker, "worker", "Worker: from the log to the store"},
+    {Section::kArchive, "archive", "Archive"},
+    {Section::kStore, "store", "Document store"},
+    {Section::kProducer, "producer", "Producer: from images to events"},
+    {Section::kLogging, "logging", "Messages of the program"},
+};
+
+}  // namespace
+
+std::string_view section_name(Section section) {
+  return kSections[static_cast<size_t>(section)].name;
+}
+
+std::string_view section_title(Section section) {
+  return kSections[static_cast<size_t>(section)].title;
+}
+
+std::string Setting::name() const {
+  const std::string_view in = section_name(section);
+  return in.empty() ? std::string(key) : fmt::format("{}.{}", in, key);
+}
+
+std::span<const Setting> table() {
+  return kTable;
+}
+
+}  // namespace ca4::config

@@ -1,0 +1,73 @@
+#include "config/toml_file.h"
+
+#define TOML_EXCEPTIONS 0
+#include <toml++/toml.h>
+
+#include <algorithm>
+
+namespace ca4::config {
+namespace {
+
+Place place_of(const toml::source_region& region) {
+  return {region.begin.line, region.begin.column};
+}
+
+std::string_view kind_name(toml::node_type type) {
+  switch (type) {
+    case toml::node_type::table:
+      return "a table";
+    case toml::node_type::array:
+      return "an array";
+    case toml::node_type::floating_point:
+      return "a floating-point number";
+    default:
+      return "a date or time";
+  }
+}
+
+TomlEntry entry_of(const toml::key& key, const toml::node& node) {
+  TomlEntry entry{std::string(key.str()), place_of(key.source()), place_of(node.source()),
+                  OtherKind{kind_name(node.type())}};
+  if (const auto* text = node.as_string()) entry.value = text->get();
+  if (const auto* number = node.as_integer()) entry.value = number->get();
+  if (const auto* flag = node.as_boolean()) entry.value = flag->get();
+  return entry;
+}
+
+TomlSection section_of(std::string_view name, Place place, const toml::table& table) {
+  TomlSection section{std::string(name), place, {}};
+  for (const auto& [key, node] : table) section.entries.push_back(entry_of(key, node));
+  return section;
+}
+
+// toml++ says "Error while parsing X: Y"; the place already tells X.
+std::string message_of(std::string_view description) {
+  if (description.starts_with("Error while parsing")) {
+    const size_t colon = description.find(": ");
+    if (colon != std::string_view::npos) description.remove_prefix(colon + 2);
+  }
+  return std::string(description);
+}
+
+}  // namespace
+
+TomlText parse_toml(std::string_view text) {
+  const toml::parse_result parsed = toml::parse(text);
+  if (parsed.failed()) {
+    const toml::parse_error& error = parsed.error();
+    return {{}, TomlFault{place_of(error.source()), message_of(error.description())}};
+  }
+  TomlText out;
+  TomlSection top{"", {1, 1}, {}};
+  for (const auto& [key, node] : parsed.table()) {
+    if (const auto* table = node.as_table()) {
+      out.sections.push_back(section_of(key.str(), place_of(key.source()), *table));
+    } else {
+      top.entries.push_back(entry_of(key, node));
+    }
+  }
+  out.sections.push_back(std::move(top));
+  return out;
+}
+
+}  // namespace ca4::config

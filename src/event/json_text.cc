@@ -1,0 +1,113 @@
+#include "event/json_text.h"
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+namespace ca4::event {
+namespace {
+
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+// Moves `pos` past a run of digits; false when there is none.
+bool skip_digits(std::string_view token, size_t& pos) {
+  const size_t start = pos;
+  while (pos < token.size() && is_digit(token[pos])) ++pos;
+  return pos > start;
+}
+
+void append_escape(std::string& out, char c) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  switch (c) {
+    case '"':
+      out += "\\\"";
+      return;
+    case '\\':
+      out += "\\\\";
+      return;
+    case '\n':
+      out += "\\n";
+      return;
+    case '\r':
+      out += "\\r";
+      return;
+    case '\t':
+      out += "\\t";
+      return;
+    default: {
+      const auto byte = static_cast<unsigned char>(c);
+      out += "\\u00";
+      out += kHex[byte >> 4U];
+      out += kHex[byte & 15U];
+    }
+  }
+}
+
+}  // namespace
+
+void append_json_string(std::string& out, std::string_view text) {
+  out += '"';
+  size_t plain_from = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
+    out.append(text, plain_from, i - plain_from);
+    append_escape(out, text[i]);
+    plain_from = i + 1;
+  }
+  out.append(text, plain_from);
+  out += '"';
+}
+
+bool is_json_number(std::string_view token) {
+  size_t pos = 0;
+  if (pos < token.size() && token[pos] == '-') ++pos;
+  if (pos < token.size() && token[pos] == '0') {
+    ++pos;
+  } else if (!skip_digits(token, pos)) {
+    return false;
+  }
+  if (pos < token.size() && token[pos] == '.') {
+    ++pos;
+    if (!skip_digits(token, pos)) return false;
+  }
+  if (pos < token.size() && (token[pos] == 'e' || token[pos] == 'E')) {
+    ++pos;
+    if (pos < token.size() && (token[pos] == '+' || token[pos] == '-')) ++pos;
+    if (!skip_digits(token, pos)) return false;
+  }
+  return pos == token.size();
+}
+
+bool is_finite_number(std::string_view token) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), value);
+  if (error == std::errc::result_out_of_range) {
+    // from_chars reports overflow and underflow alike. An underflow is a very small number, which
+    // is finite; strtod tells them apart.
+    return std::isfinite(std::strtod(std::string(token).c_str(), nullptr));
+  }
+  return error == std::errc() && end == token.data() + token.size() && std::isfinite(value);
+}
+
+void append_json_float(std::string& out, float value) {
+  std::array<char, 32> buffer;  // the longest shortest form, "-1.1754944e-38", has 14
+  const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
+  const std::string_view text(buffer.data(), static_cast<size_t>(end - buffer.data()));
+  out += text;
+  if (text.find_first_of(".e") == std::string_view::npos) out += ".0";
+}
+
+std::string_view excerpt(std::string_view text, size_t bytes_max) {
+  if (text.size() <= bytes_max) return text;
+  size_t end = bytes_max;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+  return text.substr(0, end);
+}
+
+}  // namespace ca4::event

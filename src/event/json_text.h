@@ -1,0 +1,27 @@
+// Pieces of JSON text (RFC 8259) that both the parser and the wire format need. Pure functions.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace ca4::event {
+
+// Appends `text`, valid UTF-8, as a quoted JSON string with the fewest escapes: only what RFC 8259
+// section 7 demands. Equal strings give equal bytes, however the client had escaped them.
+void append_json_string(std::string& out, std::string_view text);
+
+// Whether `token` is exactly one number of the JSON grammar (RFC 8259 section 6): no NaN, no plus
+// sign, no leading zeros.
+bool is_json_number(std::string_view token);
+
+// Whether `token`, a JSON number, is finite as a double.
+bool is_finite_number(std::string_view token);
+
+// Appends the shortest text that reads back to the same float32, always with a point or an exponent
+// ("1.0", "1e+10"), so that no consumer takes it for an integer. `value` must be finite.
+void append_json_float(std::string& out, float value);
+
+// `text` cut to at most `bytes_max` bytes at a UTF-8 character boundary, for error messages.
+std::string_view excerpt(std::string_view text, size_t bytes_max);
+
+}  // namespace ca4::event

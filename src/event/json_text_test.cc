@@ -1,0 +1,69 @@
+#include "event/json_text.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+
+namespace ca4::event {
+namespace {
+
+std::string quoted(std::string_view text) {
+  std::string out;
+  append_json_string(out, text);
+  return out;
+}
+
+TEST(JsonString, EscapesOnlyWhatMustBe) {
+  EXPECT_EQ(quoted("a/é😀\x7f"), "\"a/é😀\x7f\"");
+  EXPECT_EQ(quoted("\"\\\n\r\t"), R"("\"\\\n\r\t")");
+  EXPECT_EQ(quoted(std::string_view("\0\x1f", 2)), R"("\u0000\u001f")");
+  EXPECT_EQ(quoted(""), "\"\"");
+}
+
+TEST(JsonNumber, FollowsTheGrammar) {
+  for (const char* good :
+       {"0", "-0", "10", "1.5", "1e5", "1E+5", "-1.25e-10", "123456789012345678901"}) {
+    EXPECT_TRUE(is_json_number(good)) << good;
+  }
+  for (const char* bad :
+       {"", "-", "+1", "01", "1.", ".5", "1e", "1e+", "1 ", " 1", "0x1", "NaN", "1.5.2", "--1"}) {
+    EXPECT_FALSE(is_json_number(bad)) << bad;
+  }
+}
+
+TEST(JsonNumber, FinitenessIsThatOfADouble) {
+  EXPECT_TRUE(is_finite_number("1.7976931348623157e308"));
+  EXPECT_TRUE(is_finite_number("1e-5000"));
+  EXPECT_TRUE(is_finite_number("0.000001e-400"));
+  EXPECT_FALSE(is_finite_number("1e309"));
+  EXPECT_FALSE(is_finite_number("-1e309"));
+}
+
+TEST(JsonFloat, ReadsBackToTheSameBits) {
+  std::mt19937 random(3);
+  for (int i = 0; i < 20'000; ++i) {
+    const auto bits = static_cast<uint32_t>(random());
+    float value = 0;
+    std::memcpy(&value, &bits, sizeof value);
+    if (!std::isfinite(value)) continue;
+    std::string text;
+    append_json_float(text, value);
+    EXPECT_TRUE(is_json_number(text)) << text;
+    EXPECT_NE(text.find_first_of(".e"), std::string::npos) << text;
+    EXPECT_EQ(std::strtof(text.c_str(), nullptr), value) << text;
+  }
+}
+
+TEST(Excerpt, NeverCutsACharacter) {
+  EXPECT_EQ(excerpt("aé", 2), "a");
+  EXPECT_EQ(excerpt("aé", 3), "aé");
+  EXPECT_EQ(excerpt("日本", 5), "日");
+}
+
+}  // namespace
+}  // namespace ca4::event

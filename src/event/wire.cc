@@ -1,0 +1,36 @@
+#include <cstring>
+#include <string>
+
+#include "base/clock.h"
+#include "base/digest.h"
+#include "event/event.h"
+#include "event/json_text.h"
+
+namespace ca4::event {
+std::string to_wire_json(const EventView& event) {
+  constexpr size_t kFloatTextBytes = 13;  // an ordinary float32 with its comma
+  std::string out;
+  out.reserve(event.meta_json.size() + event.dim * kFloatTextBytes + 64);
+  out = event.meta_json.substr(0, event.meta_json.size() - 1);  // without the closing brace
+  out += R"(,"embedding":[)";
+  for (size_t i = 0; i < event.dim; ++i) {
+    float value = 0;
+    std::memcpy(&value, event.embedding_bytes.data() + i * sizeof value, sizeof value);
+    if (i > 0) out += ',';
+    append_json_float(out, value);
+  }
+  out += R"(],"ingested_at":)";
+  out += unix_seconds_text(event.ingested_at_us);
+  out += '}';
+  return out;
+}
+
+std::string payload_hash(const EventView& event) {
+  Sha256 hash;
+  hash.add(event.meta_json);
+  hash.add(
+      {reinterpret_cast<const char*>(event.embedding_bytes.data()), event.embedding_bytes.size()});
+  return hash.hex();
+}
+
+}  // namespace ca4::event

@@ -1,0 +1,538 @@
+#include "http/connection.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/write.hpp>
+#include <chrono>
+#include <cstring>
+#include <utility>
+
+#include "http/problem.h"
+#include "http/response_text.h"
+
+namespace ca4::http {
+namespace {
+
+// One read of a head; a request without a body or with a short one fits.
+constexpr size_t kReadBytes = 4 << 10;
+// One read of a chunked body.
+constexpr size_t kChunkedReadBytes = 64 << 10;
+// Bodies up to here get their memory at once; larger ones as they come, so that who only announces
+// a large body holds no memory.
+constexpr size_t kBodyBytesAtOnce = 256 << 10;
+// simdjson reads up to 64 bytes past the end.
+constexpr size_t kPadding = 64;
+// How long what a refused client still sends is read and dropped, so that it sees the answer before
+// a reset.
+constexpr int64_t kLingerMs = 2'000;
+// Chunk heads and extensions may be as much as the body itself, and a little for an empty one.
+constexpr size_t kChunkedOverhead = 64 << 10;
+
+int64_t unix_s() {
+  using namespace std::chrono;
+  return duration_cast<seconds>(system_clock::now().time_since_epoch()).count();
+}
+
+// Answers one request exactly once; dropped before that, the connection ends. The request's body
+// counts until then: the handler holds it, whether or not the client has hung up.
+class Promise {
+ public:
+  Promise(std::shared_ptr<Loop> loop, std::shared_ptr<Connection> connection, uint64_t slot,
+          size_t body_bytes)
+      : loop_(std::move(loop)),
+        connection_(std::move(connection)),
+        slot_(slot),
+        body_bytes_(body_bytes) {}
+  Promise(const Promise&) = delete;
+  Promise& operator=(const Promise&) = delete;
+  ~Promise() {
+    if (kept_.exchange(true)) return;
+    loop_->shared().bodies_bytes.fetch_sub(body_bytes_);
+    loop_->complete(std::move(connection_), slot_, nullptr);
+  }
+  void keep(Response response) {
+    if (kept_.exchange(true)) return;
+    loop_->shared().bodies_bytes.fetch_sub(body_bytes_);
+    if (loop_->on_this_thread()) {
+      connection_->answer(slot_, std::move(response));
+    } else {
+      loop_->complete(std::move(connection_), slot_,
+                      std::make_unique<Response>(std::move(response)));
+    }
+  }
+
+ private:
+  std::shared_ptr<Loop> loop_;
+  std::shared_ptr<Connection> connection_;
+  const uint64_t slot_;
+  const size_t body_bytes_;  // counted in Shared::bodies_bytes
+  std::atomic<bool> kept_{false};
+};
+
+std::string peer_text(const Socket& socket) {
+  boost::system::error_code error;
+  const auto peer = socket.remote_endpoint(error);
+  if (error) return "gone";
+  const std::string host = peer.address().to_string();
+  return peer.address().is_v6() ? fmt::format("[{}]:{}", host, peer.port())
+                                : fmt::format("{}:{}", host, peer.port());
+}
+
+}  // namespace
+
+template <class Stream>
+StreamConnection<Stream>::StreamConnection(std::shared_ptr<Loop> loop, Stream stream)
+    : loop_(std::move(loop)),
+      stream_(std::move(stream)),
+      in_(std::max(loop_->shared().options.header_bytes_max, kChunkedReadBytes) + kReadBytes) {}
+
+template <class Stream>
+void StreamConnection<Stream>::register_here() {
+  boost::system::error_code ignored;
+  socket().set_option(net::ip::tcp::no_delay(true), ignored);
+  peer_ = peer_text(socket());
+  loop_->add(this);
+}
+
+template <class Stream>
+void StreamConnection<Stream>::start() {
+  register_here();
+  if constexpr (std::is_same_v<Stream, TlsStream>) {
+    read_deadline_ms_ = steady_ms() + loop_->shared().options.header_timeout_ms;
+    stream_.async_handshake(
+        net::ssl::stream_base::server,
+        [self = this->shared_from_this()](const boost::system::error_code& error) {
+          if (error) return self->close();
+          self->await_head();
+          self->pump();
+        });
+  } else {
+    await_head();
+    pump();
+  }
+}
+
+template <class Stream>
+void StreamConnection<Stream>::turn_away() {
+  register_here();
+  if (const auto& refused = loop_->shared().options.refused) refused(503);
+  // A handshake would cost more than what the limit is to save.
+  if constexpr (std::is_same_v<Stream, TlsStream>) return close();
+  unread_input_ = true;
+  read_ended_ = true;
+  Response response = problem_retry(503, "too many connections", 1);
+  slots_.push_back({.response = std::move(response), .keep_alive = false});
+  write_ready();
+}
+
+template <class Stream>
+Socket& StreamConnection<Stream>::socket() {
+  if constexpr (std::is_same_v<Stream, TlsStream>) {
+    return stream_.next_layer();
+  } else {
+    return stream_;
+  }
+}
+
+template <class Stream>
+bool StreamConnection<Stream>::idle() const {
+  return phase_ == Phase::kHead && in_.size() == 0;
+}
+
+// Takes all requests that are here, then waits for more bytes.
+template <class Stream>
+void StreamConnection<Stream>::pump() {
+  if (pumping_) return;
+  pumping_ = true;
+  while (!closed_ && !reading_ && !read_ended_) {
+    if (finishing_ && idle()) {
+      read_ended_ = true;
+      break;
+    }
+    if (phase_ == Phase::kHead && slots_.size() >= loop_->shared().options.pipeline_max) break;
+    if (!step()) {
+      read();
+      break;
+    }
+  }
+  pumping_ = false;
+  close_when_done();
+}
+
+// One step with what was read; false when it takes more bytes.
+template <class Stream>
+bool StreamConnection<Stream>::step() {
+  switch (phase_) {
+    case Phase::kHead:
+      return step_head();
+    case Phase::kBody:
+      return step_body();
+    case Phase::kChunked:
+      return step_chunked();
+  }
+  return false;
+}
+
+template <class Stream>
+void StreamConnection<Stream>::await_head() {
+  phase_ = Phase::kHead;
+  head_ = Head{};
+  scanned_ = 0;
+  read_deadline_ms_ = kNever;
+  if (in_.size() == 0 && slots_.empty()) {
+    read_deadline_ms_ = steady_ms() + loop_->shared().options.idle_timeout_ms;
+  }
+}
+
+template <class Stream>
+bool StreamConnection<Stream>::step_head() {
+  const ServerOptions& options = loop_->shared().options;
+  std::string_view text(static_cast<const char*>(in_.data().data()), in_.size());
+  // RFC 9112 section 2.2: an empty line before a request is let pass.
+  while (text.starts_with("\r\n")) {
+    in_.consume(2);
+    text.remove_prefix(2);
+    scanned_ = 0;
+  }
+  if (text.empty()) return false;
+  const size_t end = text.find("\r\n\r\n", scanned_);
+  const size_t head_bytes = end == std::string_view::npos ? text.size() : end + 4;
+  if (head_bytes > options.header_bytes_max) {
+    refuse(431, fmt::format("the request head is larger than {} bytes", options.header_bytes_max));
+    return true;
+  }
+  if (end == std::string_view::npos) {
+    if (scanned_ == 0) read_deadline_ms_ = steady_ms() + options.header_timeout_ms;
+    scanned_ = text.size() < 3 ? 0 : text.size() - 3;
+    if (scanned_ == 0) scanned_ = 1;  // so that the deadline stands
+    return false;
+  }
+  if (const auto error = parse_head(text.substr(0, head_bytes), head_)) {
+    refuse(error->status, error->detail);
+    return true;
+  }
+  in_.consume(head_bytes);
+  begin_body();
+  return true;
+}
+
+template <class Stream>
+void StreamConnection<Stream>::begin_body() {
+  const ServerOptions& options = loop_->shared().options;
+  if (head_.content_bytes > options.body_bytes_max) {
+    return refuse(413, fmt::format("the body of {} bytes is larger than {} bytes",
+                                   head_.content_bytes, options.body_bytes_max));
+  }
+  body_received_ = 0;
+  body_began_ms_ = steady_ms();
+  if (head_.chunked) {
+    phase_ = Phase::kChunked;
+    chunked_ = std::make_unique<ChunkedBody>(options.body_bytes_max);
+  } else {
+    phase_ = Phase::kBody;
+    if (!grow_body(std::min<size_t>(head_.content_bytes, kBodyBytesAtOnce))) return;
+  }
+  if (head_.expects_continue && in_.size() == 0 && (head_.chunked || head_.content_bytes > 0)) {
+    slots_.push_back({.response = Response{}, .interim = true});
+    write_ready();
+  }
+  await_body();
+}
+
+// Slower than the least rate is too slow, whatever the length.
+template <class Stream>
+void StreamConnection<Stream>::await_body() {
+  const ServerOptions& options = loop_->shared().options;
+  read_deadline_ms_ = body_began_ms_ + options.header_timeout_ms +
+                      static_cast<int64_t>(body_received_ * 1000 / options.body_bytes_per_s_min);
+}
+
+// Before `more` bytes are held for a body. False when all bodies together would be too much:
+// refused.
+template <class Stream>
+bool StreamConnection<Stream>::count_body(size_t more) {
+  Shared& shared = loop_->shared();
+  if (shared.bodies_bytes.fetch_add(more) + more > shared.options.bodies_bytes_max) {
+    shared.bodies_bytes.fetch_sub(more);
+    refuse(503, "too many large bodies at once");
+    return false;
+  }
+  counted_bytes_ += more;
+  return true;
+}
+
+// Memory for a body of `want` bytes; false as above.
+template <class Stream>
+bool StreamConnection<Stream>::grow_body(size_t want) {
+  Request& request = head_.request;
+  if (request.body_capacity >= want + kPadding) return true;
+  if (!count_body(want + kPadding - request.body_capacity)) return false;
+  std::unique_ptr<char[]> larger(new char[want + kPadding]);  // not zeroed: it is read into
+  if (request.body_bytes > 0)
+    std::memcpy(larger.get(), request.body_data.get(), request.body_bytes);
+  std::memset(larger.get() + want, 0, kPadding);
+  request.body_data = std::move(larger);
+  request.body_capacity = want + kPadding;
+  return true;
+}
+
+template <class Stream>
+bool StreamConnection<Stream>::step_body() {
+  Request& request = head_.request;
+  const size_t here = std::min<size_t>(in_.size(), head_.content_bytes - request.body_bytes);
+  if (here > 0) {
+    if (!grow_body(std::max<size_t>(request.body_bytes + here, 1))) return true;
+    std::memcpy(request.body_data.get() + request.body_bytes, in_.data().data(), here);
+    request.body_bytes += here;
+    body_received_ += here;
+    in_.consume(here);
+  }
+  if (request.body_bytes == head_.content_bytes) {
+    dispatch();
+    return true;
+  }
+  if (request.body_capacity - kPadding == request.body_bytes) {
+    const size_t doubled = std::min<size_t>(request.body_bytes * 2, head_.content_bytes);
+    if (!grow_body(doubled)) return true;
+  }
+  await_body();
+  return false;
+}
+
+template <class Stream>
+bool StreamConnection<Stream>::step_chunked() {
+  if (in_.size() == 0) return false;
+  const std::string_view coded(static_cast<const char*>(in_.data().data()), in_.size());
+  size_t used = 0;
+  if (const auto error = chunked_->take(coded, used)) {
+    refuse(error->status, error->detail);
+    return true;
+  }
+  in_.consume(used);
+  body_received_ += used;
+  const std::string& bytes = chunked_->bytes();
+  if (bytes.size() > counted_bytes_ && !count_body(bytes.size() - counted_bytes_)) return true;
+  if (body_received_ > 2 * loop_->shared().options.body_bytes_max + kChunkedOverhead ||
+      (used == 0 && in_.size() >= kChunkedReadBytes)) {
+    refuse(400, "bad chunked coding: more chunk heads than body");
+    return true;
+  }
+  if (chunked_->done()) {
+    const size_t size = bytes.size();
+    if (!grow_body(size)) return true;
+    std::memcpy(head_.request.body_data.get(), bytes.data(), size);
+    head_.request.body_bytes = size;
+    // Only while it was copied there were two of it.
+    chunked_.reset();
+    loop_->shared().bodies_bytes.fetch_sub(size);
+    counted_bytes_ -= size;
+    dispatch();
+    return true;
+  }
+  await_body();
+  return used > 0 && in_.size() > 0;
+}
+
+// Reads a body of known length straight into its place, everything else into in_.
+template <class Stream>
+void StreamConnection<Stream>::read() {
+  reading_ = true;
+  auto done = [self = this->shared_from_this()](const boost::system::error_code& error,
+                                                size_t bytes) { self->on_read(error, bytes); };
+  Request& request = head_.request;
+  if (phase_ == Phase::kBody) {
+    const size_t room = request.body_capacity - kPadding - request.body_bytes;
+    stream_.async_read_some(net::buffer(request.body_data.get() + request.body_bytes, room), done);
+  } else {
+    const size_t want = phase_ == Phase::kChunked ? kChunkedReadBytes : kReadBytes;
+    stream_.async_read_some(in_.prepare(std::min(want, in_.max_size() - in_.size())), done);
+  }
+}
+
+template <class Stream>
+void StreamConnection<Stream>::on_read(const boost::system::error_code& error, size_t bytes) {
+  reading_ = false;
+  if (closed_) return;
+  if (draining_) return error ? close() : drain();
+  if (error) {
+    // A client that has said all may still wait for its answers, also for the one being written;
+    // half a request is nothing.
+    const bool answered = slots_.empty() && !writing_;
+    if (error != net::error::eof || answered || !idle()) return close();
+    read_ended_ = true;
+    read_deadline_ms_ = kNever;
+    return;
+  }
+  if (phase_ == Phase::kBody) {
+    head_.request.body_bytes += bytes;
+    body_received_ += bytes;
+  } else {
+    in_.commit(bytes);
+  }
+  pump();
+}
+
+template <class Stream>
+void StreamConnection<Stream>::dispatch() {
+  Shared& shared = loop_->shared();
+  Request request = std::move(head_.request);
+  request.peer = peer_;
+  request.id = shared.next_request_id.fetch_add(1, std::memory_order_relaxed);
+  if (finishing_) read_ended_ = true;
+  if (!head_.keep_alive) read_ended_ = true;
+  slots_.push_back({.response = std::nullopt,
+                    .head_only = request.method == "HEAD",
+                    .keep_alive = head_.keep_alive});
+  const uint64_t slot = first_slot_ + slots_.size() - 1;
+  await_head();
+  auto promise = std::make_shared<Promise>(loop_, this->shared_from_this(), slot,
+                                           std::exchange(counted_bytes_, 0));
+  shared.handler(std::move(request),
+                 [promise](Response response) { promise->keep(std::move(response)); });
+}
+
+// The answer to a request that can't be read, the last one of this connection.
+template <class Stream>
+void StreamConnection<Stream>::refuse(int status, std::string_view detail) {
+  read_ended_ = true;
+  unread_input_ = true;
+  read_deadline_ms_ = kNever;
+  Response response = status == 503 ? problem_retry(status, detail, 1) : problem(status, detail);
+  slots_.push_back(
+      {.response = std::move(response), .head_only = asks_for_head(), .keep_alive = false});
+  if (const auto& refused = loop_->shared().options.refused) refused(status);
+  write_ready();
+}
+
+// Whether the request being read is a HEAD, also where its head was not or can't be parsed.
+template <class Stream>
+bool StreamConnection<Stream>::asks_for_head() const {
+  const std::string& method = head_.request.method;
+  if (!method.empty()) return method == "HEAD";
+  const std::string_view text(static_cast<const char*>(in_.data().data()), in_.size());
+  return text.starts_with("HEAD ");
+}
+
+template <class Stream>
+void StreamConnection<Stream>::answer(uint64_t slot, Response response) {
+  if (closed_ || slot < first_slot_ || slot - first_slot_ >= slots_.size()) return;
+  Slot& waiting = slots_[slot - first_slot_];
+  waiting.keep_alive = waiting.keep_alive && !response.close;
+  waiting.response = std::move(response);
+  write_ready();
+}
+
+// Writes all answers at the front that are ready, in one go.
+template <class Stream>
+void StreamConnection<Stream>::write_ready() {
+  if (closed_ || writing_ || close_after_write_) return;
+  while (!slots_.empty() && slots_.front().response && !close_after_write_) {
+    Slot& slot = slots_.front();
+    if (slot.interim) {
+      out_.append("HTTP/1.1 100 Continue\r\n\r\n");
+    } else {
+      const bool last = slots_.size() == 1 && (read_ended_ || (finishing_ && idle()));
+      close_after_write_ = !slot.keep_alive || last;
+      append_response(*slot.response, slot.head_only, !close_after_write_, unix_s(), out_);
+    }
+    slots_.pop_front();
+    ++first_slot_;
+  }
+  if (out_.empty()) return;
+  writing_ = true;
+  const ServerOptions& options = loop_->shared().options;
+  write_deadline_ms_ = steady_ms() + options.idle_timeout_ms +
+                       static_cast<int64_t>(out_.size() * 1000 / options.body_bytes_per_s_min);
+  net::async_write(stream_, net::buffer(out_),
+                   [self = this->shared_from_this()](const boost::system::error_code& error,
+                                                     size_t) { self->on_written(error); });
+}
+
+template <class Stream>
+void StreamConnection<Stream>::on_written(const boost::system::error_code& error) {
+  writing_ = false;
+  write_deadline_ms_ = kNever;
+  if (closed_) return;
+  if (error) return close();
+  constexpr size_t kKeptBytes = 64 << 10;
+  if (out_.capacity() > kKeptBytes) out_ = std::string();
+  out_.clear();
+  if (close_after_write_) return unread_input_ ? linger() : close();
+  write_ready();
+  if (!writing_ && slots_.empty() && idle() && !read_ended_) {
+    read_deadline_ms_ = steady_ms() + loop_->shared().options.idle_timeout_ms;
+  }
+  pump();
+}
+
+template <class Stream>
+void StreamConnection<Stream>::close_when_done() {
+  if (!closed_ && read_ended_ && !writing_ && slots_.empty() && !draining_) {
+    unread_input_ ? linger() : close();
+  }
+}
+
+// Ends our side and drops what still comes, for a while.
+template <class Stream>
+void StreamConnection<Stream>::linger() {
+  draining_ = true;
+  boost::system::error_code ignored;
+  socket().shutdown(net::ip::tcp::socket::shutdown_send, ignored);
+  read_deadline_ms_ = steady_ms() + kLingerMs;
+  drain();
+}
+
+template <class Stream>
+void StreamConnection<Stream>::drain() {
+  if (reading_) return;  // that read ends in on_read, which comes back here
+  in_.consume(in_.size());
+  reading_ = true;
+  socket().async_read_some(
+      in_.prepare(kChunkedReadBytes),
+      [self = this->shared_from_this()](const boost::system::error_code& error, size_t) {
+        self->reading_ = false;
+        if (self->closed_) return;
+        if (error) return self->close();
+        self->drain();
+      });
+}
+
+template <class Stream>
+void StreamConnection<Stream>::finish() {
+  finishing_ = true;
+  if (!idle()) return;
+  read_ended_ = true;
+  close_when_done();
+}
+
+template <class Stream>
+void StreamConnection<Stream>::abort() {
+  close();
+}
+
+template <class Stream>
+void StreamConnection<Stream>::close() {
+  if (closed_) return;
+  closed_ = true;
+  loop_->shared().bodies_bytes.fetch_sub(std::exchange(counted_bytes_, 0));
+  slots_.clear();
+  boost::system::error_code ignored;
+  socket().shutdown(net::ip::tcp::socket::shutdown_both, ignored);
+  socket().close(ignored);
+  loop_->remove(this);
+}
+
+template <class Stream>
+void StreamConnection<Stream>::check_deadlines(int64_t now_ms) {
+  if (now_ms >= write_deadline_ms_) return close();
+  if (now_ms < read_deadline_ms_) return;
+  read_deadline_ms_ = kNever;
+  if (draining_ || idle()) return close();
+  refuse(408, "the request came too slowly");
+}
+
+template class StreamConnection<PlainStream>;
+template class StreamConnection<TlsStream>;
+
+}  // namespace ca4::http

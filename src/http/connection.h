@@ -1,0 +1,105 @@
+// One connection: reads requests ahead of their answers, gives answers in the order of requests,
+// and keeps every limit of ServerOptions. Internal to http/; everything on its loop's thread.
+#pragma once
+
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <deque>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "http/loop.h"
+#include "http/request_head.h"
+
+namespace ca4::http {
+
+using PlainStream = Socket;
+using TlsStream = net::ssl::stream<Socket>;
+
+template <class Stream>
+class StreamConnection final : public Connection,
+                               public std::enable_shared_from_this<StreamConnection<Stream>> {
+ public:
+  StreamConnection(std::shared_ptr<Loop> loop, Stream stream);
+  ~StreamConnection() override = default;
+
+  // Call once. With TLS the handshake comes first.
+  void start();
+  // Call instead of `start` where there are too many connections: says so (not with TLS), and
+  // closes.
+  void turn_away();
+
+  void answer(uint64_t slot, Response response) override;
+  void abort() override;
+  void finish() override;
+  void check_deadlines(int64_t now_ms) override;
+
+ private:
+  enum class Phase { kHead, kBody, kChunked };
+  struct Slot {
+    std::optional<Response> response;
+    bool head_only = false;
+    bool keep_alive = true;
+    bool interim = false;  // "100 Continue": nothing else
+  };
+  static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+
+  void register_here();
+  void pump();
+  bool step();
+  bool step_head();
+  bool step_body();
+  bool step_chunked();
+  void begin_body();
+  void read();
+  void on_read(const boost::system::error_code& error, size_t bytes);
+  void await_head();
+  void await_body();
+  bool grow_body(size_t want);
+  bool count_body(size_t more);
+  void dispatch();
+  void refuse(int status, std::string_view detail);
+  bool asks_for_head() const;
+  void write_ready();
+  void on_written(const boost::system::error_code& error);
+  void close_when_done();
+  void linger();
+  void drain();
+  void close();
+  bool idle() const;
+  Socket& socket();
+
+  const std::shared_ptr<Loop> loop_;
+  Stream stream_;
+  std::string peer_;
+  boost::beast::flat_buffer in_;
+  size_t scanned_ = 0;  // bytes of in_ that hold no end of a head
+  Phase phase_ = Phase::kHead;
+  Head head_;
+  std::unique_ptr<ChunkedBody> chunked_;
+  int64_t body_began_ms_ = 0;
+  size_t body_received_ = 0;
+  size_t counted_bytes_ = 0;  // of the body being read, in Shared::bodies_bytes
+  bool reading_ = false;
+  bool pumping_ = false;
+  bool read_ended_ = false;
+  bool finishing_ = false;
+  bool writing_ = false;
+  bool close_after_write_ = false;
+  bool unread_input_ = false;  // a refused request's rest may still be on its way
+  bool draining_ = false;
+  bool closed_ = false;
+  std::deque<Slot> slots_;
+  uint64_t first_slot_ = 0;
+  std::string out_;
+  int64_t read_deadline_ms_ = kNever;
+  int64_t write_deadline_ms_ = kNever;
+};
+
+extern template class StreamConnection<PlainStream>;
+extern template class StreamConnection<TlsStream>;
+
+}  // namespace ca4::http

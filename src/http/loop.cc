@@ -1,0 +1,111 @@
+#include "http/loop.h"
+
+#include <boost/asio/post.hpp>
+#include <chrono>
+
+namespace ca4::http {
+namespace {
+
+// Deadlines are at least 100 ms; a tenth of a second late is nothing, and ten wake-ups cost
+// nothing.
+constexpr std::chrono::milliseconds kTick{100};
+
+}  // namespace
+
+int64_t steady_ms() {
+  using namespace std::chrono;
+  return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
+}
+
+Loop::Loop(std::shared_ptr<Shared> shared)
+    : shared_(std::move(shared)), work_(context_.get_executor()), timer_(context_) {}
+
+void Loop::run() {
+  tick();
+  context_.run();
+  {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+  }
+  // What was posted as the loop ended would otherwise keep it alive for ever.
+  context_.restart();
+  context_.poll();
+}
+
+void Loop::add(Connection* connection) {
+  connections_.insert(connection);
+  shared_->connections.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Loop::remove(Connection* connection) {
+  if (connections_.erase(connection) == 0) return;
+  shared_->connections.fetch_sub(1, std::memory_order_relaxed);
+  if (released_ && connections_.empty()) timer_.cancel();
+}
+
+void Loop::complete(std::shared_ptr<Connection> connection, uint64_t slot,
+                    std::unique_ptr<Response> response) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (ended_) return;
+    completions_.push_back({std::move(connection), slot, std::move(response)});
+    if (completions_.size() > 1) return;  // a wake-up is on its way
+  }
+  net::post(context_, [this, self = shared_from_this()] { take_completions(); });
+}
+
+void Loop::take_completions() {
+  std::vector<Completion> taken;
+  {
+    const std::lock_guard lock(mutex_);
+    taken.swap(completions_);
+  }
+  for (Completion& completion : taken) {
+    if (completion.response) {
+      completion.connection->answer(completion.slot, std::move(*completion.response));
+    } else {
+      completion.connection->abort();
+    }
+  }
+}
+
+void Loop::tick() {
+  timer_.expires_after(kTick);
+  timer_.async_wait([this](const boost::system::error_code&) {
+    const int64_t now = steady_ms();
+    // A copy: a deadline may end its connection, which leaves the set.
+    const std::vector<Connection*> all(connections_.begin(), connections_.end());
+    for (Connection* connection : all) {
+      if (connections_.contains(connection)) connection->check_deadlines(now);
+    }
+    if (!released_ || !connections_.empty()) tick();
+  });
+}
+
+void Loop::finish_all() {
+  net::post(context_, [this, self = shared_from_this()] {
+    const std::vector<Connection*> all(connections_.begin(), connections_.end());
+    for (Connection* connection : all) {
+      if (connections_.contains(connection)) connection->finish();
+    }
+  });
+}
+
+void Loop::abort_all() {
+  net::post(context_, [this, self = shared_from_this()] {
+    const std::vector<Connection*> all(connections_.begin(), connections_.end());
+    for (Connection* connection : all) {
+      if (connections_.contains(connection)) connection->abort();
+    }
+  });
+}
+
+void Loop::release() {
+  net::post(context_, [this, self = shared_from_this()] {
+    released_ = true;
+    work_.reset();
+    if (connections_.empty()) timer_.cancel();
+  });
+}
+
+}  // namespace ca4::http

@@ -1,0 +1,53 @@
+#include "http/response_text.h"
+
+#include <fmt/format.h>
+
+#include <ctime>
+#include <iterator>
+
+#include "http/problem.h"
+
+namespace ca4::http {
+namespace {
+
+// IMF-fixdate of RFC 9110; made anew once a second a thread.
+const std::string& date_text(int64_t unix_s) {
+  thread_local int64_t made_for = -1;
+  thread_local std::string text;
+  if (made_for != unix_s) {
+    static constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                              "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    const std::time_t time = unix_s;
+    std::tm t{};
+    gmtime_r(&time, &t);
+    text = fmt::format("{}, {:02} {} {} {:02}:{:02}:{:02} GMT", kDays[t.tm_wday], t.tm_mday,
+                       kMonths[t.tm_mon], t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec);
+    made_for = unix_s;
+  }
+  return text;
+}
+
+}  // namespace
+
+void append_response(const Response& response, bool head_only, bool keep_alive, int64_t unix_s,
+                     std::string& out) {
+  fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status,
+                 reason_phrase(response.status), date_text(unix_s));
+  const bool may_have_body =
+      response.status >= 200 && response.status != 204 && response.status != 304;
+  if (may_have_body) {
+    if (!response.content_type.empty()) {
+      out.append("Content-Type: ").append(response.content_type).append("\r\n");
+    }
+    fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n", response.body.size());
+  }
+  for (const auto& [name, value] : response.headers) {
+    out.append(name).append(": ").append(value).append("\r\n");
+  }
+  if (!keep_alive) out.append("Connection: close\r\n");
+  out.append("\r\n");
+  if (may_have_body && !head_only) out.append(response.body);
+}
+
+}  // namespace ca4::http

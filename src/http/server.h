@@ -1,0 +1,95 @@
+// An HTTP/1.1 server: one event loop a thread, connections dealt to them in turn. It knows limits,
+// TLS, keep-alive, pipelining and shutdown; it knows nothing of routes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/status.h"
+
+namespace ca4::http {
+
+// A request, complete with its body. Header names are looked up case-insensitively.
+struct Request {
+  std::string method;  // "GET"
+  std::string path;    // decoded target without the query, begins with '/'
+  std::string query;   // raw, without '?'
+  std::vector<std::pair<std::string, std::string>> headers;
+  // The body; `body_capacity - body_bytes >= 64` so that simdjson may read past the end.
+  std::unique_ptr<char[]> body_data;
+  size_t body_bytes = 0;
+  size_t body_capacity = 0;
+  std::string peer;  // "127.0.0.1:53124"
+  uint64_t id = 0;   // unique in this process
+
+  std::string_view body() const { return {body_data.get(), body_bytes}; }
+  std::string_view header(std::string_view name) const;  // empty when absent
+};
+
+struct Response {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::vector<std::pair<std::string, std::string>> headers = {};
+  std::string body = {};
+  bool close = false;  // end the connection after this response
+};
+
+// Sends the response. Must be called exactly once, from any thread; the server keeps pipelined
+// responses in order. Dropping it uncalled closes the connection (nothing was promised).
+using Respond = std::function<void(Response)>;
+
+// Called on an event-loop thread; must not block. Different connections call it from different
+// threads at once.
+using Handler = std::function<void(Request, Respond)>;
+
+struct ServerOptions {
+  std::string host = "127.0.0.1";
+  uint16_t port = 8000;            // 0: any free one, see Server::port
+  unsigned threads = 0;            // 0: one a core
+  std::string tls_cert_file = {};  // PEM chain; empty: plain HTTP
+  std::string tls_key_file = {};
+
+  // A bearer token of 8 KiB and as much again; more is answered 431.
+  size_t header_bytes_max = 16 << 10;
+  // A batch of 256 embeddings of 2048 floats as Python prints them is 11 MiB; more is answered 413.
+  size_t body_bytes_max = 16 << 20;
+  // All bodies being read or handled, over all connections; beyond it: 503. 16 of the largest.
+  size_t bodies_bytes_max = 256 << 20;
+  // From the first byte of a request to the end of its head: several round trips of a bad link.
+  int64_t header_timeout_ms = 10'000;
+  // A body may take this long on top: slower than a 2G mobile link is answered 408.
+  size_t body_bytes_per_s_min = 10 << 10;
+  // Silence between requests: above the 60 s of common load balancers, so that they hang up first.
+  int64_t idle_timeout_ms = 75'000;
+  // Below the usual hard limit of descriptors; further ones are answered 503 and closed,
+  // with TLS only closed.
+  size_t connections_max = 4096;
+  // Requests of one connection read ahead of their answers: fills a group commit, bounds memory.
+  size_t pipeline_max = 32;
+  // Told of every request that never reached the handler, with the status it was answered with.
+  // Called on event-loop threads.
+  std::function<void(int status)> refused = {};
+};
+
+class Server {
+ public:
+  // Binds and listens. kIo when the address is taken, with the address in the message; kConfig when
+  // certificate or key can't be used. `handler` is kept until the last answer is given.
+  static Result<std::unique_ptr<Server>> start(const ServerOptions& options, Handler handler);
+  virtual ~Server() = default;
+
+  virtual uint16_t port() const = 0;
+  virtual size_t connections() const = 0;
+
+  // Stops accepting, lets requests in flight finish for at most `grace_ms`, then closes what is
+  // left and ends the threads. Returns how many connections were cut off. Idempotent; a Respond
+  // called later does nothing.
+  virtual size_t stop(int64_t grace_ms) = 0;
+};
+
+}  // namespace ca4::http

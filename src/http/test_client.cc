@@ -1,0 +1,89 @@
+#include "http/test_client.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <array>
+#include <utility>
+
+namespace ca4::http {
+
+TestClient::TestClient(uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  const timeval limit{5, 0};
+  ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+}
+
+TestClient::~TestClient() {
+  ::close(fd_);
+}
+
+bool TestClient::send(const std::string& bytes) {
+  size_t sent = 0;
+  while (sent < bytes.size()) {
+    const ssize_t count = ::send(fd_, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
+    if (count <= 0) return false;
+    sent += static_cast<size_t>(count);
+  }
+  return true;
+}
+
+void TestClient::end_sending() {
+  ::shutdown(fd_, SHUT_WR);
+}
+
+void TestClient::reset() {
+  const linger at_once{1, 0};
+  ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  ::close(std::exchange(fd_, -1));
+}
+
+bool TestClient::read_more() {
+  std::array<char, 16'384> piece{};
+  const ssize_t count = ::recv(fd_, piece.data(), piece.size(), 0);
+  if (count <= 0) return false;
+  pending_.append(piece.data(), static_cast<size_t>(count));
+  return true;
+}
+
+std::string TestClient::response(bool head_only) {
+  size_t wanted = std::string::npos;
+  while (true) {
+    const size_t end = pending_.find("\r\n\r\n");
+    if (end != std::string::npos) {
+      const std::string name = "\r\nContent-Length: ";
+      const size_t at = pending_.find(name);
+      const bool has_length = at != std::string::npos && at < end && !head_only;
+      wanted = end + 4 + (has_length ? std::stoul(pending_.substr(at + name.size())) : 0);
+    }
+    if (pending_.size() >= wanted || !read_more()) break;
+  }
+  const std::string whole = pending_.substr(0, wanted);
+  pending_.erase(0, whole.size());
+  return whole;
+}
+
+std::string TestClient::everything() {
+  while (read_more()) {
+  }
+  return std::exchange(pending_, {});
+}
+
+bool TestClient::closed_by_server() {
+  std::array<char, 16'384> piece{};
+  while (true) {
+    const ssize_t count = ::recv(fd_, piece.data(), piece.size(), 0);
+    if (count == 0) return true;
+    if (count < 0) return errno == ECONNRESET;
+  }
+}
+
+}  // namespace ca4::http

@@ -1,0 +1,124 @@
+#include "log/embedded_log.h"
+
+#include <filesystem>
+
+#include "log/embedded_consumer.h"
+#include "log/extent.h"
+#include "log/group_offsets.h"
+#include "log/log_files.h"
+#include "log/log_writer.h"
+#include "log/record_reader.h"
+
+namespace ca4::log {
+
+Result<std::unique_ptr<EmbeddedLog>> EmbeddedLog::open(EmbeddedLogOptions options,
+                                                       const Clock& clock) {
+  Result<LogPaths> paths = log_paths(options.dir, options.topic);
+  if (!paths) return paths.status();
+  std::error_code error;
+  std::filesystem::create_directories(options.dir, error);
+  if (error) return Status(Code::kIo, options.dir + ": create: " + error.message());
+  std::unique_ptr<EmbeddedLog> log(new EmbeddedLog(std::move(options), paths->records));
+
+  Result<std::unique_ptr<GroupOffsets>> offsets = GroupOffsets::open(paths->offsets, false);
+  if (!offsets) return offsets.status();
+  log->offsets_ = std::move(*offsets);
+  for (const std::string& group : log->options_.groups) {
+    Status status = log->offsets_->add(group);
+    if (!status.is_ok()) return status;
+  }
+  if (log->options_.mode == EmbeddedLogOptions::Mode::kReader) return log;
+
+  log->extent_ = std::make_shared<Extent>();
+  Result<std::unique_ptr<LogWriter>> writer =
+      LogWriter::start(*paths, log->options_, clock, *log->offsets_, log->extent_);
+  if (!writer) return writer.status();
+  log->writer_ = std::move(*writer);
+  return log;
+}
+
+EmbeddedLog::EmbeddedLog(EmbeddedLogOptions options, std::string path)
+    : options_(std::move(options)), path_(std::move(path)) {}
+
+EmbeddedLog::~EmbeddedLog() {
+  close();
+}
+
+void EmbeddedLog::append(std::vector<NewRecord> batch, AppendDone done) {
+  if (writer_) return writer_->append(std::move(batch), std::move(done));
+  done(Status(Code::kInvalidArgument, path_ + ": opened for reading only"));
+}
+
+Result<std::unique_ptr<Consumer>> EmbeddedLog::consumer(const std::string& group) {
+  Status status = offsets_->add(group);
+  if (!status.is_ok()) return status;
+  return std::unique_ptr<Consumer>(
+      std::make_unique<EmbeddedConsumer>(path_, group, offsets_, extent_, options_.reader_poll_ms));
+}
+
+Result<std::vector<PartitionLag>> EmbeddedLog::lag(const std::string& group) {
+  int64_t log_id = 0;
+  int64_t begin = 0;
+  int64_t end = 0;
+  if (writer_) {
+    log_id = writer_->log_id();
+    begin = extent_->begin();
+    end = extent_->end();
+  } else {
+    std::lock_guard lock(reader_mutex_);
+    if (!reader_) {
+      Result<RecordReader> reader = RecordReader::open(path_);
+      if (reader.status().code() == Code::kNotFound) return std::vector<PartitionLag>(1);
+      if (!reader) return reader.status();
+      reader_ = std::make_unique<RecordReader>(std::move(*reader));
+    }
+    Result<int64_t> last = reader_->end();
+    if (!last) return last.status();
+    Result<std::optional<int64_t>> first = reader_->first();
+    if (!first) return first.status();
+    log_id = reader_->log_id();
+    end = *last;
+    begin = first->value_or(end);
+  }
+  Result<std::optional<int64_t>> committed = offsets_->get(group, log_id);
+  if (!committed) return committed.status();
+  return std::vector<PartitionLag>{{0, resume_at(*committed, begin, end), end}};
+}
+
+Status EmbeddedLog::forget(const std::string& group) {
+  return offsets_->remove(group);
+}
+
+Status EmbeddedLog::ready() {
+  if (writer_) return writer_->ready();
+  return {Code::kInvalidArgument, path_ + ": opened for reading only"};
+}
+
+size_t EmbeddedLog::queue_depth() const {
+  return writer_ ? writer_->queue_depth() : 0;
+}
+
+void EmbeddedLog::close() {
+  if (writer_) writer_->close();
+}
+
+Result<std::optional<Record>> EmbeddedLog::last_record() {
+  Result<RecordReader> reader = RecordReader::open(path_);
+  if (reader.status().code() == Code::kNotFound) return std::optional<Record>();
+  if (!reader) return reader.status();
+  Result<int64_t> end = reader->end();
+  if (!end) return end.status();
+  std::optional<Record> last;
+  Status status = reader->read(*end - 1, [&](const StoredRecord& stored) {
+    last = to_record(stored);
+    return true;
+  });
+  if (!status.is_ok()) return status;
+  return last;
+}
+
+int64_t EmbeddedLog::bytes_used() const {
+  return writer_ ? writer_->bytes_used() : 0;
+}
+
+}  // namespace ca4::log

@@ -1,0 +1,169 @@
+#include "log/inspect.h"
+
+#include <algorithm>
+#include <deque>
+#include <filesystem>
+
+#include "log/embedded_consumer.h"
+#include "log/group_offsets.h"
+#include "log/log_files.h"
+
+namespace ca4::log {
+namespace {
+
+int64_t size_of(const std::string& path) {
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(path, error);
+  return error ? 0 : static_cast<int64_t>(bytes);
+}
+
+// Adds one bad offset to the last run, or begins another one.
+void note_damage(int64_t offset, std::string reason, CheckReport& report) {
+  if (!report.damages.empty() && report.damages.back().last + 1 == offset) {
+    report.damages.back().last = offset;
+  } else if (report.damages.size() < CheckReport::kDamagesMax) {
+    report.damages.push_back({offset, offset, std::move(reason)});
+  }
+}
+
+}  // namespace
+
+LogInspector::LogInspector(RecordReader reader, std::string dir, std::string topic)
+    : reader_(std::move(reader)), dir_(std::move(dir)), topic_(std::move(topic)) {}
+
+Result<LogInspector> LogInspector::open(const std::string& dir, const std::string& topic) {
+  const Result<LogPaths> paths = log_paths(dir, topic);
+  if (!paths) return paths.status();
+  Result<RecordReader> reader = RecordReader::open(paths->records);
+  if (!reader) return reader.status();
+  return LogInspector(std::move(*reader), dir, topic);
+}
+
+// The smallest offset; where the beginning is damaged the smallest that can be read.
+Result<int64_t> LogInspector::first_offset() {
+  Result<std::optional<int64_t>> first = reader_.first();
+  if (first.status().code() == Code::kCorruption) first = reader_.first_readable();
+  if (!first) return first.status();
+  return first->value_or(0);
+}
+
+Result<std::vector<GroupLag>> LogInspector::groups(int64_t first, int64_t end) {
+  std::vector<GroupLag> out;
+  const Result<LogPaths> paths = log_paths(dir_, topic_);
+  if (!paths) return paths.status();
+  const auto offsets = GroupOffsets::open(paths->offsets, true);
+  if (offsets.status().code() == Code::kNotFound) return out;
+  if (!offsets) return offsets.status();
+  const Result<std::vector<GroupPosition>> all = (*offsets)->all(reader_.log_id());
+  if (!all) return all.status();
+  for (const GroupPosition& group : *all) {
+    out.push_back({group.group, group.next, end - resume_at(group.next, first, end)});
+  }
+  return out;
+}
+
+Result<LogSummary> LogInspector::summary() {
+  LogSummary out;
+  const Result<int64_t> end = reader_.end();
+  if (!end) return end.status();
+  const Result<int64_t> first = first_offset();
+  if (!first) return first.status();
+  out.first = *end == 0 ? 0 : *first;
+  out.end = *end;
+  const auto time_of = [this](int64_t offset, std::optional<int64_t>& into) {
+    return reader_.read(offset, [&](const StoredRecord& record) {
+      if (record.damage.empty()) into = record.appended_at_us;
+      return false;
+    });
+  };
+  if (out.end > out.first) {
+    // A damaged record has no time, which is shown as such.
+    (void)time_of(out.first, out.oldest_us);
+    (void)time_of(out.end - 1, out.newest_us);
+  }
+  const Result<LogPaths> paths = log_paths(dir_, topic_);
+  if (!paths) return paths.status();
+  out.file_bytes = size_of(paths->records) + size_of(paths->records + "-wal");
+  Result<std::vector<GroupLag>> known = groups(out.first, out.end);
+  if (!known) return known.status();
+  out.groups = std::move(*known);
+  return out;
+}
+
+Status LogInspector::head(size_t count, const RecordReader::Visit& visit) {
+  if (count == 0) return Status::ok();
+  const Result<int64_t> first = first_offset();
+  if (!first) return first.status();
+  size_t left = count;
+  return reader_.read(*first,
+                      [&](const StoredRecord& record) { return visit(record) && --left > 0; });
+}
+
+Status LogInspector::tail(size_t count, const RecordReader::Visit& visit) {
+  if (count == 0) return Status::ok();
+  const Result<int64_t> end = reader_.end();
+  if (end.status().code() == Code::kCorruption) return tail_of_damaged(count, visit);
+  if (!end) return end.status();
+  const Result<int64_t> first = first_offset();
+  if (!first) return first.status();
+  const int64_t wanted = *end - static_cast<int64_t>(std::min<size_t>(count, INT32_MAX));
+  return reader_.read(std::max(*first, wanted), visit);
+}
+
+// The end can't be found, so everything is read and the last ones that are whole are kept.
+Status LogInspector::tail_of_damaged(size_t count, const RecordReader::Visit& visit) {
+  const Result<int64_t> first = first_offset();
+  if (!first) return first.status();
+  struct Kept {
+    StoredRecord record;
+    std::string key, headers, value;
+  };
+  std::deque<Kept> last;
+  const Status salvaged = reader_.salvage(*first, [&](const StoredRecord& record) {
+    if (!record.damage.empty()) return true;
+    last.push_back(
+        {record, std::string(record.key), std::string(record.headers), std::string(record.value)});
+    if (last.size() > count) last.pop_front();
+    return true;
+  });
+  for (Kept& kept : last) {
+    kept.record.key = kept.key;
+    kept.record.headers = kept.headers;
+    kept.record.value = kept.value;
+    if (!visit(kept.record)) return Status::ok();
+  }
+  return salvaged;
+}
+
+Result<CheckReport> LogInspector::check(const CheckValue& check_value) {
+  CheckReport report;
+  const Result<int64_t> first = first_offset();
+  if (!first) return first.status();
+  const auto look_at = [&](const StoredRecord& record) {
+    const Status value = record.damage.empty() ? check_value(record.value)
+                                               : Status(Code::kCorruption, record.damage);
+    if (value.is_ok()) {
+      ++report.good;
+    } else {
+      note_damage(record.offset, value.message(), report);
+    }
+    return true;
+  };
+  const Status read =
+      reader_.end() ? reader_.read(*first, look_at) : reader_.salvage(*first, look_at);
+  if (!read.is_ok()) report.file_reasons.push_back(read.message());
+  auto checked = reader_.database().prepare("PRAGMA quick_check(10)");
+  if (!checked) {
+    report.file_reasons.push_back(checked.status().message());
+    return report;
+  }
+  while (true) {
+    const Result<bool> row = checked->step();
+    if (!row) report.file_reasons.push_back(row.status().message());
+    if (!row || !*row) return report;
+    const std::string text(checked->column_text(0));
+    if (text != "ok") report.file_reasons.push_back(text);
+  }
+}
+
+}  // namespace ca4::log

@@ -1,0 +1,77 @@
+// What an embedded log holds and how well: for people and tools, beside a running writer, without
+// one, or over a damaged file. Nothing here changes the log.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "log/event_log.h"
+#include "log/record_reader.h"
+
+namespace ca4::log {
+
+struct GroupLag {
+  std::string group;
+  std::optional<int64_t> next;  // none: the group is known, but never committed here
+  int64_t lag = 0;
+};
+
+struct LogSummary {
+  int64_t first = 0;  // smallest offset
+  int64_t end = 0;    // one past the newest; records = end - first, as there are no gaps
+  std::optional<int64_t> oldest_us, newest_us;
+  int64_t file_bytes = 0;  // with the write-ahead log
+  std::vector<GroupLag> groups;
+};
+
+// A run of offsets that hold nothing whole.
+struct Damage {
+  int64_t first = 0;
+  int64_t last = 0;
+  std::string reason;  // of the first of them
+};
+
+struct CheckReport {
+  int64_t good = 0;
+  std::vector<Damage> damages;            // by offset, at most kDamagesMax
+  std::vector<std::string> file_reasons;  // what SQLite finds wrong with the file as such
+  bool whole() const { return damages.empty() && file_reasons.empty(); }
+  static constexpr size_t kDamagesMax = 1000;
+};
+
+// Why a value is not what it should be, or Ok.
+using CheckValue = std::function<Status(std::string_view value)>;
+
+class LogInspector {
+ public:
+  // kNotFound when there is no such log; kCorruption when the file is something else.
+  static Result<LogInspector> open(const std::string& dir, const std::string& topic);
+
+  // kCorruption when the file is too damaged to say; `check` says more.
+  Result<LogSummary> summary();
+
+  // The first or last `count` records there are, in offset order; what can't be read is visited
+  // with its damage. Where the file is damaged the last ones are those that can still be found.
+  Status head(size_t count, const RecordReader::Visit& visit);
+  Status tail(size_t count, const RecordReader::Visit& visit);
+
+  // Reads everything. Damage is not a failure; that nothing at all can be read is.
+  Result<CheckReport> check(const CheckValue& check_value);
+
+ private:
+  LogInspector(RecordReader reader, std::string dir, std::string topic);
+  Result<int64_t> first_offset();
+  Status tail_of_damaged(size_t count, const RecordReader::Visit& visit);
+  Result<std::vector<GroupLag>> groups(int64_t first, int64_t end);
+
+  RecordReader reader_;
+  std::string dir_;
+  std::string topic_;
+};
+
+}  // namespace ca4::log

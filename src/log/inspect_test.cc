@@ -1,0 +1,150 @@
+#include "log/inspect.h"
+
+#include <gmock/gmock.h>
+
+#include <fstream>
+
+#include "base/test_dir.h"
+#include "log/embedded_log.h"
+
+namespace ca4::log {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+constexpr int64_t kStartUs = 1'700'000'000'000'000;
+constexpr size_t kPageBytes = 8192;
+
+class InspectTest : public testing::Test {
+ protected:
+  // `count` records "0", "1", … of 9,000 bytes each: a page of the tree and an overflow page.
+  void write(int count) {
+    auto log = EmbeddedLog::open({.dir = dir_.path(), .groups = {"reader"}}, clock_).value();
+    for (int i = 0; i < count; ++i) {
+      clock_.advance_us(1'000'000);
+      std::string value = std::to_string(i) + ";";
+      value.resize(9'000, 'v');
+      ASSERT_TRUE(append_and_wait(*log, {{std::to_string(i), value, {}}}).is_ok());
+    }
+    if (count > 2) {
+      ASSERT_TRUE(log->consumer("reader").value()->commit({{0, 2}}).is_ok());
+    }
+  }
+
+  std::string file() const { return dir_.path() + "/gpu-metadata.db"; }
+
+  // Overwrites every page of the file that holds `text`.
+  void damage_pages_with(const std::string& text) const {
+    std::fstream file_stream(file(), std::ios::binary | std::ios::in | std::ios::out);
+    std::string page(kPageBytes, '\0');
+    for (size_t at = 0; file_stream.read(page.data(), kPageBytes); at += kPageBytes) {
+      if (page.find(text) == std::string::npos) continue;
+      file_stream.seekp(static_cast<std::streamoff>(at));
+      file_stream << std::string(kPageBytes, '\xff');
+      file_stream.seekg(static_cast<std::streamoff>(at + kPageBytes));
+    }
+  }
+
+  LogInspector inspector() const { return LogInspector::open(dir_.path(), "gpu-metadata").value(); }
+
+  static RecordReader::Visit keys_into(std::vector<std::string>& keys) {
+    return [&keys](const StoredRecord& record) {
+      keys.push_back(record.damage.empty() ? std::string(record.key) : "damaged");
+      return true;
+    };
+  }
+
+  static Status all_good(std::string_view) { return Status::ok(); }
+
+  TempDir dir_;
+  ManualClock clock_{kStartUs};
+};
+
+TEST_F(InspectTest, SummaryTellsExtentTimesAndGroups) {
+  write(5);
+  const LogSummary summary = inspector().summary().value();
+  EXPECT_EQ(summary.first, 0);
+  EXPECT_EQ(summary.end, 5);
+  EXPECT_EQ(summary.oldest_us, kStartUs + 1'000'000);
+  EXPECT_EQ(summary.newest_us, kStartUs + 5'000'000);
+  EXPECT_GT(summary.file_bytes, 45'000);
+  ASSERT_THAT(summary.groups, SizeIs(1));
+  EXPECT_EQ(summary.groups[0].group, "reader");
+  EXPECT_EQ(summary.groups[0].lag, 3);
+}
+
+TEST_F(InspectTest, AnEmptyLogIsWhole) {
+  write(0);
+  EXPECT_EQ(inspector().summary()->end, 0);
+  EXPECT_TRUE(inspector().check(all_good)->whole());
+  std::vector<std::string> keys;
+  EXPECT_TRUE(inspector().tail(10, keys_into(keys)).is_ok());
+  EXPECT_TRUE(inspector().head(10, keys_into(keys)).is_ok());
+  EXPECT_THAT(keys, IsEmpty());
+}
+
+TEST_F(InspectTest, HeadAndTailGiveAsManyAsAskedInOrder) {
+  write(5);
+  std::vector<std::string> head;
+  ASSERT_TRUE(inspector().head(2, keys_into(head)).is_ok());
+  EXPECT_THAT(head, ElementsAre("0", "1"));
+  std::vector<std::string> tail;
+  ASSERT_TRUE(inspector().tail(2, keys_into(tail)).is_ok());
+  EXPECT_THAT(tail, ElementsAre("3", "4"));
+}
+
+TEST_F(InspectTest, ARecordWithABadValueIsReportedWithItsOffset) {
+  write(5);
+  const CheckReport report =
+      inspector()
+          .check([](std::string_view value) {
+            return value.starts_with("3;") ? Status(Code::kCorruption, "no 3") : Status::ok();
+          })
+          .value();
+  EXPECT_EQ(report.good, 4);
+  ASSERT_THAT(report.damages, SizeIs(1));
+  EXPECT_EQ(report.damages[0].first, 3);
+  EXPECT_EQ(report.damages[0].reason, "no 3");
+  EXPECT_FALSE(report.whole());
+}
+
+TEST_F(InspectTest, ADestroyedPageCostsItsRecordAndItsNeighboursAreShown) {
+  write(50);
+  damage_pages_with("25;vvv");
+  const CheckReport report = inspector().check(all_good).value();
+  EXPECT_FALSE(report.whole());
+  ASSERT_THAT(report.damages, SizeIs(1));
+  EXPECT_LE(report.damages[0].first, 25);
+  EXPECT_GE(report.damages[0].last, 25);
+  EXPECT_EQ(report.good, 50 - (report.damages[0].last - report.damages[0].first + 1));
+  EXPECT_GE(report.good, 50 - 15);  // a leaf holds the beginnings of at most 15 records
+  std::vector<std::string> tail;
+  ASSERT_TRUE(inspector().tail(2, keys_into(tail)).is_ok());
+  EXPECT_THAT(tail, ElementsAre("48", "49"));
+}
+
+TEST_F(InspectTest, AFileCutShortGivesWhatIsStillThere) {
+  write(50);
+  std::filesystem::resize_file(file(), kPageBytes * 40);
+  const Result<CheckReport> report = inspector().check(all_good);
+  ASSERT_TRUE(report) << report.status().to_string();
+  EXPECT_FALSE(report->whole());
+  EXPECT_GT(report->good, 10);
+  std::vector<std::string> head;
+  EXPECT_TRUE(inspector().head(3, keys_into(head)).is_ok());
+  EXPECT_THAT(head, ElementsAre("0", "1", "2"));
+}
+
+TEST_F(InspectTest, AnotherFileInItsPlaceIsNamed) {
+  std::ofstream(file()) << std::string(20'000, 'x');
+  const Status status = LogInspector::open(dir_.path(), "gpu-metadata").status();
+  EXPECT_EQ(status.code(), Code::kCorruption);
+  EXPECT_THAT(status.message(), HasSubstr(file()));
+  EXPECT_EQ(LogInspector::open(dir_.path(), "other").status().code(), Code::kNotFound);
+}
+
+}  // namespace
+}  // namespace ca4::log

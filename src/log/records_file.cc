@@ -1,0 +1,205 @@
+#include "log/records_file.h"
+
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "log/headers_codec.h"
+
+namespace ca4::log {
+
+struct RecordsFile::Statements {
+  sqlite::Statement begin, commit, insert, oldest, remove, page_count, freelist_count;
+};
+
+void RecordsFile::StatementsDelete::operator()(Statements* statements) const {
+  delete statements;
+}
+
+Result<std::unique_ptr<RecordsFile>> RecordsFile::open(const LogPaths& paths, int64_t pages_max) {
+  Status status = create_records_file(paths);
+  if (!status.is_ok()) return status;
+  Result<sqlite::Database> db = sqlite::Database::open(paths.records, {.wal = true});
+  if (!db) return db.status();
+  std::unique_ptr<RecordsFile> file(new RecordsFile(std::move(*db)));
+  status = file->prepare(pages_max);
+  if (!status.is_ok()) return status;
+  return file;
+}
+
+Status RecordsFile::prepare(int64_t pages_max) {
+  // FULL: a commit returns after fsync. Checkpoints are ours to time (`checkpoint_if_due`).
+  Status status = db_.exec("PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0");
+  if (status.is_ok() && pages_max > 0) {
+    status = db_.exec(fmt::format("PRAGMA max_page_count={}", pages_max));
+  }
+  if (!status.is_ok()) return status;
+  const auto count_wal_pages = [](void* self, sqlite3*, const char*, int pages) {
+    static_cast<RecordsFile*>(self)->wal_pages_ = pages;
+    return SQLITE_OK;
+  };
+  sqlite3_wal_hook(db_.handle(), count_wal_pages, this);
+
+  Result<int64_t> page_bytes = db_.query_int("PRAGMA page_size");
+  if (!page_bytes) return page_bytes.status();
+  page_bytes_ = *page_bytes;
+  Result<int64_t> log_id = read_log_id(db_);
+  if (!log_id) return log_id.status();
+  log_id_ = *log_id;
+
+  std::vector<sqlite::Statement> compiled;
+  for (const char* sql :
+       {"BEGIN IMMEDIATE", "COMMIT", "INSERT INTO records VALUES(?,?,?,?,?)",
+        // length() of a blob reads its size, not its bytes.
+        "SELECT offset, appended_at_us, length(key)+length(value) FROM records"
+        " WHERE offset<? ORDER BY offset LIMIT ?",
+        "DELETE FROM records WHERE offset<=?", "PRAGMA page_count", "PRAGMA freelist_count"}) {
+    Result<sqlite::Statement> statement = db_.prepare(sql);
+    if (!statement) return statement.status();
+    compiled.push_back(std::move(*statement));
+  }
+  sql_.reset(new Statements{std::move(compiled[0]), std::move(compiled[1]), std::move(compiled[2]),
+                            std::move(compiled[3]), std::move(compiled[4]), std::move(compiled[5]),
+                            std::move(compiled[6])});
+  status = read_extent();
+  return status.is_ok() ? refresh_size() : status;
+}
+
+Status RecordsFile::read_extent() {
+  Result<int64_t> end = db_.query_int("SELECT ifnull(max(offset)+1,0) FROM records");
+  if (!end) return end.status();
+  end_ = *end;
+  Result<int64_t> begin =
+      db_.query_int(fmt::format("SELECT ifnull(min(offset),{}) FROM records", end_));
+  // Damage at the old end hurts readers and retention, not appends: go on, as if nothing had been
+  // deleted yet.
+  if (!begin && begin.status().code() != Code::kCorruption) return begin.status();
+  begin_ = begin ? *begin : 0;
+  return Status::ok();
+}
+
+Status RecordsFile::refresh_size() {
+  int64_t counts[2] = {};
+  sqlite::Statement* statements[2] = {&sql_->page_count, &sql_->freelist_count};
+  for (size_t i = 0; i < 2; ++i) {
+    Result<bool> row = statements[i]->step();
+    if (row && *row) counts[i] = statements[i]->column_int(0);
+    statements[i]->reset();
+    if (!row) return row.status();
+  }
+  bytes_used_ = (counts[0] - counts[1]) * page_bytes_;
+  return Status::ok();
+}
+
+Status RecordsFile::append(const std::vector<PendingAppend>& group, int64_t now_us) {
+  if (wal_pages_ * page_bytes_ >= kWalBytesMax) {
+    Status status = checkpoint_if_due();
+    if (!status.is_ok()) return status;
+  }
+  Status status = sql_->begin.run();
+  if (!status.is_ok()) return status;
+  status = insert(group, now_us);
+  if (status.is_ok()) status = sql_->commit.run();
+  if (!status.is_ok()) {
+    // SQLite has rolled back by itself after some failures (a full disk).
+    if (sqlite3_get_autocommit(db_.handle()) == 0) (void)db_.exec("ROLLBACK");
+    return status;
+  }
+  for (const PendingAppend& append : group) end_ += static_cast<int64_t>(append.records.size());
+  // The records are durable: a size that can't be read now is read after the next group.
+  (void)refresh_size();
+  return Status::ok();
+}
+
+Status RecordsFile::insert(const std::vector<PendingAppend>& group, int64_t now_us) {
+  int64_t offset = end_;
+  for (const PendingAppend& append : group) {
+    for (const NewRecord& record : append.records) {
+      const std::string headers = encode_headers(record.headers);
+      sqlite::Statement& insert = sql_->insert;
+      insert.bind_int(1, offset++);
+      insert.bind_int(2, now_us);
+      insert.bind_blob(3, record.key);
+      if (headers.empty()) {
+        insert.bind_null(4);
+      } else {
+        insert.bind_blob(4, headers);
+      }
+      insert.bind_blob(5, record.value);
+      Status status = insert.run();
+      if (!status.is_ok()) return status;
+    }
+  }
+  return Status::ok();
+}
+
+Status RecordsFile::checkpoint_if_due() {
+  const int64_t wal_bytes = wal_pages_ * page_bytes_;
+  if (wal_bytes < kCheckpointBytes) return Status::ok();
+  // PASSIVE takes what no reader holds and waits for nobody; the log restarts at its front with the
+  // next transaction that finds it empty of readers. RESTART waits for them (busy timeout), so that
+  // the file stays bounded.
+  const int mode = wal_bytes < kWalBytesMax ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_RESTART;
+  if (sqlite3_wal_checkpoint_v2(db_.handle(), nullptr, mode, nullptr, nullptr) != SQLITE_OK) {
+    return db_.error("checkpoint");
+  }
+  return Status::ok();
+}
+
+Result<std::optional<int64_t>> RecordsFile::last_to_delete(const Retention& what) {
+  sqlite::Statement& oldest = sql_->oldest;
+  oldest.bind_int(1, std::min(what.below, end_ - 1));
+  oldest.bind_int(2, kRetentionRecordsMax);
+  std::optional<int64_t> last;
+  int64_t to_free = what.bytes_to_free;
+  for (;;) {
+    Result<bool> row = oldest.step();
+    if (!row || !*row || (oldest.column_int(1) >= what.older_than_us && to_free <= 0)) {
+      oldest.reset();
+      if (!row) return row.status();
+      return last;
+    }
+    last = oldest.column_int(0);
+    to_free -= oldest.column_int(2);
+  }
+}
+
+Result<int64_t> RecordsFile::delete_up_to(int64_t last) {
+  Status status = sql_->begin.run();
+  if (!status.is_ok()) return status;
+  sql_->remove.bind_int(1, last);
+  status = sql_->remove.run();
+  const int64_t deleted = db_.changes();
+  if (status.is_ok()) status = sql_->commit.run();
+  if (status.is_ok()) return deleted;
+  if (sqlite3_get_autocommit(db_.handle()) == 0) (void)db_.exec("ROLLBACK");
+  return status;
+}
+
+Result<int64_t> RecordsFile::retain(const Retention& what) {
+  Result<std::optional<int64_t>> last = last_to_delete(what);
+  if (!last) return last.status();
+  if (!*last) return int64_t{0};
+  Status status = db_.exec("PRAGMA synchronous=NORMAL");
+  if (!status.is_ok()) return status;
+  Result<int64_t> deleted = delete_up_to(**last);
+  // Without FULL an acknowledged append could be lost: worth ending the program over, but a setting
+  // in memory does not fail.
+  status = db_.exec("PRAGMA synchronous=FULL");
+  if (!status.is_ok()) return status;
+  if (deleted) begin_ = **last + 1;
+  (void)refresh_size();
+  return deleted;
+}
+
+Status RecordsFile::finish() {
+  if (sqlite3_wal_checkpoint_v2(db_.handle(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr,
+                                nullptr) != SQLITE_OK) {
+    return db_.error("checkpoint");
+  }
+  return Status::ok();
+}
+
+}  // namespace ca4::log

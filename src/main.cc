@@ -1,0 +1,26 @@
+// The program: this table of what it can do; each line is src/cli/<name>.cc.
+#include "cli/dispatch.h"
+#include "cli/subcommand.h"
+
+namespace {
+
+using namespace ca4::cli;
+
+constexpr Entry kCommands[] = {
+    {"up", "the whole pipeline in one process, on embedded parts", make_up},
+    {"serve", "the processor alone: HTTP in front of the event log", make_serve},
+    {"work", "the worker alone: from the event log to store and archive", make_work},
+    {"produce", "turn images into embeddings and send them", make_produce},
+    {"query", "find stored documents: by id, by filter, by likeness", make_query},
+    {"log", "look into an embedded event log, also a damaged one", make_log},
+    {"dlq", "what could not be stored, why, and its way back", make_dlq},
+    {"config", "show every setting, its value and where that comes from; check a file",
+     make_config},
+    {"completion", "print the shell completion script for bash or zsh", make_completion},
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return ca4::cli::dispatch(kCommands, argc, argv);
+}

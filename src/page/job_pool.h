@@ -1,0 +1,36 @@
+// A few threads and a short queue, for what must not run on an event loop.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace ca4::page {
+
+class JobPool {
+ public:
+  JobPool(size_t threads, size_t queue_max);
+  // Waits for jobs that run; those that still wait are destroyed without having run.
+  ~JobPool();
+  JobPool(const JobPool&) = delete;
+  JobPool& operator=(const JobPool&) = delete;
+
+  // False when `queue_max` jobs wait already: `job` was not taken. Thread-safe.
+  [[nodiscard]] bool try_run(std::function<void()> job);
+
+ private:
+  void work();
+
+  const size_t queue_max_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::function<void()>> queue_;  // guarded by mutex_
+  bool stopping_ = false;                    // guarded by mutex_
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace ca4::page

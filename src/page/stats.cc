@@ -1,0 +1,147 @@
+#include "page/stats.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <optional>
+
+#include "http/problem.h"
+#include "worker/dead_letters.h"
+
+namespace ca4::page {
+namespace {
+
+// A page asks each second; several pages cost no more than one every two.
+constexpr int64_t kKeepUs = 2'000'000;
+constexpr size_t kTrafficSeconds = 60;
+constexpr size_t kGpuDocumentsMax = 1000;
+
+std::string ready_json(const Status& status) {
+  return http::json_string(status.is_ok() ? "ok" : status.message());
+}
+
+std::string traffic_json(const ops::Traffic& traffic, int64_t now_us) {
+  std::string out = "[";
+  for (const ops::TrafficSecond& second : traffic.last(now_us, kTrafficSeconds)) {
+    fmt::format_to(
+        std::back_inserter(out),
+        R"({}{{"t":{},"accepted":{},"refused":{},"failed":{},"p50_ms":{:.3f},"p99_ms":{:.3f}}})",
+        out.size() > 1 ? "," : "", second.unix_s, second.accepted, second.refused, second.failed,
+        second.p50_ms, second.p99_ms);
+  }
+  return out + "]";
+}
+
+struct Lag {
+  int64_t behind = 0;
+  int64_t end = 0;
+};
+
+std::optional<Lag> lag_of(log::EventLog& log, const std::string& group) {
+  const auto rows = log.lag(group);
+  if (!rows) return std::nullopt;
+  Lag sum;
+  for (const log::PartitionLag& row : rows.value()) {
+    sum.behind += row.lag();
+    sum.end += row.end;
+  }
+  return sum;
+}
+
+std::string lag_json(log::EventLog& log, const std::vector<std::string>& groups) {
+  std::string out = "{";
+  for (const std::string& group : groups) {
+    const std::optional<Lag> lag = lag_of(log, group);
+    fmt::format_to(std::back_inserter(out), "{}{}:{}", out.size() > 1 ? "," : "",
+                   http::json_string(group), lag ? std::to_string(lag->behind) : "null");
+  }
+  return out + "}";
+}
+
+struct GpuCount {
+  size_t documents = 0;
+  int64_t last_seen_us = 0;
+};
+
+Result<std::string> gpus_json(store::DocumentStore& store) {
+  std::map<std::string, GpuCount> counts;
+  const Status found = store.find(
+      {}, {.limit = kGpuDocumentsMax, .newest_first = true, .with_embedding = false},
+      [&](const store::Document& document) {
+        // Producers without a GPU name their processor; others may only say "cpu".
+        GpuCount& count = counts[document.gpu.name.value_or(document.gpu.device.value_or("none"))];
+        ++count.documents;
+        count.last_seen_us = std::max(count.last_seen_us, document.ingested_at_us);
+        return true;
+      });
+  if (!found.is_ok()) return found;
+  std::vector<std::pair<std::string, GpuCount>> sorted(counts.begin(), counts.end());
+  std::ranges::stable_sort(
+      sorted, [](const auto& a, const auto& b) { return a.second.documents > b.second.documents; });
+  std::string out = "[";
+  for (const auto& [name, count] : sorted) {
+    fmt::format_to(std::back_inserter(out), R"({}{{"name":{},"documents":{},"last_seen":{:.3f}}})",
+                   out.size() > 1 ? "," : "", http::json_string(name), count.documents,
+                   static_cast<double>(count.last_seen_us) / 1e6);
+  }
+  return out + "]";
+}
+
+}  // namespace
+
+Stats::Stats(const PageParts& parts) : parts_(parts), started_us_(parts.clock->now_us()) {}
+
+Stats::Costly Stats::measure() const {
+  Costly found;
+  if (parts_.store != nullptr) {
+    Status ready = parts_.store->ping();
+    const auto documents = parts_.store->count({});
+    if (documents) found.documents = std::to_string(documents.value());
+    const auto gpus = gpus_json(*parts_.store);
+    if (gpus) found.gpus = gpus.value();
+    if (ready.is_ok()) ready = documents.status();
+    if (ready.is_ok()) ready = gpus.status();
+    found.store_ready = ready_json(ready);
+  }
+  if (parts_.dead_letters != nullptr) {
+    if (const auto lag = lag_of(*parts_.dead_letters, worker::kReplayGroup)) {
+      found.dead_letters = std::to_string(lag->behind);
+      found.dead_letters_total = std::to_string(lag->end);
+    }
+  }
+  return found;
+}
+
+Stats::Costly Stats::costly(int64_t now_us) {
+  std::lock_guard lock(mutex_);
+  // A clock that was set back must not freeze the figures.
+  if (!measured_ || std::abs(now_us - measured_at_us_) >= kKeepUs) {
+    kept_ = measure();
+    measured_ = true;
+    measured_at_us_ = now_us;
+  }
+  return kept_;
+}
+
+std::string Stats::to_json() {
+  const int64_t now_us = parts_.clock->now_us();
+  const Costly costly = this->costly(now_us);
+  const bool has_log = parts_.log != nullptr;
+  return fmt::format(
+      R"({{"version":{},"uptime_s":{:.1f},"connections":{},"search_by_image":{},"media":{},)"
+      R"("traffic":{},"queue_depth":{},"log_ready":{},"lag":{},)"
+      R"("store_ready":{},"documents":{},"gpus":{},"dead_letters":{},"dead_letters_total":{}}})",
+      http::json_string(parts_.version),
+      static_cast<double>(std::max<int64_t>(now_us - started_us_, 0)) / 1e6,
+      parts_.connections ? std::to_string(parts_.connections()) : "null",
+      parts_.embed && parts_.store != nullptr, !parts_.media_root.empty(),
+      parts_.traffic != nullptr ? traffic_json(*parts_.traffic, now_us) : "null",
+      has_log ? std::to_string(parts_.log->queue_depth()) : "null",
+      has_log ? ready_json(parts_.log->ready()) : "null",
+      has_log ? lag_json(*parts_.log, parts_.groups) : "null", costly.store_ready, costly.documents,
+      costly.gpus, costly.dead_letters, costly.dead_letters_total);
+}
+
+}  // namespace ca4::page

@@ -1,0 +1,90 @@
+#include "page/stats.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "page/test_support.h"
+
+namespace ca4::page {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST_F(PageTest, StatsTellTrafficQueuesAndCounts) {
+  use_everything();
+  fill_store();
+  append(log_, 5);
+  append(dead_letters_, 3);
+  traffic_.add(clock_.now_us() - 1'000'000, 7, 1, 2, 900);
+  start();
+  const Json stats = get_json("/api/stats");
+  EXPECT_EQ(stats["version"], "0.1.0");
+  EXPECT_EQ(stats["connections"], 3);
+  ASSERT_EQ(stats["traffic"].size(), 60U);
+  const Json last = stats["traffic"].back();
+  EXPECT_EQ(last["t"], 1'699'999'999);
+  EXPECT_EQ(last["accepted"], 7);
+  EXPECT_EQ(last["refused"], 1);
+  EXPECT_EQ(last["failed"], 2);
+  EXPECT_GE(last["p99_ms"].get<double>(), 0.9);
+  EXPECT_EQ(stats["queue_depth"], 0);
+  EXPECT_EQ(stats["log_ready"], "ok");
+  EXPECT_EQ(stats["lag"], Json::parse(R"({"ca4-worker":5,"ca4-archiver":5})"));
+  EXPECT_EQ(stats["store_ready"], "ok");
+  EXPECT_EQ(stats["documents"], 3);
+  EXPECT_EQ(stats["dead_letters"], 3);
+  EXPECT_EQ(stats["dead_letters_total"], 3);
+  EXPECT_EQ(stats["gpus"], Json::parse(R"([{"name":"none","documents":3,"last_seen":3.0}])"));
+  EXPECT_THAT(get("/api/stats").body, HasSubstr(R"("ca4-worker":5)"));  // read with sed by a script
+}
+
+TEST_F(PageTest, ReplayedDeadLettersAreNotCountedAsWaiting) {
+  use_everything();
+  append(dead_letters_, 3);
+  auto replay = dead_letters_.consumer("ca4-dlq-replay");
+  ASSERT_TRUE(replay.is_ok());
+  ASSERT_TRUE(replay.value()->commit({{.partition = 0, .offset = 2}}).is_ok());
+  start();
+  const Json stats = get_json("/api/stats");
+  EXPECT_EQ(stats["dead_letters"], 1);
+  EXPECT_EQ(stats["dead_letters_total"], 3);
+}
+
+TEST_F(PageTest, CountsAreKeptForTwoSecondsAndLagIsNot) {
+  use_everything();
+  start();
+  EXPECT_EQ(get_json("/api/stats")["documents"], 0);
+  fill_store();
+  append(log_, 1);
+  clock_.advance_us(1'999'999);
+  EXPECT_EQ(get_json("/api/stats")["documents"], 0);
+  EXPECT_EQ(get_json("/api/stats")["lag"]["ca4-worker"], 1);
+  clock_.advance_us(1);
+  EXPECT_EQ(get_json("/api/stats")["documents"], 3);
+}
+
+TEST_F(PageTest, PartsThatAreNotInTheProcessAreNull) {
+  start();
+  const Json stats = get_json("/api/stats");
+  for (const char* name : {"connections", "traffic", "queue_depth", "log_ready", "lag", "documents",
+                           "store_ready", "gpus", "dead_letters", "dead_letters_total"}) {
+    ASSERT_TRUE(stats.contains(name)) << name;
+    EXPECT_TRUE(stats[name].is_null()) << name;
+  }
+  EXPECT_EQ(stats["search_by_image"], false);
+  EXPECT_TRUE(get_json("/api/documents")["documents"].is_null());
+  EXPECT_EQ(get("/api/similar?id=a").status, 501);
+  EXPECT_EQ(send(request_of("POST", "/api/similar", "x")).get().status, 501);
+  EXPECT_EQ(get("/api/media?id=a").status, 404);
+}
+
+TEST_F(PageTest, StoreThatIsAwayIsSaid) {
+  StuckStore away;
+  away.let_go();
+  parts_.store = &away;
+  start();
+  EXPECT_EQ(get_json("/api/stats")["store_ready"], "store is away");
+}
+
+}  // namespace
+}  // namespace ca4::page

@@ -1,0 +1,98 @@
+#include "processor/http_metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include <chrono>
+#include <map>
+#include <mutex>
+#include <shared_mutex>
+
+namespace ca4::processor {
+namespace {
+
+using Seconds = std::chrono::duration<double>;
+using std::chrono::steady_clock;
+
+// From a parse alone to a slow disk's queue.
+const prometheus::Histogram::BucketBoundaries& buckets() {
+  static const prometheus::Histogram::BucketBoundaries kBuckets{
+      0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5};
+  return kBuckets;
+}
+
+struct Route {
+  prometheus::Histogram* seconds = nullptr;
+  std::map<int, prometheus::Counter*> codes;
+};
+
+}  // namespace
+
+struct HttpMetrics::Impl {
+  explicit Impl(prometheus::Registry& registry)
+      : requests(prometheus::BuildCounter()
+                     .Name("ca4_http_requests_total")
+                     .Help("Requests answered, by route and status")
+                     .Register(registry)),
+        seconds(prometheus::BuildHistogram()
+                    .Name("ca4_http_request_seconds")
+                    .Help("Time from a complete request to its answer, by route")
+                    .Register(registry)),
+        refused(prometheus::BuildCounter()
+                    .Name("ca4_http_refused_total")
+                    .Help("Requests and connections refused before they had a route, by status")
+                    .Register(registry)) {}
+
+  void answered(const std::string& route, int code, double took_s) {
+    prometheus::Counter* counter = nullptr;
+    prometheus::Histogram* histogram = nullptr;
+    {
+      const std::shared_lock lock(mutex);
+      const auto known = routes.find(route);
+      if (known != routes.end()) {
+        const auto with_code = known->second.codes.find(code);
+        if (with_code != known->second.codes.end()) counter = with_code->second;
+        histogram = known->second.seconds;
+      }
+    }
+    if (counter == nullptr) {
+      const std::unique_lock lock(mutex);
+      Route& made = routes[route];
+      if (made.seconds == nullptr) made.seconds = &seconds.Add({{"route", route}}, buckets());
+      made.codes[code] = &requests.Add({{"route", route}, {"code", std::to_string(code)}});
+      counter = made.codes[code];
+      histogram = made.seconds;
+    }
+    counter->Increment();
+    histogram->Observe(took_s);
+  }
+
+  prometheus::Family<prometheus::Counter>& requests;
+  prometheus::Family<prometheus::Histogram>& seconds;
+  prometheus::Family<prometheus::Counter>& refused;
+  std::shared_mutex mutex;
+  std::map<std::string, Route> routes;  // guarded by mutex
+};
+
+HttpMetrics::HttpMetrics(prometheus::Registry& registry)
+    : impl_(std::make_unique<Impl>(registry)) {}
+HttpMetrics::~HttpMetrics() = default;
+
+http::Handler HttpMetrics::count(const http::Router& router) {
+  return [this, &router](http::Request request, http::Respond respond) {
+    const auto began = steady_clock::now();
+    std::string route = router.knows(request.path) ? request.path : "other";
+    router.route(std::move(request), [this, began, route = std::move(route),
+                                      respond = std::move(respond)](http::Response response) {
+      impl_->answered(route, response.status, Seconds(steady_clock::now() - began).count());
+      respond(std::move(response));
+    });
+  };
+}
+
+void HttpMetrics::refused(int status) {
+  impl_->refused.Add({{"code", std::to_string(status)}}).Increment();
+}
+
+}  // namespace ca4::processor

@@ -1,0 +1,337 @@
+#include "processor/processor.h"
+
+#include <fmt/format.h>
+#include <openssl/rand.h>
+#include <prometheus/counter.h>
+#include <prometheus/registry.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <iterator>
+#include <string_view>
+
+#include "http/inflate.h"
+#include "http/problem.h"
+#include "processor/assets.h"
+
+namespace ca4::processor {
+namespace {
+
+using http::json_string;
+
+// What a client waits before it comes again: several group commits, and most checkpoints.
+constexpr int kRetryAfterS = 1;
+
+int64_t steady_us() {
+  using namespace std::chrono;
+  return duration_cast<microseconds>(steady_clock::now().time_since_epoch()).count();
+}
+
+// The media type without parameters, lower case.
+std::string media_type(const http::Request& request) {
+  std::string_view header = request.header("Content-Type");
+  header = header.substr(0, header.find(';'));
+  std::string out;
+  for (const char c : header) {
+    if (c != ' ' && c != '\t') out.push_back(c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c);
+  }
+  return out;
+}
+
+int status_of(const event::Refusal& why) {
+  return why.malformed ? 400 : 422;
+}
+
+// One parser and one event a thread: both keep their memory, so that an event costs no allocation
+// of its size.
+struct Scratch {
+  event::Parser parser;
+  event::Event event;
+  // Random bytes for ids: the generator costs microseconds a call, whatever it gives.
+  std::array<uint8_t, 1000> random{};
+  size_t random_used = random.size();
+
+  std::array<uint8_t, 10> entropy() {
+    std::array<uint8_t, 10> out{};
+    if (random_used + out.size() > random.size()) {
+      RAND_bytes(random.data(), static_cast<int>(random.size()));
+      random_used = 0;
+    }
+    std::copy_n(random.begin() + static_cast<ptrdiff_t>(random_used), out.size(), out.begin());
+    random_used += out.size();
+    return out;
+  }
+};
+
+Scratch& scratch() {
+  thread_local Scratch mine;
+  return mine;
+}
+
+bool is_blank(std::string_view line) {
+  return line.find_first_not_of(" \t\r") == std::string_view::npos;
+}
+
+// Appends of one moment reach the log in any order, so the newest record is not always the one with
+// the largest version. A second is far more than they can be apart.
+constexpr uint64_t kVersionMargin = 1'000'000;
+
+}  // namespace
+
+// Versions are times of acceptance, and a record is appended when it was accepted: only a clock set
+// back makes the version the larger of both.
+uint64_t version_after(const log::Record& newest) {
+  const auto appended = static_cast<uint64_t>(std::max<int64_t>(newest.appended_at_us, 0));
+  const Result<event::EventView> event = event::decode(newest.value);
+  return std::max(event ? event->version : 0, appended) + kVersionMargin;
+}
+
+http::Response append_failed(const Status& status) {
+  if (status.code() == Code::kTooLarge) return http::problem(413, status.message());
+  return http::problem_retry(503, "not durable, nothing was kept: " + status.message(),
+                             kRetryAfterS);
+}
+
+struct Processor::Metrics {
+  explicit Metrics(prometheus::Registry& registry)
+      : events(prometheus::BuildCounter()
+                   .Name("ca4_events_total")
+                   .Help("Events received: durable, refused (the client's fault), failed (ours)")
+                   .Register(registry)),
+        accepted(events.Add({{"result", "accepted"}})),
+        refused(events.Add({{"result", "refused"}})),
+        failed(events.Add({{"result", "failed"}})) {}
+
+  prometheus::Family<prometheus::Counter>& events;
+  prometheus::Counter& accepted;
+  prometheus::Counter& refused;
+  prometheus::Counter& failed;
+};
+
+// What became of each line of a batch while the good ones are on their way to the disk.
+struct Processor::Batch {
+  struct Line {
+    size_t number = 0;  // from 1
+    std::string id;     // of an event; empty: `problem` says why it is none
+    size_t dim = 0;
+    Problem problem;
+  };
+  std::vector<Line> lines;
+  std::vector<log::NewRecord> records;
+  int64_t began_us = 0;
+
+  std::string answer() const {
+    std::string out;
+    for (const Line& line : lines) {
+      if (!line.id.empty()) {
+        fmt::format_to(std::back_inserter(out),
+                       R"({{"line":{},"status":"ok","metadata_id":{},"embedding_dim":{}}})"
+                       "\n",
+                       line.number, json_string(line.id), line.dim);
+      } else {
+        fmt::format_to(
+            std::back_inserter(out),
+            R"({{"line":{},"status":"error","error":{}}})"
+            "\n",
+            line.number,
+            http::problem_json(line.problem.status, line.problem.detail, line.problem.field));
+      }
+    }
+    return out;
+  }
+};
+
+Processor::Processor(log::EventLog& log, const Clock& clock, prometheus::Registry& registry,
+                     ops::Traffic& traffic, ProcessorOptions options)
+    : log_(log),
+      clock_(clock),
+      traffic_(traffic),
+      options_(std::move(options)),
+      answer_tail_(fmt::format(R"(,"kafka_enabled":{},"outbox_enabled":{}}})",
+                               !options_.kafka_bootstrap.empty(), !options_.outbox_file.empty())),
+      metrics_(std::make_unique<Metrics>(registry)) {}
+
+Processor::~Processor() = default;
+
+void Processor::seed_version(uint64_t version) {
+  version_ = std::max(version_.load(), version);
+}
+
+void Processor::stamp(event::Event& event) {
+  event.ingested_at_us = clock_.now_us();
+  // The time, but never twice the same and never backwards.
+  const auto now = static_cast<uint64_t>(event.ingested_at_us);
+  uint64_t last = version_.load();
+  do {
+    event.version = std::max(now, last + 1);
+  } while (!version_.compare_exchange_weak(last, event.version));
+  if (!event.metadata_id.empty()) return;
+  event::assign_id(event, event::make_uuid_v7(event.ingested_at_us, scratch().entropy()));
+}
+
+void Processor::note(int64_t began_us, uint64_t accepted, uint64_t refused, uint64_t failed) {
+  if (accepted > 0) metrics_->accepted.Increment(static_cast<double>(accepted));
+  if (refused > 0) metrics_->refused.Increment(static_cast<double>(refused));
+  if (failed > 0) metrics_->failed.Increment(static_cast<double>(failed));
+  traffic_.add(clock_.now_us(), accepted, refused, failed, steady_us() - began_us);
+}
+
+// Checks the type and undoes the compression; false when the request was answered.
+bool Processor::read_body(http::Request& request, bool ndjson, const http::Respond& respond,
+                          int64_t began_us) {
+  const auto refuse = [&](int status, std::string_view detail) {
+    note(began_us, 0, 1, 0);
+    respond(http::problem(status, detail));
+    return false;
+  };
+  const std::string type = media_type(request);
+  const bool json = type == "application/json";
+  const bool lines =
+      type == "application/x-ndjson" || type == "application/ndjson" || type == "application/jsonl";
+  // Without a type it is what the route takes.
+  if (!type.empty() && !(ndjson ? lines : json)) {
+    return refuse(415, fmt::format("Content-Type {} is not {}", type,
+                                   ndjson ? "application/x-ndjson" : "application/json"));
+  }
+  const Status inflated = http::inflate_body(request, options_.inflated_bytes_max);
+  switch (inflated.code()) {
+    case Code::kOk:
+      return true;
+    case Code::kTooLarge:
+      return refuse(413, inflated.message());
+    case Code::kNotFound:
+      return refuse(415, inflated.message());
+    default:
+      return refuse(400, inflated.message());
+  }
+}
+
+void Processor::post_one(http::Request request, http::Respond respond) {
+  const int64_t began_us = steady_us();
+  if (!read_body(request, false, respond, began_us)) return;
+  Scratch& mine = scratch();
+  event::Event& event = mine.event;
+  event::Refusal why;
+  if (!mine.parser.parse(request.body(), event, why)) {
+    note(began_us, 0, 1, 0);
+    return respond(http::problem(status_of(why), why.reason, why.field));
+  }
+  stamp(event);
+  std::vector<log::NewRecord> records(1);
+  records[0].key = event.metadata_id;
+  records[0].value = event::encode(event);
+  std::string answer =
+      fmt::format(R"({{"status":"ok","message":"durable","metadata_id":{},"embedding_dim":{}{})",
+                  json_string(event.metadata_id), event.embedding.size(), answer_tail_);
+  request.body_data.reset();  // 42 kB that need not wait for the disk
+  log_.append(std::move(records),
+              [this, began_us, answer = std::move(answer), respond = std::move(respond)](
+                  const Result<std::vector<log::Position>>& kept) mutable {
+                if (!kept) {
+                  note(began_us, 0, 0, 1);
+                  return respond(append_failed(kept.status()));
+                }
+                note(began_us, 1, 0, 0);
+                respond(http::Response{.body = std::move(answer)});
+              });
+}
+
+void Processor::post_batch(http::Request request, http::Respond respond) {
+  const int64_t began_us = steady_us();
+  if (!read_body(request, true, respond, began_us)) return;
+  auto batch = std::make_shared<Batch>();
+  batch->began_us = began_us;
+  Scratch& mine = scratch();
+  event::Event& event = mine.event;
+  const std::string_view body = request.body();
+  size_t number = 0;
+  for (size_t at = 0; at < body.size();) {
+    const size_t end = std::min(body.find('\n', at), body.size());
+    const std::string_view line = body.substr(at, end - at);
+    at = end + 1;
+    ++number;
+    if (is_blank(line)) continue;
+    if (batch->lines.size() == options_.batch_events_max) {
+      note(began_us, 0, 1, 0);
+      return respond(
+          http::problem(413, fmt::format("more than {} events in one batch; nothing of it was kept",
+                                         options_.batch_events_max)));
+    }
+    Batch::Line& result = batch->lines.emplace_back();
+    result.number = number;
+    event::Refusal why;
+    if (!mine.parser.parse(line, event, why)) {
+      result.problem = {status_of(why), std::move(why.reason), std::move(why.field)};
+      continue;
+    }
+    stamp(event);
+    result.id = event.metadata_id;
+    result.dim = event.embedding.size();
+    batch->records.push_back({event.metadata_id, event::encode(event), {}});
+  }
+  if (batch->lines.empty()) {
+    note(began_us, 0, 1, 0);
+    return respond(http::problem(400, "the batch has no event: send one JSON object a line"));
+  }
+  request.body_data.reset();
+  append_batch(batch, std::move(respond));
+}
+
+void Processor::append_batch(const std::shared_ptr<Batch>& batch, http::Respond respond) {
+  const size_t good = batch->records.size();
+  const size_t bad = batch->lines.size() - good;
+  const auto answer = [this, batch, good, bad, respond = std::move(respond)](const Status& kept) {
+    if (!kept.is_ok()) {
+      note(batch->began_us, 0, bad, good);
+      return respond(append_failed(kept));
+    }
+    note(batch->began_us, good, bad, 0);
+    http::Response response;
+    response.content_type = "application/x-ndjson";
+    response.body = batch->answer();
+    respond(std::move(response));
+  };
+  if (good == 0) return answer(Status::ok());
+  log_.append(std::move(batch->records),
+              [answer](const Result<std::vector<log::Position>>& kept) { answer(kept.status()); });
+}
+
+http::Response Processor::health() const {
+  http::Response response;
+  response.body = fmt::format(
+      R"({{"status":"healthy","kafka_bootstrap":{},"kafka_enabled":{},"outbox_file":{},"outbox_enabled":{},)"
+      R"("topic":{},"version":{}}})",
+      json_string(options_.kafka_bootstrap), !options_.kafka_bootstrap.empty(),
+      json_string(options_.outbox_file), !options_.outbox_file.empty(), json_string(log_.topic()),
+      json_string(options_.version));
+  return response;
+}
+
+http::Response Processor::ready() const {
+  const Status status = log_.ready();
+  if (!status.is_ok()) return http::problem_retry(503, status.message(), kRetryAfterS);
+  return http::Response{.body = R"({"status":"ready"})"};
+}
+
+void Processor::add_routes(http::Router& router,
+                           const std::function<http::Handler(http::Handler)>& guard) {
+  router.add("POST", "/metadata", guard([this](http::Request request, http::Respond respond) {
+               post_one(std::move(request), std::move(respond));
+             }));
+  router.add("POST", "/metadata/batch", guard([this](http::Request request, http::Respond respond) {
+               post_batch(std::move(request), std::move(respond));
+             }));
+  router.add("GET", "/health",
+             [this](const http::Request&, const http::Respond& respond) { respond(health()); });
+  router.add("GET", "/readyz",
+             [this](const http::Request&, const http::Respond& respond) { respond(ready()); });
+  router.add("GET", "/livez", [](const http::Request&, const http::Respond& respond) {
+    respond(http::Response{.body = R"({"status":"alive"})"});
+  });
+  router.add("GET", "/openapi.json", [](const http::Request&, const http::Respond& respond) {
+    respond(http::Response{.body = std::string(assets()[0].bytes)});
+  });
+}
+
+}  // namespace ca4::processor

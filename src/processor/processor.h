@@ -1,0 +1,92 @@
+// The processor: takes events over HTTP, validates and normalises them, and answers when they are
+// durable in the log.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "event/event.h"
+#include "http/router.h"
+#include "log/event_log.h"
+#include "ops/traffic.h"
+
+namespace prometheus {
+class Registry;
+}
+
+namespace ca4::processor {
+
+struct ProcessorOptions {
+  // Floats as text shrink about threefold; fourfold leaves room and still bounds a zip bomb.
+  size_t inflated_bytes_max = 64 << 20;
+  // Keeps one batch from holding the log for more than ~50 ms.
+  size_t batch_events_max = 1024;
+  // What /health and the answers tell of the back ends (wire contract).
+  std::string kafka_bootstrap = {};
+  std::string outbox_file = {};
+  std::string version = {};
+};
+
+// Why an event is not accepted: the outcome of one line of a batch.
+struct Problem {
+  int status = 0;
+  std::string detail;
+  std::string field;
+};
+
+// Thread-safe. Answers to appends that are waiting when this is destroyed are lost: stop the server
+// and close the log first.
+class Processor {
+ public:
+  // Everything given must outlive the processor and the last answer.
+  Processor(log::EventLog& log, const Clock& clock, prometheus::Registry& registry,
+            ops::Traffic& traffic, ProcessorOptions options);
+  ~Processor();
+  Processor(const Processor&) = delete;
+  Processor& operator=(const Processor&) = delete;
+
+  // Versions given from now on are larger than `version`, however the clock stands: call with
+  // version_after the log's newest record before the first request.
+  void seed_version(uint64_t version);
+
+  // POST /metadata and /metadata/batch through `guard`; GET /health, /livez, /readyz and
+  // /openapi.json, open to all.
+  void add_routes(http::Router& router, const std::function<http::Handler(http::Handler)>& guard);
+
+ private:
+  struct Metrics;
+  struct Batch;
+
+  void post_one(http::Request request, http::Respond respond);
+  void post_batch(http::Request request, http::Respond respond);
+  void append_batch(const std::shared_ptr<Batch>& batch, http::Respond respond);
+  bool read_body(http::Request& request, bool ndjson, const http::Respond& respond,
+                 int64_t began_us);
+  // Gives an accepted event its time, version and, where it has none, an id.
+  void stamp(event::Event& event);
+  // Counts a request and what became of its events.
+  void note(int64_t began_us, uint64_t accepted, uint64_t refused, uint64_t failed);
+  http::Response health() const;
+  http::Response ready() const;
+
+  log::EventLog& log_;
+  const Clock& clock_;
+  ops::Traffic& traffic_;
+  const ProcessorOptions options_;
+  const std::string answer_tail_;  // the part of a 200 that is always the same
+  std::unique_ptr<Metrics> metrics_;
+  std::atomic<uint64_t> version_{0};
+};
+
+// A version that no event of the log has come up to, by its newest record: for seed_version. Also
+// where that is no event, or a dead letter sent on its way again with the version it once had.
+uint64_t version_after(const log::Record& newest);
+
+// The answer to an append that failed: 413 where the batch can never fit, otherwise 503.
+http::Response append_failed(const Status& status);
+
+}  // namespace ca4::processor

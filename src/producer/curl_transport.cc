@@ -1,0 +1,111 @@
+#include <curl/curl.h>
+#include <fmt/format.h>
+
+#include <array>
+#include <mutex>
+#include <vector>
+
+#include "producer/transport.h"
+
+namespace ca4::producer {
+namespace {
+
+// A batch's answer is a line an item; more than this is no answer of a processor.
+constexpr size_t kReplyBytesMax = 16 << 20;
+
+struct FreeEasy {
+  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
+};
+using Easy = std::unique_ptr<CURL, FreeEasy>;
+
+struct FreeList {
+  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+
+// Returning less than was given makes curl end the transfer with an error.
+size_t collect(char* data, size_t, size_t count, void* user) {
+  auto* body = static_cast<std::string*>(user);
+  if (body->size() + count > kReplyBytesMax) return 0;
+  body->append(data, count);
+  return count;
+}
+
+class HttpTransport final : public Transport {
+ public:
+  explicit HttpTransport(HttpOptions options) : options_(std::move(options)) {
+    while (options_.endpoint.ends_with('/')) options_.endpoint.pop_back();
+  }
+
+  Result<Reply> post(std::string_view path, std::string_view content_type,
+                     std::string_view body) override {
+    Easy easy = take();
+    if (easy == nullptr) return Status(Code::kInternal, "libcurl has no memory to start");
+    std::array<char, CURL_ERROR_SIZE> error{};
+    Reply reply;
+    const std::string url = options_.endpoint + std::string(path);
+    curl_slist* raw =
+        curl_slist_append(nullptr, fmt::format("Content-Type: {}", content_type).c_str());
+    // No round trip to ask whether the body may come.
+    raw = curl_slist_append(raw, "Expect:");
+    if (!options_.token.empty()) {
+      raw = curl_slist_append(raw, fmt::format("Authorization: Bearer {}", options_.token).c_str());
+    }
+    const std::unique_ptr<curl_slist, FreeList> headers(raw);
+    curl_easy_setopt(easy.get(), CURLOPT_URL, url.c_str());
+    curl_easy_setopt(easy.get(), CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy.get(), CURLOPT_POSTFIELDS, body.data());
+    curl_easy_setopt(easy.get(), CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
+    curl_easy_setopt(easy.get(), CURLOPT_HTTPHEADER, headers.get());
+    curl_easy_setopt(easy.get(), CURLOPT_CONNECTTIMEOUT_MS,
+                     static_cast<long>(options_.connect_timeout_ms));
+    curl_easy_setopt(easy.get(), CURLOPT_TIMEOUT_MS,
+                     static_cast<long>(options_.request_timeout_ms));
+    curl_easy_setopt(easy.get(), CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy.get(), CURLOPT_ERRORBUFFER, error.data());
+    curl_easy_setopt(easy.get(), CURLOPT_WRITEFUNCTION, collect);
+    curl_easy_setopt(easy.get(), CURLOPT_WRITEDATA, &reply.body);
+    const CURLcode code = curl_easy_perform(easy.get());
+    if (code != CURLE_OK) {
+      const char* reason = error[0] != '\0' ? error.data() : curl_easy_strerror(code);
+      return Status(Code::kUnavailable, fmt::format("{}: {}", url, reason));
+    }
+    long status = 0;
+    curl_off_t retry_after_s = 0;
+    curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(easy.get(), CURLINFO_RETRY_AFTER, &retry_after_s);
+    reply.status = static_cast<int>(status);
+    if (retry_after_s > 0) reply.retry_after_ms = retry_after_s * 1000;
+    give_back(std::move(easy));
+    return reply;
+  }
+
+ private:
+  // A handle keeps its connection open; there are as many as there were calls at once. One whose
+  // transfer failed is not given back.
+  Easy take() {
+    const std::scoped_lock lock(mutex_);
+    if (idle_.empty()) return Easy(curl_easy_init());
+    Easy easy = std::move(idle_.back());
+    idle_.pop_back();
+    return easy;
+  }
+  void give_back(Easy easy) {
+    curl_easy_reset(easy.get());
+    const std::scoped_lock lock(mutex_);
+    idle_.push_back(std::move(easy));
+  }
+
+  HttpOptions options_;
+  std::mutex mutex_;
+  std::vector<Easy> idle_;
+};
+
+}  // namespace
+
+std::unique_ptr<Transport> make_http_transport(const HttpOptions& options) {
+  // Counted by curl; not undone, since other parts of the program may use curl as well.
+  curl_global_init(CURL_GLOBAL_DEFAULT);
+  return std::make_unique<HttpTransport>(options);
+}
+
+}  // namespace ca4::producer

@@ -1,0 +1,35 @@
+// What turns prepared pixels into embeddings, and what it says about itself. The pipeline knows no
+// more of a model than this.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "producer/preprocess.h"
+
+namespace ca4::producer {
+
+struct ModelInfo {
+  std::string name;    // "efficientnet_lite0"
+  std::string sha256;  // of the model's file, hex
+  std::string output;  // the output that is taken
+  size_t dim = 0;      // floats of an embedding
+  size_t batch = 0;    // images a run must have; 0: any number
+  Preprocess preprocess;
+  std::string runtime;  // "onnxruntime 1.32.0"
+  int threads = 0;      // that one run uses
+};
+
+class Embedder {
+ public:
+  virtual ~Embedder() = default;
+  virtual const ModelInfo& info() const = 0;
+  // `count` tensors one after the other in, `count` embeddings of info().dim floats one after the
+  // other out. Any `count` above 0; info().batch is only what runs without waste. Blocks for the
+  // whole computation. One caller at a time.
+  virtual Result<std::vector<float>> run(std::span<const float> tensors, size_t count) = 0;
+};
+
+}  // namespace ca4::producer

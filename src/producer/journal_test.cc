@@ -1,0 +1,102 @@
+#include "producer/journal.h"
+
+#include <gmock/gmock.h>
+
+#include "producer/test_support.h"
+
+namespace ca4::producer {
+namespace {
+
+const std::string kA(32, 'a');
+const std::string kB(32, 'b');
+const std::string kC(32, 'c');
+
+// Opens, adds, closes.
+void write(const std::string& path, std::initializer_list<std::string> keys) {
+  auto journal = Journal::open(path);
+  ASSERT_TRUE(journal) << journal.status().message();
+  for (const std::string& key : keys) {
+    ASSERT_TRUE((*journal)->add(key, "img-1", "/photos/my cat.png", 1795460000).is_ok());
+  }
+}
+
+TEST(Journal, RemembersAcrossRuns) {
+  const TempDir folder;
+  write(folder / "j", {kA, kB});
+  const auto journal = Journal::open(folder / "j");
+  ASSERT_TRUE(journal);
+  EXPECT_TRUE((*journal)->contains(kA));
+  EXPECT_TRUE((*journal)->contains(kB));
+  EXPECT_FALSE((*journal)->contains(kC));
+  EXPECT_EQ((*journal)->damaged_lines(), 0U);
+}
+
+TEST(Journal, LinesAreAsDocumented) {
+  const TempDir folder;
+  write(folder / "j", {kA});
+  const std::string text = slurp(folder / "j");
+  EXPECT_EQ(text.substr(8), " 1795460000 " + kA + " img-1 /photos/my%20cat.png\n");
+}
+
+TEST(Journal, SameItemIsWrittenOnce) {
+  const TempDir folder;
+  write(folder / "j", {kA, kA});
+  const std::string text = slurp(folder / "j");
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
+}
+
+TEST(Journal, TornLastLineCostsItsItemOnly) {
+  const TempDir folder;
+  write(folder / "j", {kA, kB});
+  const std::string whole = slurp(folder / "j");
+  const size_t first_line = whole.find('\n') + 1;
+  // Without its end alone the last line is whole.
+  for (size_t size = first_line; size < whole.size() - 1; ++size) {
+    spill(folder / "j", whole.substr(0, size));
+    write(folder / "j", {kC});
+    const auto journal = Journal::open(folder / "j");
+    ASSERT_TRUE(journal);
+    EXPECT_TRUE((*journal)->contains(kA)) << size;
+    EXPECT_FALSE((*journal)->contains(kB)) << size;
+    EXPECT_TRUE((*journal)->contains(kC)) << size;
+    EXPECT_EQ((*journal)->damaged_lines(), size == first_line ? 0U : 1U);
+  }
+}
+
+TEST(Journal, EditedLineDoesNotCount) {
+  const TempDir folder;
+  write(folder / "j", {kA, kB});
+  std::string text = slurp(folder / "j");
+  text[text.find(kA)] = 'f';
+  spill(folder / "j", text);
+  const auto journal = Journal::open(folder / "j");
+  ASSERT_TRUE(journal);
+  EXPECT_FALSE((*journal)->contains(kA));
+  EXPECT_TRUE((*journal)->contains(kB));
+  EXPECT_EQ((*journal)->damaged_lines(), 1U);
+}
+
+TEST(Journal, AnyOtherFileIsReadAsDamagedNotAsACrash) {
+  const TempDir folder;
+  spill(folder / "j",
+        std::string("\0\n\n short\nffffffff\n00000000 \n", 30) + std::string(500, 'x'));
+  const auto journal = Journal::open(folder / "j");
+  ASSERT_TRUE(journal);
+  EXPECT_GE((*journal)->damaged_lines(), 5U);
+}
+
+TEST(Journal, SecondRunAtTheSameTimeIsRefused) {
+  const TempDir folder;
+  const auto first = Journal::open(folder / "j");
+  ASSERT_TRUE(first);
+  EXPECT_EQ(Journal::open(folder / "j").status().code(), Code::kUnavailable);
+}
+
+TEST(Journal, MissingFolderIsAnErrorWithThePath) {
+  const Status status = Journal::open("/nonexistent/j").status();
+  EXPECT_EQ(status.code(), Code::kIo);
+  EXPECT_THAT(status.message(), testing::HasSubstr("/nonexistent/j"));
+}
+
+}  // namespace
+}  // namespace ca4::producer

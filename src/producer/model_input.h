@@ -1,0 +1,31 @@
+// What the shape and the metadata of a model say about the pictures it takes and the features it
+// gives. Pure.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "producer/preprocess.h"
+
+namespace ca4::producer {
+
+struct ModelInput {
+  Preprocess preprocess;
+  size_t batch = 0;  // 0: any
+};
+
+// The value of a metadata key, empty when there is none.
+using Metadata = std::function<std::string(const std::string& key)>;
+
+// Reads the input's shape (-1: free) and the ca4.* keys; see model.h. kInvalidArgument says what
+// does not fit.
+Result<ModelInput> model_input(const std::vector<int64_t>& shape, const Metadata& metadata);
+
+// Appends the first `count` rows of an output (N, C), or of (N, C, H, W) averaged over H and W.
+void append_pooled(const float* data, const std::vector<int64_t>& shape, size_t count,
+                   std::vector<float>& out);
+
+}  // namespace ca4::producer

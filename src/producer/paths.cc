@@ -1,0 +1,113 @@
+#include "producer/paths.h"
+
+#include <fmt/format.h>
+#include <glob.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <filesystem>
+#include <unordered_set>
+
+namespace ca4::producer {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array<std::string_view, 4> kEndings = {".jpg", ".jpeg", ".png", ".webp"};
+
+bool has_image_ending(const fs::path& path) {
+  std::string ending = path.extension().string();
+  std::ranges::transform(ending, ending.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return std::ranges::find(kEndings, ending) != kEndings.end();
+}
+
+Status unreadable(const fs::path& path, const std::error_code& error) {
+  return {Code::kIo, fmt::format("{}: {}", path.string(), error.message())};
+}
+
+class Collector {
+ public:
+  void add_file(const fs::path& path) {
+    std::string absolute = fs::absolute(path).lexically_normal().string();
+    if (seen_.insert(absolute).second) out_.push_back(std::move(absolute));
+  }
+
+  Status add_folder(const fs::path& folder, bool may_be_empty) {
+    std::error_code error;
+    std::vector<fs::path> found;
+    fs::recursive_directory_iterator entry(folder, error);
+    for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
+      std::error_code ignored;  // a file that vanished meanwhile is no file
+      if (has_image_ending(entry->path()) && entry->is_regular_file(ignored)) {
+        found.push_back(entry->path());
+      }
+    }
+    if (error) return unreadable(folder, error);
+    if (found.empty() && !may_be_empty) {
+      return {Code::kNotFound,
+              fmt::format("{}: no .jpg, .jpeg, .png or .webp in this folder", folder.string())};
+    }
+    std::ranges::sort(found);
+    for (const fs::path& path : found) add_file(path);
+    return Status::ok();
+  }
+
+  Status add_existing(const fs::path& path, bool may_be_empty) {
+    std::error_code error;
+    if (fs::is_directory(path, error)) return add_folder(path, may_be_empty);
+    add_file(path);
+    return Status::ok();
+  }
+
+  Status add_pattern(const std::string& pattern) {
+    glob_t found{};
+    const int result = glob(pattern.c_str(), 0, nullptr, &found);
+    std::vector<std::string> matches(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+    globfree(&found);
+    if (result != 0) return {Code::kNotFound, fmt::format("{}: nothing matches", pattern)};
+    for (const std::string& match : matches) {
+      if (Status bad = add_existing(match, true); !bad.is_ok()) return bad;
+    }
+    return Status::ok();
+  }
+
+  std::vector<std::string> take() { return std::move(out_); }
+
+ private:
+  std::vector<std::string> out_;
+  std::unordered_set<std::string> seen_;
+};
+
+}  // namespace
+
+Result<std::vector<std::string>> expand_paths(const std::vector<std::string>& arguments) {
+  Collector collector;
+  for (const std::string& argument : arguments) {
+    std::error_code error;
+    if (fs::exists(argument, error)) {
+      if (Status bad = collector.add_existing(argument, false); !bad.is_ok()) return bad;
+    } else if (argument.find_first_of("*?[") != std::string::npos) {
+      if (Status bad = collector.add_pattern(argument); !bad.is_ok()) return bad;
+    } else {
+      return Status(Code::kNotFound, fmt::format("{}: no such file or folder", argument));
+    }
+  }
+  return collector.take();
+}
+
+std::string file_uri(std::string_view absolute_path) {
+  std::string out = "file://";
+  for (const char c : absolute_path) {
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+        std::string_view("/-._~").find(c) != std::string_view::npos) {
+      out += c;
+    } else {
+      fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  return out;
+}
+
+}  // namespace ca4::producer

@@ -1,0 +1,71 @@
+#include "producer/paths.h"
+
+#include <gmock/gmock.h>
+
+#include "producer/test_support.h"
+
+namespace ca4::producer {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class ExpandPaths : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::filesystem::create_directories(folder_ / "b/deep");
+    std::filesystem::create_directories(folder_ / "empty");
+    for (const char* name : {"z.jpg", "a.PNG", "notes.txt", "b/c.webp", "b/deep/d.jpeg"}) {
+      spill(folder_ / name, "");
+    }
+  }
+  std::vector<std::string> expand(std::initializer_list<std::string> names) const {
+    std::vector<std::string> arguments;
+    for (const std::string& name : names) arguments.push_back(folder_ / name);
+    const auto found = expand_paths(arguments);
+    EXPECT_TRUE(found) << found.status().message();
+    return found ? *found : std::vector<std::string>{};
+  }
+  TempDir folder_;
+};
+
+TEST_F(ExpandPaths, FolderGivesItsImagesAndThoseBelowByName) {
+  EXPECT_THAT(expand({""}), ElementsAre(folder_ / "a.PNG", folder_ / "b/c.webp",
+                                        folder_ / "b/deep/d.jpeg", folder_ / "z.jpg"));
+}
+
+TEST_F(ExpandPaths, NamedFileIsTakenWhateverItsEnding) {
+  EXPECT_THAT(expand({"notes.txt"}), ElementsAre(folder_ / "notes.txt"));
+}
+
+TEST_F(ExpandPaths, EachFileOnceInTheOrderOfTheArguments) {
+  EXPECT_THAT(expand({"z.jpg", "b", "./b/../z.jpg", "b/deep"}),
+              ElementsAre(folder_ / "z.jpg", folder_ / "b/c.webp", folder_ / "b/deep/d.jpeg"));
+}
+
+TEST_F(ExpandPaths, PatternMayMatchFilesAndFolders) {
+  EXPECT_THAT(expand({"*"}),
+              ElementsAre(folder_ / "a.PNG", folder_ / "b/c.webp", folder_ / "b/deep/d.jpeg",
+                          folder_ / "notes.txt", folder_ / "z.jpg"));
+  EXPECT_THAT(expand({"?.jpg"}), ElementsAre(folder_ / "z.jpg"));
+}
+
+TEST_F(ExpandPaths, FileWhoseNameLooksLikeAPatternIsAFile) {
+  spill(folder_ / "[1].jpg", "");
+  EXPECT_THAT(expand({"[1].jpg"}), ElementsAre(folder_ / "[1].jpg"));
+}
+
+TEST_F(ExpandPaths, WhatGivesNothingIsAnError) {
+  for (const char* name : {"missing.jpg", "empty", "*.gif"}) {
+    const Status status = expand_paths({folder_ / name}).status();
+    EXPECT_EQ(status.code(), Code::kNotFound) << name;
+    EXPECT_THAT(status.message(), HasSubstr(name));
+  }
+}
+
+TEST(FileUri, EscapesWhatUrisReserve) {
+  EXPECT_EQ(file_uri("/a b/c%#?ü.png"), "file:///a%20b/c%25%23%3F%C3%BC.png");
+}
+
+}  // namespace
+}  // namespace ca4::producer

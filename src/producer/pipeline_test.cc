@@ -1,0 +1,269 @@
+#include "producer/pipeline.h"
+
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "producer/test_support.h"
+
+namespace ca4::producer {
+namespace {
+
+using Json = nlohmann::json;
+using testing::HasSubstr;
+
+// The mean of each channel stands for an embedding; counts its runs.
+class FakeEmbedder final : public Embedder {
+ public:
+  explicit FakeEmbedder(const std::string& sha256 = std::string(64, 'f')) {
+    info_.name = "fake";
+    info_.sha256 = sha256;
+    info_.output = "mean";
+    info_.dim = 3;
+    info_.preprocess.resize_side = info_.preprocess.crop_side = 8;
+  }
+  const ModelInfo& info() const override { return info_; }
+  Result<std::vector<float>> run(std::span<const float> tensors, size_t count) override {
+    batches.push_back(count);
+    if (fails) return Status(Code::kInternal, "the model failed");
+    std::vector<float> out;
+    const size_t plane = tensors.size() / count / 3;
+    for (size_t i = 0; i < count * 3; ++i) out.push_back(tensors[i * plane]);
+    return out;
+  }
+
+  std::vector<size_t> batches;
+  bool fails = false;
+
+ private:
+  ModelInfo info_;
+};
+
+// A processor without a network: keeps events, answers as `status` says.
+class FakeTransport final : public Transport {
+ public:
+  Result<Reply> post(std::string_view, std::string_view, std::string_view body) override {
+    const std::scoped_lock lock(mutex);
+    if (after_post) after_post(++posts);
+    Reply reply{.status = status, .body = "", .retry_after_ms = {}};
+    if (status != 200) return reply;
+    for (size_t at = 0; at < body.size(); at = body.find('\n', at) + 1) {
+      events.push_back(Json::parse(body.substr(at, body.find('\n', at) - at)));
+      reply.body += "{\"status\":\"ok\"}\n";
+    }
+    return reply;
+  }
+  std::set<std::string> ids() const {
+    std::set<std::string> out;
+    for (const Json& event : events) out.insert(event["metadata_id"].get<std::string>());
+    return out;
+  }
+
+  std::mutex mutex;
+  int status = 200;
+  int posts = 0;
+  std::function<void(int)> after_post;
+  std::vector<Json> events;
+};
+
+class Pipeline : public testing::Test {
+ protected:
+  Pipeline() {
+    for (const auto& entry : std::filesystem::directory_iterator(deps("images/formats"))) {
+      options_.files.push_back(entry.path().string());
+    }
+    options_.id_template = *IdTemplate::parse(kDefaultIdTemplate);
+    options_.endpoint = "http://127.0.0.1:1";
+    options_.run.gpu_hardware_json = R"({"available":false})";
+    options_.run.pipeline = "test";
+    options_.run.tags = {"a", "b"};
+    options_.batch_images = 4;
+    options_.sender.retry = {.base_ms = 1, .cap_ms = 2, .budget_ms = 50};
+  }
+
+  Report run() {
+    auto journal = Journal::open(folder_ / "journal");
+    EXPECT_TRUE(journal) << journal.status().message();
+    Progress progress;
+    Report report = run_pipeline(options_, embedder_, transport_, **journal, clock_, progress,
+                                 stop_.get_token());
+    EXPECT_EQ(progress.sent, report.sent);
+    EXPECT_EQ(progress.skipped, report.skipped.size());
+    return report;
+  }
+
+  TempDir folder_;
+  PipelineOptions options_;
+  FakeEmbedder embedder_;
+  FakeTransport transport_;
+  ManualClock clock_{1'795'460'000'500'000};
+  std::stop_source stop_;
+};
+
+TEST_F(Pipeline, SendsEveryImageOnceInFullBatches) {
+  const Report report = run();
+  EXPECT_TRUE(report.status.is_ok()) << report.status.message();
+  EXPECT_EQ(report.files, 22U);
+  EXPECT_EQ(report.sent, 22U);
+  EXPECT_EQ(transport_.ids().size(), 22U);
+  EXPECT_THAT(embedder_.batches, testing::ElementsAre(4, 4, 4, 4, 4, 2));
+  EXPECT_LE(report.model_busy_s, report.wall_s);
+}
+
+TEST_F(Pipeline, EventIsTheContracts) {
+  options_.files = {deps("images/formats/png-rgb.png")};
+  options_.run.notes = "n\xff";  // no UTF-8
+  run();
+  ASSERT_EQ(transport_.events.size(), 1U);
+  const Json& event = transport_.events.front();
+  EXPECT_THAT(event["metadata_id"].get<std::string>(), testing::MatchesRegex("img-[0-9a-f]{32}"));
+  EXPECT_EQ(event["source_uri"], "file://" + deps("images/formats/png-rgb.png"));
+  EXPECT_EQ(event["source_type"], "image");
+  EXPECT_EQ(event["model_name"], "fake");
+  EXPECT_EQ(event["model_version"], "ffffffffffff");
+  EXPECT_EQ(event["timestamp"], 1795460000.5);
+  EXPECT_EQ(event["embedding_dim"], 3);
+  EXPECT_EQ(event["embedding_b64"].get<std::string>().size(), 16U);  // 12 bytes
+  EXPECT_EQ(event["gpu_hardware"]["available"], false);
+  EXPECT_EQ(event["extra"]["pipeline"], "test");
+  EXPECT_EQ(event["extra"]["tags"], Json({"a", "b"}));
+  EXPECT_EQ(event["extra"]["notes"], "n\xEF\xBF\xBD");
+  EXPECT_EQ(event["extra"]["image"]["width"], 451);
+  EXPECT_EQ(event["extra"]["image"]["format"], "png");
+  EXPECT_EQ(event["extra"]["execution"]["device"], "cpu");
+}
+
+TEST_F(Pipeline, NumbersAsTextAreTheSameNumbers) {
+  options_.files = {deps("images/formats/png-rgb.png")};
+  options_.run.numbers_as_text = true;
+  run();
+  ASSERT_EQ(transport_.events.size(), 1U);
+  const auto numbers = transport_.events.front()["embedding"].get<std::vector<float>>();
+  EXPECT_EQ(numbers.size(), 3U);
+  EXPECT_FALSE(transport_.events.front().contains("embedding_b64"));
+}
+
+TEST_F(Pipeline, SecondRunSendsNothing) {
+  run();
+  const Report second = run();
+  EXPECT_TRUE(second.status.is_ok());
+  EXPECT_EQ(second.sent, 0U);
+  EXPECT_EQ(second.already_sent, 22U);
+  EXPECT_EQ(transport_.events.size(), 22U);
+}
+
+TEST_F(Pipeline, ChangedArgumentsSendAgain) {
+  options_.files.resize(2);
+  EXPECT_EQ(run().sent, 2U);
+  options_.run.pipeline = "other";
+  EXPECT_EQ(run().sent, 2U);
+  options_.endpoint += "2";
+  EXPECT_EQ(run().sent, 2U);
+  embedder_ = FakeEmbedder(std::string(64, 'e'));
+  EXPECT_EQ(run().sent, 2U);
+  EXPECT_EQ(run().sent, 0U);
+}
+
+TEST_F(Pipeline, SamePictureTwiceIsSentOnce) {
+  const std::string copy = folder_ / "copy.png";
+  std::filesystem::copy(deps("images/formats/png-rgb.png"), copy);
+  options_.files = {deps("images/formats/png-rgb.png"), copy};
+  const Report report = run();
+  EXPECT_EQ(report.sent, 1U);
+  EXPECT_EQ(report.already_sent, 1U);
+}
+
+TEST_F(Pipeline, CopyOfABrokenPictureIsSkippedToo) {
+  std::ofstream(folder_ / "a.png") << "\x89PNG\r\n\x1a\n and no more";
+  std::filesystem::copy(folder_ / "a.png", folder_ / "b.png");
+  options_.files = {folder_ / "a.png", folder_ / "b.png"};
+  const Report report = run();
+  EXPECT_EQ(report.already_sent, 0U);
+  EXPECT_EQ(report.skipped.size(), 2U);
+}
+
+TEST_F(Pipeline, IdsWithATimeAreStillSentOnce) {
+  options_.id_template = *IdTemplate::parse("img-{stem}-{unix}");
+  run();
+  clock_.advance_us(10'000'000);
+  EXPECT_EQ(run().sent, 0U);
+  EXPECT_THAT(*transport_.ids().begin(), HasSubstr("-1795460000"));
+}
+
+TEST_F(Pipeline, BrokenImagesAreReportedAndTheRestIsSent) {
+  for (const auto& entry : std::filesystem::directory_iterator(deps("images/broken"))) {
+    options_.files.insert(options_.files.begin(), entry.path().string());
+  }
+  options_.files.push_back(folder_ / "missing.png");
+  const Report report = run();
+  EXPECT_TRUE(report.status.is_ok());
+  EXPECT_EQ(report.sent, 22U);
+  EXPECT_EQ(report.skipped.size(), 8U);
+  for (const Skipped& skipped : report.skipped) EXPECT_FALSE(skipped.reason.empty());
+}
+
+TEST_F(Pipeline, OnlyBrokenImagesEndsCleanly) {
+  options_.files = {deps("images/broken/truncated.jpg")};
+  const Report report = run();
+  EXPECT_TRUE(report.status.is_ok());
+  EXPECT_EQ(report.skipped.size(), 1U);
+  EXPECT_TRUE(embedder_.batches.empty());
+}
+
+TEST_F(Pipeline, RunAfterAFailureGoesOnWhereItWas) {
+  // in_flight_max 1: batches are sent one after the other, the third meets a dead processor.
+  options_.sender.in_flight_max = 1;
+  transport_.after_post = [this](int post) {
+    if (post == 3) transport_.status = 500;
+  };
+  const Report first = run();
+  EXPECT_EQ(first.status.code(), Code::kUnavailable);
+  EXPECT_EQ(first.sent, 8U);
+  transport_.after_post = nullptr;
+  transport_.status = 200;
+  const Report second = run();
+  EXPECT_TRUE(second.status.is_ok());
+  EXPECT_EQ(second.already_sent, 8U);
+  EXPECT_EQ(second.sent, 14U);
+  EXPECT_EQ(transport_.events.size(), 22U);  // nothing twice
+}
+
+TEST_F(Pipeline, StopSendsWhatIsInFlightAndTheNextRunTheRest) {
+  transport_.after_post = [this](int) { stop_.request_stop(); };
+  options_.decode_threads = 1;
+  const Report first = run();
+  EXPECT_EQ(first.status.code(), Code::kCancelled);
+  EXPECT_GT(first.sent, 0U);
+  EXPECT_LT(first.sent, 22U);
+  stop_ = std::stop_source();
+  transport_.after_post = nullptr;
+  const Report second = run();
+  EXPECT_EQ(first.sent + second.sent, 22U);
+  EXPECT_EQ(transport_.events.size(), 22U);
+}
+
+TEST_F(Pipeline, StopBeforeTheStartSendsNothing) {
+  stop_.request_stop();
+  const Report report = run();
+  EXPECT_EQ(report.status.code(), Code::kCancelled);
+  EXPECT_EQ(report.sent, 0U);
+}
+
+TEST_F(Pipeline, ModelThatFailsEndsTheRunWithItsReason) {
+  embedder_.fails = true;
+  const Report report = run();
+  EXPECT_EQ(report.status.message(), "the model failed");
+  EXPECT_EQ(report.sent, 0U);
+}
+
+TEST_F(Pipeline, IdThatIsTooLongIsSkipped) {
+  options_.files.resize(1);
+  options_.id_template = *IdTemplate::parse(std::string(600, 'x') + "{sha}");
+  const Report report = run();
+  ASSERT_EQ(report.skipped.size(), 1U);
+  EXPECT_THAT(report.skipped.front().reason, HasSubstr("limit is 512"));
+}
+
+}  // namespace
+}  // namespace ca4::producer

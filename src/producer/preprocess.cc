@@ -1,0 +1,146 @@
+#include "producer/preprocess.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+namespace ca4::producer {
+namespace {
+
+// Weights are whole numbers of 2^-22, and each pass rounds to bytes, as in Pillow: 22 is 32 bits
+// less 8 of the sample and 2 of headroom.
+constexpr int kFractionBits = 22;
+
+// Which samples along one axis make an output sample, and with which weights.
+struct Taps {
+  int first = 0;
+  std::vector<int32_t> weights;
+};
+
+// The antialiased triangle filter: its half-width is one input sample when enlarging and one output
+// sample when reducing. For outputs [begin, begin + count) of the `to` samples that `extent` inputs
+// become; `from` inputs are there, the last of which may reach beyond the extent.
+std::vector<Taps> triangle_taps(double extent, int from, int to, int begin, int count) {
+  const double scale = extent / to;
+  const double reach = std::max(scale, 1.0);
+  std::vector<Taps> taps(static_cast<size_t>(count));
+  std::vector<double> raw;
+  for (int i = 0; i < count; ++i) {
+    const double centre = (begin + i + 0.5) * scale;
+    const int first = std::max(static_cast<int>(centre - reach + 0.5), 0);
+    const int last = std::min(static_cast<int>(centre + reach + 0.5), from);
+    raw.clear();
+    double sum = 0;
+    for (int x = first; x < last; ++x) {
+      raw.push_back(std::max(0.0, 1.0 - std::abs((x - centre + 0.5) / reach)));
+      sum += raw.back();
+    }
+    Taps& tap = taps[static_cast<size_t>(i)];
+    tap.first = first;
+    for (const double weight : raw) {
+      tap.weights.push_back(
+          static_cast<int32_t>(std::lround(weight / sum * (int64_t{1} << kFractionBits))));
+    }
+  }
+  return taps;
+}
+
+uint8_t to_byte(int32_t sum) {
+  return static_cast<uint8_t>(std::clamp(sum >> kFractionBits, 0, 255));
+}
+
+constexpr int32_t kHalf = 1 << (kFractionBits - 1);
+
+// One row of RGB to as many RGB samples as there are taps.
+void resize_row(const uint8_t* in, const std::vector<Taps>& taps, uint8_t* out) {
+  for (const Taps& tap : taps) {
+    int32_t red = kHalf;
+    int32_t green = kHalf;
+    int32_t blue = kHalf;
+    const uint8_t* sample = in + static_cast<size_t>(tap.first) * 3;
+    for (const int32_t weight : tap.weights) {
+      red += weight * sample[0];
+      green += weight * sample[1];
+      blue += weight * sample[2];
+      sample += 3;
+    }
+    *out++ = to_byte(red);
+    *out++ = to_byte(green);
+    *out++ = to_byte(blue);
+  }
+}
+
+// One output row out of rows of `row_bytes` bytes; `rows` is the row of the tap's first sample.
+void mix_rows(const uint8_t* rows, size_t row_bytes, const Taps& tap, std::vector<int32_t>& sums,
+              uint8_t* out) {
+  sums.assign(row_bytes, kHalf);
+  for (const int32_t weight : tap.weights) {
+    for (size_t i = 0; i < row_bytes; ++i) sums[i] += weight * rows[i];
+    rows += row_bytes;
+  }
+  for (size_t i = 0; i < row_bytes; ++i) out[i] = to_byte(sums[i]);
+}
+
+// CenterCrop's first row or column: Python's round, which takes halves to even.
+int crop_begin(int size, int crop) {
+  return static_cast<int>(std::nearbyint((size - crop) / 2.0));
+}
+
+}  // namespace
+
+std::vector<uint8_t> resize_and_crop(const Image& image, int resize_side, int crop_side) {
+  assert(crop_side <= resize_side && image.width > 0 && image.height > 0);
+  // Resize keeps the ratio and rounds the longer side down. The file's ratio: that of a picture
+  // scaled while it was decoded is rounded already.
+  const bool tall = image.file_height >= image.file_width;
+  const int64_t shorter = std::min(image.file_width, image.file_height);
+  const int64_t longer = std::max(image.file_width, image.file_height);
+  const double reduced_by = image.reduced_by;
+  const int long_side = static_cast<int>(resize_side * longer / shorter);
+  const int width = tall ? resize_side : long_side;
+  const int height = tall ? long_side : resize_side;
+
+  // Only what the crop shows is computed.
+  const auto columns = triangle_taps(image.file_width / reduced_by, image.width, width,
+                                     crop_begin(width, crop_side), crop_side);
+  const auto rows = triangle_taps(image.file_height / reduced_by, image.height, height,
+                                  crop_begin(height, crop_side), crop_side);
+  const int first_row = rows.front().first;
+  const int last_row = rows.back().first + static_cast<int>(rows.back().weights.size());
+  const size_t row_bytes = static_cast<size_t>(crop_side) * 3;
+  std::vector<uint8_t> narrowed(static_cast<size_t>(last_row - first_row) * row_bytes);
+  for (int y = first_row; y < last_row; ++y) {
+    resize_row(image.rgb.data() + static_cast<size_t>(y) * static_cast<size_t>(image.width) * 3,
+               columns, narrowed.data() + static_cast<size_t>(y - first_row) * row_bytes);
+  }
+  std::vector<uint8_t> out(static_cast<size_t>(crop_side) * row_bytes);
+  std::vector<int32_t> sums;
+  for (size_t y = 0; y < rows.size(); ++y) {
+    const size_t begin = static_cast<size_t>(rows[y].first - first_row);
+    mix_rows(narrowed.data() + begin * row_bytes, row_bytes, rows[y], sums,
+             out.data() + y * row_bytes);
+  }
+  return out;
+}
+
+void to_tensor(const Image& image, const Preprocess& how, std::span<float> out) {
+  assert(out.size() == how.tensor_floats());
+  const std::vector<uint8_t> pixels = resize_and_crop(image, how.resize_side, how.crop_side);
+  // 256 possible bytes a channel: the arithmetic is done once for each.
+  std::array<std::array<float, 256>, 3> normalised;
+  for (size_t channel = 0; channel < 3; ++channel) {
+    for (size_t byte = 0; byte < 256; ++byte) {
+      normalised[channel][byte] =
+          (static_cast<float>(byte) / 255.0F - how.mean[channel]) / how.std[channel];
+    }
+  }
+  const size_t plane = pixels.size() / 3;
+  for (size_t i = 0; i < plane; ++i) {
+    for (size_t channel = 0; channel < 3; ++channel) {
+      const float value = normalised[channel][pixels[i * 3 + channel]];
+      out[how.channels_last ? i * 3 + channel : channel * plane + i] = value;
+    }
+  }
+}
+
+}  // namespace ca4::producer

@@ -1,0 +1,77 @@
+#include "producer/reply.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+namespace ca4::producer {
+namespace {
+
+using Json = nlohmann::json;
+
+// Long enough for any reason, short enough for a terminal when a proxy answers with a web page.
+constexpr size_t kDetailBytesMax = 300;
+
+bool may_succeed_later(int64_t status) {
+  return status == 408 || status == 429 || status >= 500;
+}
+
+std::string text_of(const Json& object, const char* key) {
+  const auto at = object.find(key);
+  return at != object.end() && at->is_string() ? at->get<std::string>() : "";
+}
+
+// Of problem+json (RFC 9457) and its `errors`: "title: detail".
+std::string detail_of(const Json& problem) {
+  std::string out;
+  for (const char* key : {"title", "field", "detail", "reason", "message"}) {
+    const std::string text = text_of(problem, key);
+    if (text.empty() || out.find(text) != std::string::npos) continue;
+    out += (out.empty() ? "" : ": ") + text;
+  }
+  return out.empty() ? problem.dump() : out;
+}
+
+std::string explain(const Reply& reply) {
+  const Json problem = Json::parse(reply.body, nullptr, /*allow_exceptions=*/false);
+  const std::string detail = problem.is_object() ? detail_of(problem) : reply.body;
+  return fmt::format("HTTP {} {}", reply.status, detail.substr(0, kDetailBytesMax));
+}
+
+Status judge_line(std::string_view line) {
+  const Json result = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!result.is_object()) return {Code::kUnavailable, "the answer has a line that is no object"};
+  const auto status = result.find("status");
+  if (status != result.end() && *status == "ok") return Status::ok();
+  const Json& problem =
+      result.contains("error") && result["error"].is_object() ? result["error"] : result;
+  const auto number = problem.find("status");
+  const int64_t code =
+      number != problem.end() && number->is_number_integer() ? number->get<int64_t>() : 422;
+  return {may_succeed_later(code) ? Code::kUnavailable : Code::kInvalidArgument,
+          detail_of(problem).substr(0, kDetailBytesMax)};
+}
+
+}  // namespace
+
+Status judge_reply(const Reply& reply) {
+  if (reply.status >= 200 && reply.status < 300) return Status::ok();
+  if (may_succeed_later(reply.status)) return {Code::kUnavailable, explain(reply)};
+  if (reply.status == 413) return {Code::kTooLarge, explain(reply)};
+  return {Code::kInvalidArgument, explain(reply)};
+}
+
+std::vector<Status> judge_lines(const std::string& body, size_t count) {
+  std::vector<Status> out;
+  std::string_view rest = body;
+  while (out.size() < count && !rest.empty()) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    if (end > 0) out.push_back(judge_line(rest.substr(0, end)));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  out.resize(count, Status(Code::kUnavailable, "the answer ends before this event's line"));
+  return out;
+}
+
+}  // namespace ca4::producer

@@ -1,0 +1,171 @@
+#include "worker/batch_loop.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <iterator>
+#include <map>
+#include <random>
+#include <utility>
+
+#include "worker/metrics.h"
+
+namespace ca4::worker {
+
+namespace {
+
+// The gauge is read every few seconds at most; asking the log more often costs disk for nothing.
+constexpr auto kLagInterval = std::chrono::seconds(1);
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+size_t size_bytes(const log::Record& record) {
+  return record.key.size() + record.value.size();
+}
+
+}  // namespace
+
+BatchLoop::BatchLoop(log::EventLog& source, BatchLoopOptions options, LoopMetrics& metrics)
+    : source_(source), options_(std::move(options)), metrics_(metrics) {}
+
+void BatchLoop::run(const Handle& handle) {
+  if (!open()) return;
+  std::vector<log::Record> batch;
+  while (gather(batch)) {
+    if (!batch.empty()) {
+      const auto start = std::chrono::steady_clock::now();
+      if (!handle(batch)) break;
+      commit(batch);
+      metrics_.batch(batch.size(), seconds_since(start));
+    }
+    measure_lag();
+    if (stop_.requested()) break;
+  }
+  std::lock_guard lock(mutex_);
+  consumer_.reset();
+}
+
+void BatchLoop::stop() {
+  stop_.request();
+  std::lock_guard lock(mutex_);
+  if (consumer_) consumer_->interrupt();
+}
+
+bool BatchLoop::open() {
+  std::unique_ptr<log::Consumer> opened;
+  const bool done = retry("open", [&] {
+    if (stop_.requested()) return Status(Code::kCancelled, "stopped before the log was opened");
+    Result<std::unique_ptr<log::Consumer>> consumer = source_.consumer(options_.group);
+    if (consumer) opened = std::move(*consumer);
+    return consumer.status();
+  });
+  if (!done) return false;
+  std::lock_guard lock(mutex_);
+  consumer_ = std::move(opened);
+  // A stop that came while there was nothing to interrupt.
+  return !stop_.requested();
+}
+
+bool BatchLoop::gather(std::vector<log::Record>& batch) {
+  batch.clear();
+  size_t bytes = 0;
+  SteadyTime deadline;
+  while (batch.size() < options_.records_max && bytes < options_.bytes_max) {
+    log::PollLimits limits{options_.records_max - batch.size(), options_.bytes_max - bytes,
+                           options_.poll_wait_ms_max};
+    if (!batch.empty()) {
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+      if (left.count() <= 0) break;
+      limits.wait_ms_max = std::min<int64_t>(limits.wait_ms_max, left.count());
+    }
+    std::vector<log::Record> more;
+    if (!poll(limits, more)) return !batch.empty();
+    if (batch.empty()) {
+      if (more.empty()) break;
+      deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(options_.linger_ms);
+    }
+    for (const log::Record& record : more) bytes += size_bytes(record);
+    std::move(more.begin(), more.end(), std::back_inserter(batch));
+    if (options_.linger_ms == 0 || stop_.requested()) break;
+    measure_lag();
+  }
+  return true;
+}
+
+bool BatchLoop::poll(const log::PollLimits& limits, std::vector<log::Record>& records) {
+  return retry("poll", [&] {
+    Result<std::vector<log::Record>> polled = consumer_->poll(limits);
+    if (polled) records = std::move(*polled);
+    return polled.status();
+  });
+}
+
+void BatchLoop::commit(std::span<const log::Record> batch) {
+  std::map<int32_t, int64_t> next;
+  for (const log::Record& record : batch) {
+    int64_t& offset = next[record.position.partition];
+    offset = std::max(offset, record.position.offset + 1);
+  }
+  std::vector<log::Position> positions;
+  positions.reserve(next.size());
+  for (const auto& [partition, offset] : next) positions.push_back({partition, offset});
+
+  // Whoever refuses a commit may have given the partition to another reader: trying the same commit
+  // again could fail for ever, reading again from what is committed can't.
+  const Status committed = consumer_->commit(positions);
+  if (committed.is_ok()) {
+    if (commit_backoff_) spdlog::info("{}: offsets are committed again", options_.group);
+    commit_backoff_.reset();
+    return;
+  }
+  metrics_.retry("commit");
+  if (!commit_backoff_) {
+    spdlog::warn("{}: offsets not committed, reading again from the last that were: {}",
+                 options_.group, committed.to_string());
+    commit_backoff_.emplace(options_.backoff, std::random_device{}());
+  }
+  if (!stop_.wait_ms(commit_backoff_->next_ms())) return;
+  retry("rewind", [this] { return consumer_->rewind(); });
+}
+
+bool BatchLoop::retry(std::string_view step, const std::function<Status()>& attempt) {
+  Backoff backoff(options_.backoff, std::random_device{}());
+  const auto start = std::chrono::steady_clock::now();
+  for (int failures = 0;; ++failures) {
+    const Status status = attempt();
+    if (status.is_ok()) {
+      if (failures > 0) {
+        spdlog::info("{}: {} works again after {} failures in {:.1f} s", options_.group, step,
+                     failures, seconds_since(start));
+      }
+      return true;
+    }
+    if (status.code() == Code::kCancelled && stop_.requested()) return false;
+    metrics_.retry(step);
+    if (failures == 0) {
+      spdlog::warn("{}: {} fails, trying again until it works: {}", options_.group, step,
+                   status.to_string());
+    }
+    if (!stop_.wait_ms(backoff.next_ms())) {
+      spdlog::warn("{}: stopped while {} fails; what is not committed comes again: {}",
+                   options_.group, step, status.to_string());
+      return false;
+    }
+  }
+}
+
+void BatchLoop::measure_lag() {
+  const auto time = std::chrono::steady_clock::now();
+  if (time - lag_measured_at_ < kLagInterval) return;
+  lag_measured_at_ = time;
+  const Result<std::vector<log::PartitionLag>> rows = source_.lag(options_.group);
+  if (!rows) return;  // the next poll reports the same trouble
+  int64_t records = 0;
+  for (const log::PartitionLag& row : *rows) records += row.lag();
+  metrics_.lag(records);
+}
+
+}  // namespace ca4::worker

@@ -1,0 +1,205 @@
+#include "worker/transform.h"
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include <cmath>
+#include <utility>
+
+#include "store/cosine.h"
+#include "store/document_fields.h"
+
+namespace ca4::worker {
+
+namespace {
+
+namespace od = simdjson::ondemand;
+
+constexpr double kBytesPerGb = 1e9;
+constexpr double kBytesPerMb = 1e6;
+// Above any memory; also the largest double below 2^63, so that the cast is defined.
+constexpr double kMemoryBytesMax = 9.2e18;
+
+// simdjson reports through exceptions here; to_document and transform turn them into a Status.
+Status unreadable(const simdjson::simdjson_error& error) {
+  return {Code::kInvalidArgument,
+          fmt::format("metadata is not the JSON object that it should be: {}", error.what())};
+}
+
+Status wrong_type(std::string_view field, std::string_view expected) {
+  return {Code::kInvalidArgument, fmt::format("{}: expected {}", field, expected)};
+}
+
+std::optional<std::string> optional_string(od::value value) {
+  std::string_view text;
+  if (value.get_string().get(text) != simdjson::SUCCESS) return std::nullopt;
+  return std::string(text);
+}
+
+std::optional<int64_t> memory_bytes(od::value value, double bytes_per_unit) {
+  double amount = 0;
+  if (value.get_double().get(amount) != simdjson::SUCCESS) return std::nullopt;
+  const double bytes = std::round(amount * bytes_per_unit);
+  if (!(bytes >= 0 && bytes <= kMemoryBytesMax)) return std::nullopt;
+  return static_cast<int64_t>(bytes);
+}
+
+std::optional<int64_t> optional_int(od::value value) {
+  int64_t number = 0;
+  if (value.get_int64().get(number) != simdjson::SUCCESS) return std::nullopt;
+  return number;
+}
+
+std::optional<bool> optional_bool(od::value value) {
+  bool flag = false;
+  if (value.get_bool().get(flag) != simdjson::SUCCESS) return std::nullopt;
+  return flag;
+}
+
+store::GpuInfo read_gpu(od::parser& parser, const std::string& json) {
+  store::GpuInfo gpu;
+  const simdjson::padded_string padded(json);
+  od::document document = parser.iterate(padded);
+  if (document.type() != od::json_type::object) return gpu;
+  for (auto field : document.get_object()) {
+    const std::string_view key = store::raw_key(field.key());
+    od::value value = field.value();
+    if (key == "available") gpu.available = optional_bool(value);
+    if (key == "device") gpu.device = optional_string(value);
+    if (key == "name") gpu.name = optional_string(value);
+    if (key == "total_memory_gb") gpu.memory_total_bytes = memory_bytes(value, kBytesPerGb);
+    if (key == "memory_allocated_mb") gpu.memory_allocated_bytes = memory_bytes(value, kBytesPerMb);
+    if (key == "memory_reserved_mb") gpu.memory_reserved_bytes = memory_bytes(value, kBytesPerMb);
+    if (key == "multi_processor_count") gpu.multi_processor_count = optional_int(value);
+    if (key == "cuda_compute_capability") gpu.cuda_compute_capability = optional_string(value);
+    if (key == "cuda_version") gpu.cuda_version = optional_string(value);
+  }
+  return gpu;
+}
+
+// All of the list or nothing of it: half a list of tags would look like a whole one.
+std::vector<std::string> read_tags(od::value value) {
+  std::vector<std::string> tags;
+  if (value.type() != od::json_type::array) return tags;
+  for (auto item : value.get_array()) {
+    std::optional<std::string> tag = optional_string(item.value());
+    if (!tag) return {};
+    tags.push_back(std::move(*tag));
+  }
+  return tags;
+}
+
+void read_extra(od::parser& parser, store::Document& document) {
+  const simdjson::padded_string padded(document.extra_json);
+  od::document extra = parser.iterate(padded);
+  for (auto field : extra.get_object()) {
+    const std::string_view key = store::raw_key(field.key());
+    od::value value = field.value();
+    if (key == "pipeline") document.pipeline = optional_string(value).value_or("unknown");
+    if (key == "tags") document.tags = read_tags(value);
+  }
+}
+
+// One top-level field of the metadata into the document; what has no member of its own goes to
+// other_json.
+Status read_field(std::string_view key, od::value value, size_t dim, store::Document& document) {
+  if (key == "metadata_id") return Status::ok();  // the record's own copy is the one that counts
+  if (key == "embedding_dim") {
+    if (optional_int(value) == static_cast<int64_t>(dim)) return Status::ok();
+    return wrong_type(key, fmt::format("{}, the embedding's length", dim));
+  }
+  if (key == "gpu_hardware") {
+    document.gpu_hardware_json = std::string(simdjson::to_json_string(value).value());
+    return Status::ok();
+  }
+  if (key == "extra") {
+    if (value.type() != od::json_type::object) return wrong_type(key, "an object");
+    document.extra_json = std::string(simdjson::to_json_string(value).value());
+    return Status::ok();
+  }
+  if (key == "timestamp") {
+    double seconds = 0;
+    if (value.get_double().get(seconds) == simdjson::SUCCESS) document.timestamp = seconds;
+    return Status::ok();
+  }
+  const std::pair<std::string_view, std::optional<std::string>*> texts[] = {
+      {"source_uri", &document.source_uri},
+      {"source_type", &document.source_type},
+      {"model_name", &document.model_name},
+      {"model_version", &document.model_version},
+  };
+  for (const auto& [name, target] : texts) {
+    if (key != name) continue;
+    *target = optional_string(value);
+    if (!*target && value.type() != od::json_type::null) return wrong_type(key, "a string or null");
+    return Status::ok();
+  }
+  const std::string_view text = simdjson::to_json_string(value).value();
+  document.other_json +=
+      fmt::format("{}\"{}\":{}", document.other_json.size() > 1 ? "," : "", key, text);
+  return Status::ok();
+}
+
+Status read_meta(std::string_view meta_json, size_t dim, store::Document& document) {
+  od::parser parser;
+  const simdjson::padded_string padded(meta_json);
+  od::document meta = parser.iterate(padded);
+  document.gpu_hardware_json = "null";
+  document.extra_json = R"({"pipeline":"unknown"})";
+  document.other_json = "{";
+  for (auto field : meta.get_object()) {
+    const std::string_view key = store::raw_key(field.key());
+    Status read = read_field(key, field.value(), dim, document);
+    if (!read.is_ok()) return read;
+  }
+  document.other_json += '}';
+  document.pipeline = "unknown";
+  read_extra(parser, document);
+  document.gpu = read_gpu(parser, document.gpu_hardware_json);
+  return Status::ok();
+}
+
+}  // namespace
+
+Result<store::Document> transform(const event::EventView& event, const TransformContext& context) {
+  if (event.metadata_id.empty()) return wrong_type("metadata_id", "a non-empty string");
+  store::Document document;
+  document.metadata_id = std::string(event.metadata_id);
+  document.version = event.version;
+  try {
+    Status read = read_meta(event.meta_json, event.dim, document);
+    if (!read.is_ok()) return read;
+  } catch (const simdjson::simdjson_error& error) {
+    return unreadable(error);
+  }
+  document.embedding = event.embedding();
+  if (document.embedding.empty()) return wrong_type("embedding", "at least one number");
+  document.l2_norm = store::l2_norm(document.embedding);
+  if (!std::isfinite(document.l2_norm)) return wrong_type("embedding", "finite numbers only");
+  document.payload_hash = event::payload_hash(event);
+  document.ingested_at_us = event.ingested_at_us;
+  document.processed_at_us = context.processed_at_us;
+  document.topic = context.topic;
+  document.partition = context.partition;
+  document.offset = context.offset;
+  return document;
+}
+
+bool to_document(const log::Record& record, const std::string& topic, int64_t processed_at_us,
+                 store::Document& document, Failure& failure) {
+  Result<event::EventView> event = event::decode(record.value);
+  if (!event) {
+    failure = {"decode", event.status().message()};
+    return false;
+  }
+  Result<store::Document> made = transform(
+      *event, {topic, record.position.partition, record.position.offset, processed_at_us});
+  if (!made) {
+    failure = {"transform", made.status().message()};
+    return false;
+  }
+  document = std::move(*made);
+  return true;
+}
+
+}  // namespace ca4::worker

@@ -1,0 +1,76 @@
+"""Fixtures that run the real binary: build/release/ca4, or the one that CA4_BINARY names."""
+
+import pytest
+from support import BINARY, Program, Server, run
+
+
+def pytest_configure(config):
+    if not BINARY.is_file():
+        raise pytest.UsageError(f"{BINARY} is not there: run `make build`, or set CA4_BINARY")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """What the programs of a failed test said on standard error belongs to the failure."""
+    report = yield
+    if report.failed:
+        for program in getattr(item, "programs", []):
+            report.sections.append((f"standard error of {program.title}", program.said()))
+    return report
+
+
+@pytest.fixture
+def ca4():
+    """ca4("query", "--count") runs to the end and returns a CompletedProcess with text."""
+    return run
+
+
+@pytest.fixture
+def programs(request):
+    """What is added here is killed when the test ends, if it still runs."""
+    request.node.programs = []
+    yield request.node.programs
+    for program in request.node.programs:
+        program.kill()
+
+
+@pytest.fixture
+def start(programs):
+    """start("produce", ...) starts a command and returns a Program."""
+
+    def begin(*args, **keywords):
+        programs.append(Program(*args, **keywords))
+        return programs[-1]
+
+    return begin
+
+
+@pytest.fixture
+def serve(programs):
+    """serve("up", data_dir, *flags) starts `up` or `serve` on a free port and waits until it listens.
+
+    What the test has not stopped itself is asked to end when the test is over, and must do so with exit code 0.
+    """
+    servers = []
+
+    def begin(command, data_dir, *flags, **keywords):
+        server = Server(command, data_dir, *flags, **keywords)
+        programs.append(server)
+        servers.append(server)
+        server.wait_until_listening()
+        return server
+
+    yield begin
+    for server in servers:
+        if server.runs():
+            server.stop()
+
+
+@pytest.fixture
+def up(serve, tmp_path):
+    """up() starts a pipeline on tmp_path/data; up(tmp_path / "other", "--flag") elsewhere or otherwise."""
+
+    def begin(*flags, data_dir=None, **keywords):
+        return serve("up", data_dir or tmp_path / "data", *flags, **keywords)
+
+    return begin

@@ -1,0 +1,184 @@
+"""What the end-to-end tests share: running the binary, posting events, reading documents."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import requests
+
+ROOT = Path(__file__).resolve().parent.parent
+BINARY = Path(os.environ.get("CA4_BINARY", ROOT / "build/release/ca4")).absolute()
+PHOTOS = ROOT / ".deps/images/photos"
+BROKEN = ROOT / ".deps/images/broken"
+MODEL = ROOT / ".deps/model/efficientnet_lite0.onnx"
+
+# How long anything that must happen may take: far above what it needs, so that a busy machine
+# fails no test; only a test that fails anyway waits for it.
+PATIENCE_S = 60
+
+# Everything a caller's environment could change.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith(("CA4_", "KAFKA_", "MONGO_"))}
+
+
+def eventually(condition, what, patience_s=PATIENCE_S):
+    """Asks until the answer is true, and returns it."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"still not after {patience_s} s: {what}"
+        time.sleep(0.05)
+
+
+def run(*args, timeout=120, env=None, cwd=None):
+    return subprocess.run(
+        [BINARY, *map(str, args)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=ENVIRONMENT | (env or {}),
+        cwd=cwd or tempfile.gettempdir(),  # not where a ca4.toml may lie
+        stdin=subprocess.DEVNULL,
+    )
+
+
+class Program:
+    """A command of ca4 that runs. Its output goes to files: a full pipe must not stop it."""
+
+    def __init__(self, *args, env=None, cwd=None):
+        self.title = "ca4 " + " ".join(map(str, args))
+        self.output = tempfile.TemporaryFile("w+")
+        self.errors = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            [BINARY, *map(str, args)],
+            stdout=self.output,
+            stderr=self.errors,
+            stdin=subprocess.DEVNULL,
+            env=ENVIRONMENT | (env or {}),
+            cwd=cwd or tempfile.gettempdir(),
+        )
+
+    @staticmethod
+    def _text(file):
+        # Not by moving the file's position: the program writes at the same one.
+        size = os.fstat(file.fileno()).st_size
+        return os.pread(file.fileno(), size, 0).decode(errors="replace")
+
+    def printed(self):
+        return self._text(self.output)
+
+    def said(self):
+        return self._text(self.errors)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def runs(self):
+        return self.process.poll() is None
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def wait(self, patience_s=PATIENCE_S):
+        """Until it ends by itself; returns the exit code."""
+        return self.process.wait(patience_s)
+
+    def stop(self):
+        """SIGTERM, which everything that runs must follow and take for a success."""
+        self.signal(signal.SIGTERM)
+        code = self.wait()
+        assert code == 0, f"{self.title} ended with {code} after SIGTERM:\n{self.said()}"
+
+    def kill(self):
+        if self.runs():
+            self.process.kill()
+        self.process.wait()
+
+
+class Server(Program):
+    """`ca4 up` or `ca4 serve` on a port of its own choice."""
+
+    def __init__(self, command, data_dir, *flags, listen="127.0.0.1:0", **keywords):
+        super().__init__(command, "--data-dir", data_dir, "--listen", listen, *flags, **keywords)
+        self.data_dir = Path(data_dir)
+        self.url = None
+
+    def wait_until_listening(self):
+        def listening():
+            assert self.runs(), f"{self.title} ended with {self.process.returncode}:\n{self.said()}"
+            return re.search(r"^listening on (https?://\S+)$", self.printed(), re.MULTILINE)
+
+        self.url = eventually(listening, f"{self.title} says where it listens")[1]
+
+    @property
+    def address(self):
+        host, port = self.url.split("://")[1].rsplit(":", 1)
+        return host, int(port)
+
+    def post(self, event, **keywords):
+        return requests.post(self.url + "/metadata", json=event, timeout=PATIENCE_S, **keywords)
+
+    def accept(self, event):
+        """Posts an event that must be taken; returns the answer's body."""
+        answer = self.post(event)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def get(self, path, **keywords):
+        return requests.get(self.url + path, timeout=PATIENCE_S, **keywords)
+
+    def when_stored(self, ids):
+        """Waits until the documents of these ids are in the store; returns {id: document}."""
+        return when_stored(self.data_dir, ids)
+
+
+def documents(data_dir, *flags):
+    """Every document, as `ca4 query` prints it."""
+    result = run("query", "--data-dir", data_dir, "--format", "ndjson", "--limit", "0", *flags)
+    assert result.returncode == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def when_stored(data_dir, ids, patience_s=PATIENCE_S):
+    ids = set(ids)
+    found = {}
+
+    def all_there():
+        # The store is made by the worker: until then there is nothing to open.
+        result = run("query", "--data-dir", data_dir, "--format", "ndjson", "--limit", "0", "--with-embedding")
+        found.clear()
+        found.update((d["metadata_id"], d) for d in map(json.loads, result.stdout.splitlines()))
+        return result.returncode == 0 and ids <= found.keys()
+
+    eventually(all_there, f"{len(ids)} documents in the store", patience_s)
+    return {i: found[i] for i in ids}
+
+
+def event(metadata_id=None, dim=4, seed=0, **fields):
+    """A small valid event."""
+    numbers = random.Random(f"{metadata_id}{seed}")
+    made = {"embedding": [numbers.uniform(-1, 1) for _ in range(dim)], "source_uri": "file:///a.jpg"}
+    if metadata_id is not None:
+        made["metadata_id"] = metadata_id
+    return made | fields
+
+
+def assert_problem(answer, status, field=None):
+    """RFC 9457: the status, the media type, the members, and the field to blame."""
+    assert answer.status_code == status, f"{answer.status_code} {answer.text}"
+    assert answer.headers["Content-Type"].split(";")[0] == "application/problem+json"
+    problem = answer.json()
+    assert problem["status"] == status
+    assert problem["title"]
+    assert problem["detail"]
+    if field is not None:
+        assert problem["field"] == field, problem
+    return problem

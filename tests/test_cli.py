@@ -1,0 +1,283 @@
+"""The command line: help, exit codes, configuration mistakes, completion, logs, query's formats."""
+
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+
+import pytest
+from support import BINARY, ENVIRONMENT, documents, event, eventually, run
+
+COMMANDS = ["up", "serve", "work", "produce", "query", "dlq", "log", "config", "completion"]
+
+
+def test_version_is_one_line(ca4):
+    result = ca4("--version")
+    assert result.returncode == 0
+    assert re.fullmatch(r"ca4 \d+\.\d+\.\d+\S*\n", result.stdout)
+
+
+def test_help_lists_every_command(ca4):
+    result = ca4("--help")
+    assert result.returncode == 0
+    for command in COMMANDS:
+        assert re.search(rf"^  {command}\s+\S", result.stdout, re.MULTILINE), command
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_explains_each_flag(ca4, command):
+    result = ca4(command, "--help")
+    assert result.returncode == 0
+    assert result.stderr == ""
+    assert f"Usage: ca4 {command}" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 100
+    entries = re.split(r"^  (?=-)", result.stdout, flags=re.MULTILINE)[1:]
+    assert entries, "no flag at all"
+    for entry in entries:
+        words = re.sub(r"^(-\S+,? ?)+(\S*[A-Z|]\S*)?(\s+REQUIRED)?", "", entry).split()
+        assert len(words) >= 2, f"unexplained: {entry!r}"
+
+
+@pytest.mark.parametrize("command", ["up", "serve"])
+def test_help_of_the_servers_has_every_setting_of_the_processor(ca4, command):
+    settings = json.loads(ca4("config", "--format", "json").stdout)["settings"]
+    text = ca4(command, "--help").stdout
+    names = [s["name"].removeprefix("processor.") for s in settings if s["name"].startswith("processor.")]
+    assert len(names) > 10
+    for name in names:
+        assert re.search(rf"^  --{name.replace('_', '-')}[ ,]", text, re.MULTILINE), name
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["nonsense"], ["nonsense", "--help"], ["up", "--nonsense"], ["up", "extra"], ["up", "--listen"]]
+    + [["query", "--format", "xml"]]
+    + [["up", "--listen", "nowhere"], ["up", "--threads", "many"], ["up", "--threads", "-1"]]
+    + [["produce"], ["dlq"], ["query", "-k", "0", "--similar", "x"], ["query", "--since", "soon"]]
+    + [["query", flag, ""] for flag in ("--id", "--pipeline", "--device", "--model", "--since", "--similar")],
+    ids=" ".join,
+)
+def test_a_wrong_command_line_is_2_and_explained(ca4, arguments):
+    result = ca4(*arguments)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr
+
+
+@pytest.mark.parametrize("wrong, meant", [("quary", "query"), ("prodce", "produce")])
+def test_a_misspelt_command_gets_a_suggestion(ca4, wrong, meant):
+    assert meant in ca4(wrong).stderr
+
+
+@pytest.fixture
+def toml(tmp_path):
+    def write(text):
+        file = tmp_path / "ca4.toml"
+        file.write_text(text)
+        return file
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "text, place, caret_under, hint",
+    [
+        ('[processor]\nlisen = "127.0.0.1:8000"\n', "2:1", "lisen", "listen"),
+        ("[processor]\nthreads = 1000\n", "2:11", "1000", "256"),
+        ('[processor]\nthreads = "four"\n', "2:11", '"four"', ""),
+        ("[procesor]\n", "1:2", "procesor", "processor"),
+        ("[processor]\nthreads = \n", "2:", "", ""),
+    ],
+)
+@pytest.mark.parametrize("command", ["up", "config"])
+def test_a_mistake_in_the_file_is_78_with_its_place(ca4, toml, tmp_path, command, text, place, caret_under, hint):
+    file = toml(text)
+    flags = ["--listen", "127.0.0.1:0", "--data-dir", tmp_path / "d"] if command == "up" else ["validate", file]
+    result = ca4(command, *flags, *(["--config", file] if command == "up" else []))
+    assert result.returncode == 78, result.stderr
+    lines = (result.stderr or result.stdout).splitlines()
+    at = next(i for i, line in enumerate(lines) if f"{file}:{place}" in line)
+    assert lines[at + 1] == text.splitlines()[int(place.split(":")[0]) - 1]
+    if caret_under:
+        assert lines[at + 1].index(caret_under) == lines[at + 2].index("^")
+    assert hint in "\n".join(lines)
+
+
+@pytest.mark.parametrize("command", ["up", "serve", "work", "query"])
+def test_a_store_that_is_not_built_in_is_78(ca4, tmp_path, command):
+    env = {"MONGO_URI": "mongodb://db/", "CA4_DATA_DIR": str(tmp_path / "data")}
+    result = ca4(command, env=env)
+    assert result.returncode == 78
+    assert "MONGO_URI" in result.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_database_and_collection_name_the_store(serve, ca4, tmp_path):
+    names = {"MONGO_DB": "other", "MONGO_COLLECTION": "docs.v2"}
+    server = serve("up", tmp_path, env=names)
+    server.accept(event("a"))
+
+    def ids(*flags, env=None):
+        result = ca4("query", "--data-dir", tmp_path, "--format", "ndjson", *flags, env=env)
+        return [json.loads(line)["metadata_id"] for line in result.stdout.splitlines()]
+
+    eventually(lambda: ids(env=names) == ["a"], "the document is where the names say")
+    assert ids("--database", "other", "--collection", "docs.v2") == ["a"]
+    assert [f.name for f in (tmp_path / "store").glob("*.db")] == ["other.docs.v2.db"]
+    missing = ca4("query", "--data-dir", tmp_path)
+    assert missing.returncode == 1
+    assert "ca4.gpu_metadata.db" in missing.stderr
+
+
+def test_flags_beat_the_environment_which_beats_the_file(ca4, toml):
+    file = toml('data_dir = "from-file"\n')
+
+    def effective(*flags, env=None):
+        result = run("config", "--config", file, "--format", "toml", *flags, env=env)
+        assert result.returncode == 0, result.stderr
+        return re.search(r'^data_dir = "(.*?)"', result.stdout, re.MULTILINE)[1]
+
+    assert effective() == "from-file"
+    assert effective(env={"CA4_DATA_DIR": "from-env"}) == "from-env"
+    assert effective("--data-dir", "from-flag", env={"CA4_DATA_DIR": "from-env"}) == "from-flag"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_the_completion_script_is_valid(ca4, tmp_path, shell):
+    result = ca4("completion", shell)
+    assert result.returncode == 0
+    script = tmp_path / "script"
+    script.write_text(result.stdout)
+    checked = subprocess.run([shell, "-n", script], capture_output=True, text=True)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def bash_completes(*words):
+    """What bash offers for the last word."""
+    script = f"""
+        source <("{BINARY}" completion bash)
+        COMP_WORDS=({" ".join(f"'{w}'" for w in words)})
+        COMP_CWORD={len(words) - 1}
+        _ca4
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    result = subprocess.run(
+        ["bash", "--norc", "-c", script], capture_output=True, text=True, check=True, env=ENVIRONMENT
+    )
+    assert result.stderr == ""
+    return result.stdout.split()
+
+
+def test_bash_completes_commands_flags_and_values():
+    assert bash_completes("ca4", "qu") == ["query"]
+    assert bash_completes("ca4", "query", "--simi") == ["--similar"]
+    assert bash_completes("ca4", "query", "--format", "nd") == ["ndjson"]
+    assert bash_completes("ca4", "dlq", "rep") == ["replay"]
+    assert set(bash_completes("ca4", "")) >= set(COMMANDS)
+
+
+def test_zsh_completes_a_command_on_tab(tmp_path):
+    # A real zsh on a pseudo-terminal, as a person has it.
+    (tmp_path / "ca4").symlink_to(BINARY)
+    (tmp_path / ".zshrc").write_text(
+        "PS1='> '; autoload -Uz compinit; compinit -u -D; source <(ca4 completion zsh); print READY\n"
+    )
+    env = ENVIRONMENT | {"ZDOTDIR": str(tmp_path), "PATH": f"{tmp_path}:{ENVIRONMENT['PATH']}", "TERM": "xterm"}
+    ours, theirs = pty.openpty()
+    shell = subprocess.Popen(["zsh", "-i"], stdin=theirs, stdout=theirs, stderr=theirs, env=env, start_new_session=True)
+    os.close(theirs)
+    shown = ""
+
+    def shows(text):
+        nonlocal shown
+        if select.select([ours], [], [], 0)[0]:
+            shown += os.read(ours, 4096).decode(errors="replace")
+        return text in shown
+
+    try:
+        eventually(lambda: shows("READY"), "zsh has started")
+        # The line editor may echo a letter again as it draws; what TAB added is only seen in what runs.
+        os.write(ours, b"ca4 qu\t--help\n")
+        eventually(lambda: shows("Usage: ca4 query"), "zsh made `ca4 query --help` of `ca4 qu<TAB>--help`")
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(ours)
+
+
+def test_normal_operation_is_quiet_and_logs_can_be_json(up):
+    server = up("--log-format", "json")
+    for i in range(20):
+        server.accept(event(f"q{i}"))
+    server.when_stored([f"q{i}" for i in range(20)])
+    server.stop()
+    lines = server.said().splitlines()
+    assert len(lines) < 10, server.said()
+    for line in lines:
+        assert isinstance(json.loads(line), dict)
+    assert len(server.printed().splitlines()) == 1
+
+
+def test_query_formats_and_filters_agree(up, ca4):
+    server = up()
+    for i in range(6):
+        server.accept(event(f"d{i}", extra={"pipeline": "even" if i % 2 == 0 else "odd"}))
+    server.when_stored([f"d{i}" for i in range(6)])
+    data = ["--data-dir", server.data_dir]
+    assert ca4("query", *data, "--count").stdout == "6\n"
+    assert ca4("query", *data, "--count", "--pipeline", "odd").stdout == "3\n"
+    assert {d["metadata_id"] for d in documents(server.data_dir, "--pipeline", "even")} == {"d0", "d2", "d4"}
+    newest = json.loads(ca4("query", *data, "--format", "json", "--limit", "2").stdout)
+    assert [d["metadata_id"] for d in newest] == ["d5", "d4"]
+    (one,) = documents(server.data_dir, "--id", "d3")
+    assert one["metadata_id"] == "d3"
+    assert documents(server.data_dir, "--since", "1h") and not documents(server.data_dir, "--until", "1h")
+    table = ca4("query", *data).stdout.splitlines()
+    assert len(table) == 7
+    assert ca4("query", *data, "--id", "nobody").returncode == 1
+
+
+def test_query_without_data_says_where_it_looked(ca4, tmp_path):
+    result = ca4("query", "--data-dir", tmp_path / "none")
+    assert result.returncode == 1
+    assert str(tmp_path / "none") in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["log", "tail"], ["log", "stats"], ["dlq", "list"], ["dlq", "count"], ["query"]], ids=" ".join
+)
+def test_output_that_cannot_be_written_is_a_failure(up, arguments):
+    server = up()
+    server.accept(event("a"))
+    server.when_stored(["a"])
+    server.stop()
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [BINARY, *arguments, "--data-dir", server.data_dir], stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+        )
+    assert result.returncode == 1
+    assert re.fullmatch(r"ca4.*: standard output: No space left on device\n", result.stderr)
+
+
+def test_log_shows_and_checks_an_embedded_log(up, ca4):
+    server = up()
+    for i in range(5):
+        server.accept(event(f"l{i}"))
+    server.when_stored(["l4"])
+    data = ["--data-dir", server.data_dir]
+    assert "l4" in ca4("log", "tail", *data).stdout
+    assert "l0" in ca4("log", "head", *data).stdout
+    assert ca4("log", "stats", *data).returncode == 0
+    assert ca4("log", "check", *data).returncode == 0
+    server.stop()
+    log = server.data_dir / "log/gpu-metadata.db"
+    damaged = bytearray(log.read_bytes())
+    at = damaged.index(b'"metadata_id":"l2"')
+    damaged[at] ^= 0xFF
+    log.write_bytes(damaged)
+    checked = ca4("log", "check", *data)
+    assert checked.returncode == 1, checked.stdout
+    assert "offset 2" in checked.stdout
+    assert "l4" in ca4("log", "tail", *data).stdout

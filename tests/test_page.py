@@ -1,0 +1,269 @@
+"""The page at / in a headless Chromium. Screenshots are left in build/screenshots/ for a person to look at."""
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import JavascriptException, StaleElementReferenceException
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from support import MODEL, PHOTOS, ROOT, Server, event, eventually, run, when_stored
+
+SCREENSHOTS = ROOT / "build/screenshots"
+IMAGES = ["astronaut.png", "chelsea.png", "chelsea-crop.jpg", "china.jpg", "coffee.png", "rocket.jpg", "coins.png"]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A pipeline with a model and real photographs in it."""
+    folder = tmp_path_factory.mktemp("page")
+    server = Server("up", folder / "data", "--model", MODEL, "--media-root", PHOTOS)
+    try:
+        server.wait_until_listening()
+        flags = ["--endpoint", server.url, "--model", MODEL, "--journal", folder / "journal", "--pipeline", "photos"]
+        result = run("produce", *(PHOTOS / i for i in IMAGES), *flags, "--id-template", "{name}")
+        assert result.returncode == 0, result.stderr
+        when_stored(folder / "data", IMAGES)
+        yield server
+        server.stop()
+    finally:
+        server.kill()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
+    yield browser
+    browser.quit()
+
+
+class Page:
+    def __init__(self, browser, url):
+        self.browser = browser
+        self.url = url
+
+    def open(self, path="/", width=1280, height=1000):
+        # Chromium draws no window narrower than 500 px; the emulated device is as narrow as it says.
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self.browser.get("about:blank")  # so that another fragment is another load
+        self.browser.get_log("browser")
+        self.browser.get(self.url + path)
+        eventually(lambda: self.text("status") == "live", "the page is live")
+        return self
+
+    def text(self, element_id):
+        return self.browser.find_element(By.ID, element_id).text
+
+    def all(self, css):
+        return self.browser.find_elements(By.CSS_SELECTOR, css)
+
+    def texts(self, css):
+        try:
+            return [e.text for e in self.all(css)]
+        except StaleElementReferenceException:
+            return []
+
+    def js(self, script, *arguments):
+        return self.browser.execute_script("return " + script, *arguments)
+
+    def errors(self):
+        return [e["message"] for e in self.browser.get_log("browser") if e["level"] in ("SEVERE", "WARNING")]
+
+    def picture(self, name):
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        height = self.js("document.documentElement.scrollHeight")
+        width = self.js("window.innerWidth")
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        assert self.browser.save_screenshot(str(SCREENSHOTS / name))
+
+
+@pytest.fixture
+def page(chromium, server):
+    return Page(chromium, server.url)
+
+
+def images_shown(page, css, number):
+    try:
+        return page.js(f"[...document.querySelectorAll({css!r})].filter(i => i.naturalWidth > 0).length") >= number
+    except JavascriptException:
+        return False
+
+
+def test_the_page_shows_what_was_stored_and_no_error(page):
+    page.open()
+    eventually(lambda: page.text("documents").startswith(str(len(IMAGES))), "the number of documents")
+    eventually(lambda: len(page.all("#latest tbody tr")) == len(IMAGES), "the latest documents")
+    assert {t for t in page.texts("#latest tbody a.id")} == set(IMAGES)
+    eventually(lambda: page.text("lag") == "0", "nothing is behind")
+    assert page.text("dead") == "0"
+    assert int(page.text("connections")) >= 1
+    eventually(lambda: images_shown(page, "#latest img", len(IMAGES)), "thumbnails")
+    assert page.all("#gpus tbody tr")
+    page.picture("page-wide.png")
+    assert page.errors() == []
+
+
+def test_a_new_document_appears_without_a_reload(page, server):
+    page.open()
+    server.accept(event("arrives-live", dim=8, extra={"pipeline": "live"}))
+    eventually(lambda: "arrives-live" in page.texts("#latest tbody a.id"), "the new document")
+    assert page.errors() == []
+
+
+def test_an_uploaded_photograph_shows_its_neighbours(page):
+    page.open()
+    page.browser.find_element(By.ID, "file").send_keys(str(PHOTOS / "chelsea-mirrored.webp"))
+    eventually(lambda: len(page.all("#neighbours li")) >= 5, "neighbours")
+    found = page.texts("#neighbours .id")
+    assert set(found[:2]) == {"chelsea.png", "chelsea-crop.jpg"}
+    cosines = [float(t.split()[1]) for t in page.texts("#neighbours .cosine")]
+    assert cosines == sorted(cosines, reverse=True)
+    eventually(lambda: images_shown(page, "#neighbours img", 5), "their pictures")
+    page.picture("page-search.png")
+    assert page.errors() == []
+
+
+def test_similar_at_a_document_has_an_address_of_its_own(page):
+    page.open("/#similar=chelsea.png")
+    eventually(lambda: page.texts("#neighbours .id")[:1] == ["chelsea-crop.jpg"], "the nearest neighbour")
+    assert page.errors() == []
+
+
+def test_what_is_no_image_is_told_and_not_a_broken_page(page, tmp_path):
+    page.open()
+    text = tmp_path / "text.jpg"
+    text.write_text("this is no image")
+    page.browser.find_element(By.ID, "file").send_keys(str(text))
+    eventually(lambda: "failed" in page.text("search-note"), "the reason")
+    assert page.text("status") == "live"
+
+
+def test_a_document_can_be_looked_at_and_closed_with_the_keyboard(page):
+    page.open("/#document=chelsea.png")
+    eventually(lambda: '"chelsea.png"' in page.text("detail-json"), "the document")
+    page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    eventually(lambda: not page.js("document.getElementById('detail').open"), "the dialog is closed")
+
+
+def test_the_filter_narrows_the_list(page):
+    page.open()
+    eventually(lambda: page.all("#latest tbody tr"), "documents")
+    page.browser.find_element(By.NAME, "pipeline").send_keys("nobody")
+    eventually(lambda: "No document matches" in page.text("empty"), "no document matches")
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_nothing_is_wider_than_the_screen(page, width):
+    page.open("/#similar=chelsea.png", width=width, height=780)
+    eventually(lambda: len(page.all("#neighbours li")) >= 5, "neighbours")
+    eventually(lambda: images_shown(page, "#neighbours img", 5), "their pictures")
+    assert page.js("window.innerWidth") == width
+    assert page.js("document.documentElement.scrollWidth") <= width
+    wide = "[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1"
+    # What scrolls within itself, as a long piece of code does, may be wider.
+    wide += " && !e.closest('pre')).map(e => e.outerHTML.slice(0, 120))"
+    assert page.js(wide) == []
+    page.picture(f"page-{width}.png")
+    assert page.errors() == []
+
+
+def test_what_is_touched_on_a_phone_is_large_enough(page):
+    page.open(width=360, height=780)
+    eventually(lambda: page.all("#latest tbody tr"), "documents")
+    small = page.js(
+        "[...document.querySelectorAll('.button, button, input')]"
+        ".filter(e => e.offsetParent && e.type != 'file' && e.getBoundingClientRect().height < 24)"
+        ".map(e => e.outerHTML.slice(0, 120))"
+    )
+    assert small == []  # WCAG 2.2, 2.5.8
+
+
+def test_the_focus_of_the_keyboard_is_visible_wherever_it_goes(page):
+    page.open()
+    eventually(lambda: page.all("#latest tbody tr"), "documents")
+    seen = set()
+    for _ in range(12):
+        ActionChains(page.browser).send_keys(Keys.TAB).perform()
+        shown = page.js(
+            """(() => {
+              const e = document.activeElement;
+              const label = e.labels && e.labels[0];
+              const marked = (x) => {
+                const s = getComputedStyle(x);
+                return (s.outlineStyle != 'none' && parseFloat(s.outlineWidth) > 0) || s.boxShadow != 'none';
+              };
+              return [e.id || e.outerHTML.slice(0, 100), marked(e) || Boolean(label && marked(label))];
+            })()"""
+        )
+        assert shown[1], f"no mark of focus at {shown[0]}"
+        seen.add(shown[0])
+    assert len(seen) >= 6
+
+
+def test_every_control_has_a_name_and_every_image_a_text(page):
+    page.open("/#similar=chelsea.png")
+    eventually(lambda: len(page.all("#neighbours li")) >= 5, "neighbours")
+    for control in page.all("button, input, a[href]"):
+        if control.is_displayed():
+            assert control.accessible_name, control.get_attribute("outerHTML")
+    assert page.js("[...document.images].filter(i => !i.hasAttribute('alt')).length") == 0
+    assert page.js("document.documentElement.lang") == "en"
+    assert page.js("document.querySelectorAll('h1').length") == 1
+
+
+def test_nothing_comes_from_another_place(page):
+    page.open()
+    eventually(lambda: page.all("#latest tbody tr"), "documents")
+    names = page.js("performance.getEntriesByType('resource').map(e => e.name)")
+    assert names
+    assert [n for n in names if not n.startswith((page.url, "blob:" + page.url, "data:"))] == []
+
+
+def test_an_empty_store_says_what_to_do_next(chromium, up):
+    page = Page(chromium, up().url).open()
+    eventually(lambda: "ca4 produce" in page.text("empty"), "the next step")
+    page.picture("page-empty.png")
+    assert page.errors() == []
+
+
+def test_a_processor_alone_says_so(chromium, serve, tmp_path):
+    page = Page(chromium, serve("serve", tmp_path).url).open()
+    eventually(lambda: page.text("documents-note"), "the note at the documents")
+    assert page.errors() == []
+
+
+def test_a_page_whose_server_went_away_says_so(chromium, up):
+    server = up()
+    page = Page(chromium, server.url).open()
+    server.stop()
+    eventually(lambda: page.text("status") == "connection lost", "the loss is told")
+
+
+def test_a_token_is_asked_for_and_used(chromium, up, tmp_path):
+    tokens = tmp_path / "tokens"
+    tokens.write_text("the-token-of-this-page\n")
+    server = up("--token-file", tokens)
+    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    chromium.get(server.url + "/")
+    page = Page(chromium, server.url)
+    eventually(lambda: page.js("document.getElementById('token').open"), "the dialog")
+    field = chromium.find_element(By.ID, "token-input")
+    field.send_keys("wrong" + Keys.ENTER)
+    eventually(lambda: "refused" in page.text("token-note"), "the refusal")
+    field.send_keys("the-token-of-this-page" + Keys.ENTER)
+    eventually(lambda: page.text("status") == "live", "the page is live")
+
+
+def test_a_document_cannot_put_markup_into_the_page(page, server):
+    evil = "<img src=x onerror=\"document.title='owned'\">"
+    server.accept(event(evil, source_uri=evil, extra={"pipeline": evil}, gpu_hardware={"name": evil}))
+    page.open()
+    eventually(lambda: evil in page.texts("#latest tbody a.id"), "the document")
+    assert page.js("document.title") != "owned"
+    assert not page.all("img[src=x]")

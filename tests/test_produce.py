@@ -1,0 +1,221 @@
+"""`ca4 produce`: from image files to stored documents."""
+
+import shutil
+import signal
+import socket
+from collections import Counter
+
+import numpy
+import pytest
+from PIL import Image
+from support import BROKEN, MODEL, PHOTOS, PATIENCE_S, documents, eventually, run, when_stored
+
+NAMES = ["astronaut.png", "chelsea.png", "china.jpg", "chelsea-mirrored.webp"]
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of four real photographs in three formats, one in a folder below."""
+    folder = tmp_path / "photos"
+    (folder / "below").mkdir(parents=True)
+    for name in NAMES[:3]:
+        shutil.copy(PHOTOS / name, folder)
+    shutil.copy(PHOTOS / NAMES[3], folder / "below")
+    return folder
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    """What every run of one test has in common."""
+
+    def make(path, url, *flags, journal="journal"):
+        return ["produce", path, "--endpoint", url, "--model", MODEL, "--journal", tmp_path / journal, *flags]
+
+    return make
+
+
+def many_images(folder, number):
+    """Noise in files named 0.png, 1.png, ...: enough of them that a run can be caught in the middle."""
+    folder.mkdir()
+    for i in range(number):
+        noise = numpy.random.default_rng(i).integers(0, 255, (240, 240, 3), "uint8")
+        Image.fromarray(noise).save(folder / f"{i}.png")
+    return folder
+
+
+def wait_for_documents(server, number):
+    def count():
+        result = run("query", "--data-dir", server.data_dir, "--count")
+        return result.returncode == 0 and int(result.stdout) == number
+
+    eventually(count, f"{number} documents")
+    return documents(server.data_dir, "--with-embedding")
+
+
+def test_images_become_documents(up, ca4, photos, arguments):
+    server = up()
+    flags = ["--pipeline", "t", "--tag", "one", "--tag", "two", "--notes", "from a test"]
+    result = ca4(*arguments(photos, server.url, *flags))
+    assert result.returncode == 0, result.stderr
+    found = {d["source_uri"].rsplit("/", 1)[1]: d for d in wait_for_documents(server, 4)}
+    assert found.keys() == set(NAMES)
+    for document in found.values():
+        assert document["source_uri"].startswith("file:///")
+        assert document["extra"]["pipeline"] == document["pipeline"] == "t"
+        assert document["extra"]["tags"] == ["one", "two"]
+        assert document["extra"]["notes"] == "from a test"
+        assert document["model_name"] == "efficientnet_lite0"
+        assert document["embedding_dim"] == len(document["embedding"]) == 1280
+        assert numpy.isfinite(document["embedding"]).all()
+        assert len(set(document["embedding"])) > 100
+        assert "available" in document["gpu_hardware"]
+
+
+def test_without_a_gpu_the_block_says_so_and_names_the_cpu(up, ca4, photos, arguments):
+    server = up()
+    assert ca4(*arguments(photos / NAMES[0], server.url), env={"CUDA_VISIBLE_DEVICES": ""}).returncode == 0
+    (document,) = wait_for_documents(server, 1)
+    gpu = document["gpu_hardware"]
+    if gpu["available"]:
+        assert gpu["device"].startswith("cuda") and gpu["name"]
+    else:
+        assert gpu["device"] == "cpu"
+        assert gpu["reason"]
+
+
+def test_a_second_run_sends_nothing(up, ca4, photos, arguments):
+    server = up()
+    assert "4 sent" in ca4(*arguments(photos, server.url)).stdout
+    again = ca4(*arguments(photos, server.url))
+    assert again.returncode == 0
+    assert "0 sent, 4 already sent" in again.stdout
+    wait_for_documents(server, 4)
+
+
+def test_the_same_content_is_one_document_whatever_its_name_or_journal(up, ca4, photos, arguments):
+    server = up()
+    shutil.copy(photos / NAMES[0], photos / "another-name.png")
+    assert ca4(*arguments(photos, server.url)).returncode == 0
+    assert ca4(*arguments(photos, server.url, journal="other")).returncode == 0
+    ids = Counter(d["metadata_id"] for d in wait_for_documents(server, 4))
+    assert set(ids.values()) == {1}
+
+
+def test_ids_follow_the_template(up, ca4, photos, arguments):
+    server = up()
+    assert ca4(*arguments(photos, server.url, "--id-template", "img-{stem}")).returncode == 0
+    when_stored(server.data_dir, ["img-" + name.rsplit(".", 1)[0] for name in NAMES])
+
+
+def test_a_killed_run_goes_on_and_every_image_is_there_once(up, start, ca4, tmp_path, arguments):
+    server = up()
+    folder = many_images(tmp_path / "many", 60)
+    journal = tmp_path / "journal"
+    command = arguments(folder, server.url, "--batch", "2", "--id-template", "{stem}")
+    first = start(*command)
+    eventually(lambda: journal.exists() and len(journal.read_bytes().splitlines()) >= 5, "some images are noted")
+    first.signal(signal.SIGKILL)
+    first.wait()
+    noted = len(journal.read_bytes().splitlines())
+    assert noted < 60, "the run was over before it was killed"
+    second = ca4(*command)
+    assert second.returncode == 0, second.stderr
+    assert f"{noted} already sent" in second.stdout
+    ids = Counter(d["metadata_id"] for d in wait_for_documents(server, 60))
+    assert ids == Counter(str(i) for i in range(60))
+
+
+def test_sigint_ends_a_run_early_and_says_how_to_go_on(up, start, tmp_path, arguments):
+    server = up()
+    folder = many_images(tmp_path / "many", 60)
+    journal = tmp_path / "journal"
+    program = start(*arguments(folder, server.url, "--batch", "2"))
+    eventually(lambda: journal.exists() and len(journal.read_bytes().splitlines()) >= 2, "some images are noted")
+    program.signal(signal.SIGINT)
+    assert program.wait() == 1
+    assert str(journal) in program.printed()
+
+
+def test_a_broken_image_is_reported_and_skipped(up, ca4, photos, arguments):
+    server = up()
+    for name in ("truncated.jpg", "empty.png", "bomb.png"):
+        shutil.copy(BROKEN / name, photos)
+    result = ca4(*arguments(photos, server.url))
+    assert result.returncode == 1
+    assert "4 sent, 3 skipped" in result.stdout
+    for name in ("truncated.jpg", "empty.png", "bomb.png"):
+        assert f"skipped {photos / name}: " in result.stderr
+    wait_for_documents(server, 4)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_a_server_that_comes_later_is_waited_for(serve, start, photos, arguments, tmp_path):
+    address = f"127.0.0.1:{free_port()}"
+    program = start(*arguments(photos, f"http://{address}"))
+    with pytest.raises(Exception, match="timed out"):
+        program.wait(3)  # it goes on trying
+    server = serve("up", tmp_path / "data", listen=address)
+    assert program.wait(2 * PATIENCE_S) == 0, program.said()
+    wait_for_documents(server, 4)
+
+
+def test_a_server_that_restarts_in_between_loses_nothing(up, serve, start, tmp_path, arguments):
+    folder = many_images(tmp_path / "many", 60)
+    server = up()
+    journal = tmp_path / "journal"
+    program = start(*arguments(folder, server.url, "--batch", "2"))
+    eventually(lambda: journal.exists() and len(journal.read_bytes().splitlines()) >= 4, "some images are noted")
+    server.kill()
+    server = serve("up", server.data_dir, listen="{}:{}".format(*server.address))
+    assert program.wait(2 * PATIENCE_S) == 0, program.said()
+    wait_for_documents(server, 60)
+
+
+def test_a_server_that_never_comes_is_given_up(ca4, photos, arguments):
+    result = ca4(*arguments(photos, f"http://127.0.0.1:{free_port()}", "--retry-for-s", "0"))
+    assert result.returncode == 1
+    assert "Run the same command again to go on" in result.stdout
+
+
+def test_no_progress_bar_is_drawn_where_there_is_no_terminal(up, ca4, photos, arguments):
+    result = ca4(*arguments(photos, up().url))
+    assert "\r" not in result.stdout + result.stderr
+    assert "\x1b" not in result.stdout + result.stderr
+    assert result.stderr == ""
+
+
+def test_a_token_is_sent(up, ca4, photos, arguments, tmp_path):
+    tokens = tmp_path / "tokens"
+    tokens.write_text("a-token-for-this-test\n")
+    server = up("--token-file", tokens)
+    refused = ca4(*arguments(photos, server.url))
+    assert refused.returncode == 1
+    assert "401" in refused.stderr
+    assert ca4(*arguments(photos, server.url, "--token-file", tokens)).returncode == 0
+    wait_for_documents(server, 4)
+
+
+def test_numbers_one_by_one_give_the_same_documents(up, ca4, photos, arguments):
+    server = up()
+    assert ca4(*arguments(photos, server.url, "--id-template", "a-{stem}")).returncode == 0
+    other = ["--id-template", "b-{stem}", "--one-by-one"]
+    assert ca4(*arguments(photos, server.url, *other, journal="other")).returncode == 0
+    found = {d["metadata_id"]: d["embedding"] for d in wait_for_documents(server, 8)}
+    for name in NAMES:
+        stem = name.rsplit(".", 1)[0]
+        assert found[f"a-{stem}"] == found[f"b-{stem}"]
+
+
+def test_no_model_is_a_usage_error(ca4, photos):
+    assert ca4("produce", photos).returncode == 2
+
+
+def test_a_path_that_gives_nothing_is_told(ca4, tmp_path):
+    result = ca4("produce", tmp_path / "none.jpg", "--model", MODEL, "--journal", tmp_path / "j")
+    assert result.returncode == 1
+    assert "none.jpg" in result.stderr
