@@ -5,75 +5,26 @@
 #include <algorithm>
 #include <cstdio>
 #include <deque>
-#include <filesystem>
+#include <map>
 
 #include "base/clock.h"
 #include "cli/common.h"
-#include "cli/data_layout.h"
 #include "cli/dlq_print.h"
 #include "cli/dlq_resend.h"
+#include "cli/ports.h"
 #include "cli/subcommand.h"
-#include "log/embedded_log.h"
-#include "log/log_files.h"
-#include "log/record_reader.h"
-#include "worker/archiver.h"
 #include "worker/dead_letters.h"
-#include "worker/worker.h"
 
 namespace ca4::cli {
 namespace {
 
 using worker::DeadLetter;
 
-// Where the embedded logs of a data directory are.
-struct Logs {
-  config::Settings settings;
-  std::string dir;
-  std::string dead_topic;
-};
-
-log::EmbeddedLogOptions reader_options(const Logs& logs) {
-  log::EmbeddedLogOptions options;
-  options.dir = logs.dir;
-  options.topic = logs.dead_topic;
-  options.mode = log::EmbeddedLogOptions::Mode::kReader;
-  return options;
-}
-
-// All letters from the oldest on, also beside a running worker. Not through a consumer: that would
-// make a group known for which retention keeps everything.
-Result<worker::NextRecords> open_letters(const Logs& logs) {
-  const Result<log::LogPaths> paths = log::log_paths(logs.dir, logs.dead_topic);
-  if (!paths) return paths.status();
-  Result<log::RecordReader> opened = log::RecordReader::open(paths->records);
-  if (opened.status().code() == Code::kNotFound) {
-    return worker::NextRecords([] { return Result(std::vector<log::Record>()); });
-  }
-  if (!opened) return opened.status();
-  auto reader = std::make_shared<log::RecordReader>(std::move(*opened));
-  const Result<std::optional<int64_t>> first = reader->first();
-  // A damaged beginning is read from 0 on, so that it shows.
-  return worker::NextRecords(
-      [reader,
-       next = first ? first->value_or(0) : 0]() mutable -> Result<std::vector<log::Record>> {
-        constexpr log::PollLimits kLimits;
-        std::vector<log::Record> records;
-        size_t bytes = 0;
-        const Status read = reader->read(next, [&](const log::StoredRecord& stored) {
-          bytes += stored.key.size() + stored.value.size();
-          records.push_back(log::to_record(stored));
-          next = stored.offset + 1;
-          return records.size() < kLimits.records_max && bytes < kLimits.bytes_max;
-        });
-        if (!read.is_ok() && records.empty()) return read;
-        return records;
-      });
-}
-
 class Dlq final : public Subcommand {
  public:
   void define(CLI::App& app) override {
-    flags_.add(app, {config::Section::kGeneral}, {"log.topic", "log.bytes_max"});
+    flags_.add(app, {config::Section::kGeneral, config::Section::kKafka},
+               {"log.topic", "log.bytes_max"});
     add_format(app, format_, {"table", "ndjson"});
     app.require_subcommand(1);
     list_ = add_command(app, "list", "one line a dead letter, the newest last");
@@ -96,21 +47,16 @@ class Dlq final : public Subcommand {
   }
 
   int run() override {
-    Result<config::Settings> settings = flags_.load();
+    const Result<config::Settings> settings = flags_.load();
     if (!settings) return report("dlq", settings.status());
-    Logs logs{std::move(*settings), "", ""};
-    logs.dir = log_dir(logs.settings);
-    logs.dead_topic = dead_letter_topic(logs.settings);
-    std::error_code error;
-    if (!std::filesystem::is_directory(logs.dir, error)) {
-      return report("dlq", {Code::kNotFound, fmt::format("{}: no data directory of ca4: it has no "
-                                                         "folder log",
-                                                         logs.settings.data_dir)});
-    }
-    if (list_->parsed()) return report("dlq list", list(logs));
-    if (show_->parsed()) return report("dlq show", show(logs));
-    if (count_->parsed()) return report("dlq count", count(logs));
-    return report("dlq replay", replay(logs));
+    const SystemClock clock;
+    const Site site{*settings, clock};
+    const Result<std::unique_ptr<log::EventLog>> letters = open_dead_letters(site, false);
+    if (!letters) return report("dlq", letters.status());
+    if (list_->parsed()) return report("dlq list", list(**letters));
+    if (show_->parsed()) return report("dlq show", show(**letters));
+    if (count_->parsed()) return report("dlq count", count(**letters));
+    return report("dlq replay", replay(site, **letters));
   }
 
  private:
@@ -121,8 +67,8 @@ class Dlq final : public Subcommand {
   }
 
   // Without a limit letters are printed as they are read: there may be more than memory holds.
-  Status list(const Logs& logs) const {
-    const Result<worker::NextRecords> letters = open_letters(logs);
+  Status list(log::EventLog& dead) const {
+    const Result<log::NextRecords> letters = log::read_to_end(dead);
     if (!letters) return letters.status();
     if (table()) fmt::print("{}", table_head());
     std::deque<DeadLetter> newest;
@@ -139,8 +85,8 @@ class Dlq final : public Subcommand {
     return visited;
   }
 
-  Status show(const Logs& logs) const {
-    const Result<worker::NextRecords> letters = open_letters(logs);
+  Status show(log::EventLog& dead) const {
+    const Result<log::NextRecords> letters = log::read_to_end(dead);
     if (!letters) return letters.status();
     // Shown, not sent: nothing is refused, a value that is no event is shown in hex.
     std::vector<std::string> missing = selectors_;
@@ -155,57 +101,37 @@ class Dlq final : public Subcommand {
     return visited.is_ok() ? not_found(missing) : visited;
   }
 
-  Status count(const Logs& logs) const {
-    const SystemClock clock;
-    Result<std::unique_ptr<log::EmbeddedLog>> dead =
-        log::EmbeddedLog::open(reader_options(logs), clock);
-    if (!dead) return dead.status();
-    const Result<std::vector<log::PartitionLag>> lag = (*dead)->lag(worker::kReplayGroup);
+  Status count(log::EventLog& dead) const {
+    const Result<std::vector<log::PartitionLag>> lag = dead.lag(worker::kReplayGroup);
     if (!lag) return lag.status();
-    const Result<worker::NextRecords> letters = open_letters(logs);
+    std::map<int32_t, int64_t> replayed;  // up to here, a partition
+    for (const log::PartitionLag& row : *lag) replayed[row.partition] = row.committed;
+    const Result<log::NextRecords> letters = log::read_to_end(dead);
     if (!letters) return letters.status();
     LetterCounts counts;
     const Status visited = worker::visit_dead_letters(*letters, [&](const DeadLetter& letter) {
       ++counts.letters;
       ++counts.by_stage[letter.stage];
-      if (letter.position.offset >= lag->front().committed) ++counts.waiting;
+      if (letter.position.offset >= replayed[letter.position.partition]) ++counts.waiting;
       return true;
     });
     fmt::print("{}", table() ? counts_text(counts) : counts_json(counts));
     return visited;
   }
 
-  Status replay(const Logs& logs) const {
-    if (dry_run_) return resend(logs, [](const DeadLetter&) { return Status::ok(); });
+  Status replay(const Site& site, log::EventLog& dead) const {
+    if (dry_run_) return resend(dead, [](const DeadLetter&) { return Status::ok(); });
     if (!endpoint_.empty()) {
       const Result<std::string> token = read_token(token_file_);
       if (!token) return token.status();
-      return resend(logs, through_processor(endpoint_, *token));
+      return resend(dead, through_processor(endpoint_, *token));
     }
-    const SystemClock clock;
-    Result<std::unique_ptr<log::EmbeddedLog>> source = open_source(logs, clock);
+    const Result<std::unique_ptr<log::EventLog>> source = open_events(site, {.resends = true});
     if (!source) return source.status();
-    return resend(logs, into_log(**source));
+    return resend(dead, into_log(**source));
   }
 
-  static Result<std::unique_ptr<log::EmbeddedLog>> open_source(const Logs& logs,
-                                                               const Clock& clock) {
-    log::EmbeddedLogOptions options;
-    options.dir = logs.dir;
-    options.topic = logs.settings.log.topic;
-    options.groups = {worker::kWorkerGroup};
-    options.bytes_max = logs.settings.log.bytes_max;
-    options.retention_age_s = 0;  // whoever runs the pipeline decides what is old
-    Result<std::unique_ptr<log::EmbeddedLog>> source =
-        log::EmbeddedLog::open(std::move(options), clock);
-    if (source.status().code() != Code::kUnavailable) return source;
-    return Status(Code::kUnavailable,
-                  fmt::format("{}\nThe log has one writer. Stop `ca4 up` (or `ca4 serve`) first, "
-                              "or use --endpoint URL to replay through it.",
-                              source.status().message()));
-  }
-
-  Status resend(const Logs& logs, const worker::Resend& send) const {
+  Status resend(log::EventLog& dead, const worker::Resend& send) const {
     if (dry_run_ && table()) fmt::print("{}", table_head());
     const worker::Resend resend = [&](const DeadLetter& letter) {
       const Status sent = send(letter);
@@ -213,8 +139,8 @@ class Dlq final : public Subcommand {
       return sent;
     };
     worker::ReplayReport outcome;
-    const Status status = selectors_.empty() ? resend_new(logs, resend, outcome)
-                                             : resend_chosen(logs, resend, outcome);
+    const Status status = selectors_.empty() ? resend_new(dead, resend, outcome)
+                                             : resend_chosen(dead, resend, outcome);
     for (const auto& [name, why] : outcome.refused) {
       fmt::print(stderr, "ca4 dlq replay: {} not replayed: {}\n", name, printable(why));
     }
@@ -230,21 +156,20 @@ class Dlq final : public Subcommand {
                         outcome.refused.size() + outcome.replayed)};
   }
 
-  Status resend_new(const Logs& logs, const worker::Resend& resend,
+  Status resend_new(log::EventLog& dead, const worker::Resend& resend,
                     worker::ReplayReport& outcome) const {
-    const SystemClock clock;
-    Result<std::unique_ptr<log::EmbeddedLog>> dead =
-        log::EmbeddedLog::open(reader_options(logs), clock);
-    if (!dead) return dead.status();
-    Result<std::unique_ptr<log::Consumer>> consumer = (*dead)->consumer(worker::kReplayGroup);
+    const Result<std::vector<log::PartitionLag>> lag = dead.lag(worker::kReplayGroup);
+    if (!lag) return lag.status();
+    const Result<std::unique_ptr<log::Consumer>> consumer = dead.consumer(worker::kReplayGroup);
     if (!consumer) return consumer.status();
-    if (!dry_run_) return worker::replay_new(**consumer, resend, outcome);
-    return worker::replay_dry(**consumer, resend, outcome);
+    const log::NextRecords letters = log::read_until(**consumer, *lag);
+    if (!dry_run_) return worker::replay_new(letters, **consumer, resend, outcome);
+    return worker::replay_dry(letters, resend, outcome);
   }
 
-  Status resend_chosen(const Logs& logs, const worker::Resend& resend,
+  Status resend_chosen(log::EventLog& dead, const worker::Resend& resend,
                        worker::ReplayReport& outcome) const {
-    const Result<worker::NextRecords> letters = open_letters(logs);
+    const Result<log::NextRecords> letters = log::read_to_end(dead);
     if (!letters) return letters.status();
     return worker::replay_chosen(*letters, selectors_, resend, outcome);
   }

@@ -39,9 +39,9 @@ http::ServerOptions server_options(const config::Settings& settings,
 processor::ProcessorOptions processor_options(const config::Settings& settings) {
   return {.inflated_bytes_max = static_cast<size_t>(settings.processor.inflated_bytes_max),
           .batch_events_max = static_cast<size_t>(settings.processor.batch_events_max),
-          .kafka_bootstrap = settings.log.kafka_bootstrap,
+          .kafka_bootstrap = settings.kafka.bootstrap,
           // The outbox stands in front of Kafka; without Kafka the log itself is the disk.
-          .outbox_file = settings.log.kafka_bootstrap.empty() ? "" : settings.log.kafka_outbox_file,
+          .outbox_file = settings.kafka.bootstrap.empty() ? "" : settings.kafka.outbox_file,
           .version = CA4_VERSION};
 }
 
@@ -86,9 +86,11 @@ Status Front::open(ops::Metrics& metrics) {
     if (!embedder) return embedder.status();
     embedder_ = std::move(*embedder);
   }
-  const Result<std::optional<log::Record>> newest = ports_.events->last_record();
+  const Result<std::vector<log::Record>> newest = ports_.events->newest();
   if (!newest) return newest.status();
-  if (newest->has_value()) processor_->seed_version(processor::version_after(**newest));
+  for (const log::Record& record : *newest) {
+    processor_->seed_version(processor::version_after(record));
+  }
   add_routes(metrics, guard_for(address->host));
   add_gauges(metrics);
   http::ServerOptions options = server_options(settings_, *address);
@@ -147,10 +149,6 @@ void Front::add_gauges(ops::Metrics& metrics) {
                 [this] { return server_ ? static_cast<double>(server_->connections()) : 0.0; });
   metrics.gauge("ca4_log_queue_appends", "Appends waiting for the disk",
                 [this] { return static_cast<double>(ports_.events->queue_depth()); });
-  metrics.gauge("ca4_log_used_bytes", "Bytes the event log holds",
-                [this] { return static_cast<double>(ports_.events->bytes_used()); });
-  metrics.gauge("ca4_log_max_bytes", "Bytes at which the event log takes no more",
-                [this] { return static_cast<double>(settings_.log.bytes_max); });
 }
 
 std::string Front::url() const {

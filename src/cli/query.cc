@@ -9,12 +9,12 @@
 
 #include "base/clock.h"
 #include "cli/common.h"
-#include "cli/data_layout.h"
 #include "cli/image_embedder.h"
+#include "cli/ports.h"
 #include "cli/query_print.h"
 #include "cli/query_time.h"
 #include "cli/subcommand.h"
-#include "store/embedded_store.h"
+#include "store/document_store.h"
 
 namespace ca4::cli {
 namespace {
@@ -101,8 +101,9 @@ class Query final : public Subcommand {
     // Writing tells that the reader went away; the signal would end the program as if it had
     // failed.
     std::signal(SIGPIPE, SIG_IGN);
-    Result<std::unique_ptr<store::EmbeddedStore>> opened = store::EmbeddedStore::open(
-        {.dir = store_dir(*settings), .file_name = store_file_name(*settings), .read_only = true});
+    const SystemClock clock;
+    const Result<std::unique_ptr<store::DocumentStore>> opened =
+        open_store({*settings, clock}, true);
     if (!opened) return report("query", opened.status());
     return report("query", answer(**opened, *settings));
   }

@@ -6,57 +6,16 @@
 #include <cmath>
 #include <cstdio>
 
-#include "archive/folder_archive.h"
 #include "cli/common.h"
-#include "cli/data_layout.h"
 #include "ops/logging.h"
 #include "worker/archiver.h"
-#include "worker/dead_letters.h"
 #include "worker/worker.h"
 
 namespace ca4::cli {
 namespace {
 
-using Mode = log::EmbeddedLogOptions::Mode;
-
-log::EmbeddedLogOptions events_options(const config::Settings& settings, Roles roles) {
-  log::EmbeddedLogOptions options;
-  options.dir = log_dir(settings);
-  options.topic = settings.log.topic;
-  options.mode = roles.accepts ? Mode::kWriter : Mode::kReader;
-  options.groups = {worker::kWorkerGroup};
-  // Who archives says so: `serve` need not know whether `work` does.
-  if (roles.works && settings.archive.enabled) options.groups.emplace_back(worker::kArchiverGroup);
-  options.bytes_max = settings.log.bytes_max;
-  options.retention_bytes = settings.log.retention_bytes;
-  options.retention_age_s = settings.log.retention_age_s;
-  options.queue_bytes_max = static_cast<size_t>(settings.log.queue_bytes_max);
-  return options;
-}
-
-// Dead letters stay, however old, also behind a replay: one that was refused is nowhere else. A
-// full log of them holds the worker up rather than dropping one.
-log::EmbeddedLogOptions dead_letter_options(const config::Settings& settings, bool writer) {
-  log::EmbeddedLogOptions options;
-  options.dir = log_dir(settings);
-  options.topic = dead_letter_topic(settings);
-  options.mode = writer ? Mode::kWriter : Mode::kReader;
-  options.groups = {worker::kReplayGroup};
-  options.bytes_max = settings.log.bytes_max;
-  options.retention_age_s = 0;
-  options.retention_when_full = false;
-  return options;
-}
-
-template <class T, class Opened>
-Status take(Result<Opened> opened, T& into) {
-  if (!opened) return opened.status();
-  into = std::move(*opened);
-  return Status::ok();
-}
-
 // For a process without the worker, which else measures it.
-void add_lag_gauges(const config::Settings& settings, log::EmbeddedLog& events,
+void add_lag_gauges(const config::Settings& settings, log::EventLog& events,
                     ops::Metrics& metrics) {
   for (const std::string& group : reading_groups(settings)) {
     const auto lag = [&events, group] {
@@ -75,7 +34,7 @@ int serve_until_stopped(const char* who, const config::Settings& settings, Roles
   ops::Signals signals;
   const SystemClock clock;
   ops::Metrics metrics(CA4_VERSION);
-  Result<Ports> ports = open_ports(settings, roles, clock);
+  Result<Ports> ports = open_ports({settings, clock, &metrics}, roles);
   if (!ports) return report(who, ports.status());
   if (!roles.works) add_lag_gauges(settings, *ports->events, metrics);
   std::unique_ptr<Front> front;
@@ -101,35 +60,6 @@ int serve_until_stopped(const char* who, const config::Settings& settings, Roles
 }
 
 }  // namespace
-
-std::vector<std::string> reading_groups(const config::Settings& settings) {
-  std::vector<std::string> groups = {worker::kWorkerGroup};
-  if (settings.archive.enabled) groups.emplace_back(worker::kArchiverGroup);
-  return groups;
-}
-
-Result<Ports> open_ports(const config::Settings& settings, Roles roles, const Clock& clock) {
-  Ports ports;
-  Status status =
-      take(log::EmbeddedLog::open(events_options(settings, roles), clock), ports.events);
-  if (!status.is_ok()) return status;
-  if (roles.works && !settings.archive.enabled) {
-    status = ports.events->forget(worker::kArchiverGroup);
-    if (!status.is_ok()) return status;
-  }
-  status = take(log::EmbeddedLog::open(dead_letter_options(settings, roles.works), clock),
-                ports.dead_letters);
-  if (!status.is_ok()) return status;
-  status = take(store::EmbeddedStore::open(
-                    {.dir = store_dir(settings), .file_name = store_file_name(settings)}),
-                ports.store);
-  if (!status.is_ok()) return status;
-  if (roles.works && settings.archive.enabled) {
-    status = take(archive::FolderArchive::open(archive_dir(settings)), ports.archive);
-    if (!status.is_ok()) return status;
-  }
-  return ports;
-}
 
 Back::Back(const config::Settings& settings, Ports& ports, const Clock& clock,
            ops::Metrics& metrics) {

@@ -1,5 +1,5 @@
-// What `up`, `serve` and `work` share: opening the embedded parts, running the two stages, and
-// stopping them in the right order.
+// What `up`, `serve` and `work` share: running the two stages on their ports, and stopping them in
+// the right order.
 #pragma once
 
 #include <memory>
@@ -8,18 +8,14 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "cli/ports.h"
 #include "config/settings.h"
-#include "log/embedded_log.h"
 #include "ops/metrics.h"
 #include "ops/signals.h"
 #include "ops/traffic.h"
 #include "page/page.h"
 #include "processor/tokens.h"
-#include "store/embedded_store.h"
 
-namespace ca4::archive {
-class Archive;
-}
 namespace ca4::http {
 class Server;
 }
@@ -35,27 +31,6 @@ class Worker;
 namespace ca4::cli {
 
 class ImageEmbedder;
-
-// The ports of one process, on the embedded parts.
-struct Ports {
-  std::unique_ptr<log::EmbeddedLog> events;
-  std::unique_ptr<log::EmbeddedLog> dead_letters;
-  std::unique_ptr<store::EmbeddedStore> store;
-  std::unique_ptr<archive::Archive> archive;  // none where it is switched off
-};
-
-// Who writes what: of a log there is one writer, while any number of processes may read.
-struct Roles {
-  bool accepts = false;  // events are appended here
-  bool works = false;    // documents, archive and dead letters are written here
-};
-
-// The consumer groups of the event log, the one that writes the store first.
-std::vector<std::string> reading_groups(const config::Settings& settings);
-
-// Opens what the roles need, making what is missing. Messages name the file. `clock` must outlive
-// the ports.
-Result<Ports> open_ports(const config::Settings& settings, Roles roles, const Clock& clock);
 
 // The HTTP side: tokens, processor, page, metrics, server.
 class Front {

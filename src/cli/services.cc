@@ -37,24 +37,24 @@ class Service final : public Subcommand {
 std::unique_ptr<Subcommand> make_up() {
   return std::make_unique<Service>(
       "up", Roles{.accepts = true, .works = true},
-      std::vector{Section::kGeneral, Section::kProcessor, Section::kLog, Section::kWorker,
-                  Section::kArchive, Section::kStore, Section::kLogging});
+      std::vector{Section::kGeneral, Section::kProcessor, Section::kLog, Section::kKafka,
+                  Section::kWorker, Section::kArchive, Section::kStore, Section::kLogging});
 }
 
 // HTTP in front of the event log; `ca4 work` beside it does the rest. The page reads its store.
 std::unique_ptr<Subcommand> make_serve() {
   return std::make_unique<Service>(
       "serve", Roles{.accepts = true, .works = false},
-      std::vector{Section::kGeneral, Section::kProcessor, Section::kLog, Section::kArchive,
-                  Section::kStore, Section::kLogging});
+      std::vector{Section::kGeneral, Section::kProcessor, Section::kLog, Section::kKafka,
+                  Section::kArchive, Section::kStore, Section::kLogging});
 }
 
 // From the event log of `ca4 serve` to the store and the archive.
 std::unique_ptr<Subcommand> make_work() {
   return std::make_unique<Service>(
       "work", Roles{.accepts = false, .works = true},
-      std::vector{Section::kGeneral, Section::kLog, Section::kWorker, Section::kArchive,
-                  Section::kStore, Section::kLogging});
+      std::vector{Section::kGeneral, Section::kLog, Section::kKafka, Section::kWorker,
+                  Section::kArchive, Section::kStore, Section::kLogging});
 }
 
 }  // namespace ca4::cli

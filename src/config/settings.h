@@ -41,8 +41,11 @@ struct Log {
   int64_t retention_bytes = 0;          // 0: what workers have read goes by age alone
   int64_t retention_age_s = 7 * kDayS;  // a week: time to notice and to replay
   int64_t queue_bytes_max = 64 * kMiB;  // 64 clients with a batch of 64 large events each
-  std::string kafka_bootstrap;
-  std::string kafka_outbox_file;
+};
+
+struct Kafka {
+  std::string bootstrap;
+  std::string outbox_file;
 };
 
 struct Worker {
@@ -83,6 +86,7 @@ struct Settings {
   std::string data_dir = "ca4-data";
   Processor processor;
   Log log;
+  Kafka kafka;
   Worker worker;
   Archive archive;
   Store store;

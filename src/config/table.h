@@ -13,11 +13,21 @@
 
 namespace ca4::config {
 
-enum class Section { kGeneral, kProcessor, kLog, kWorker, kArchive, kStore, kProducer, kLogging };
+enum class Section {
+  kGeneral,
+  kProcessor,
+  kLog,
+  kKafka,
+  kWorker,
+  kArchive,
+  kStore,
+  kProducer,
+  kLogging
+};
 
-inline constexpr Section kAllSections[] = {Section::kGeneral,  Section::kProcessor, Section::kLog,
-                                           Section::kWorker,   Section::kArchive,   Section::kStore,
-                                           Section::kProducer, Section::kLogging};
+inline constexpr Section kAllSections[] = {
+    Section::kGeneral, Section::kProcessor, Section::kLog,      Section::kKafka,  Section::kWorker,
+    Section::kArchive, Section::kStore,     Section::kProducer, Section::kLogging};
 
 // The TOML table's name; empty for the top level.
 std::string_view section_name(Section section);

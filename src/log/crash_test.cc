@@ -200,7 +200,7 @@ TEST(EmbeddedLogCrash, FileThatCanNotGrowIsAnIoErrorAndTheLogRecovers) {
   SystemClock clock;
   auto log = EmbeddedLog::open({.dir = dir.path()}, clock);
   ASSERT_TRUE(log.is_ok()) << log.status().to_string();
-  EXPECT_EQ((*log)->last_record().value()->value, "after");
+  EXPECT_EQ((*log)->newest().value().at(0).value, "after");
 }
 
 // Wherever the disk is full at the very first start, the next start finds a log or none.

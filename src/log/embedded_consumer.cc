@@ -48,7 +48,9 @@ Result<bool> EmbeddedConsumer::opened() {
 }
 
 Result<int64_t> EmbeddedConsumer::committed() {
-  Result<std::optional<int64_t>> position = offsets_->get(group_, reader_->log_id());
+  if (scan_from_) return *scan_from_;
+  Result<std::optional<int64_t>> position = std::optional<int64_t>();
+  if (offsets_) position = offsets_->get(group_, reader_->log_id());
   if (!position) return position.status();
   Result<int64_t> end = reader_->end();
   if (!end) return end.status();
@@ -57,6 +59,21 @@ Result<int64_t> EmbeddedConsumer::committed() {
   // The oldest records are damaged: they must come as damaged, not be left out.
   if (first.status().code() == Code::kCorruption) return resume_at(*position, 0, *end);
   return first.status();
+}
+
+Result<std::unique_ptr<EmbeddedConsumer>> EmbeddedConsumer::scan(From from, std::string path,
+                                                                 std::shared_ptr<Extent> extent,
+                                                                 int64_t poll_ms) {
+  auto scan = std::make_unique<EmbeddedConsumer>(std::move(path), kNobody, nullptr,
+                                                 std::move(extent), poll_ms);
+  if (from == From::kOldest) return scan;
+  Result<bool> there = scan->opened();
+  if (!there) return there.status();
+  const Result<int64_t> end = *there ? scan->reader_->end() : Result<int64_t>(int64_t{0});
+  if (!end) return end.status();
+  scan->scan_from_ = *end;
+  scan->next_ = *end;
+  return scan;
 }
 
 Result<std::vector<Record>> EmbeddedConsumer::poll(const PollLimits& limits) {
@@ -95,6 +112,7 @@ Result<std::vector<Record>> EmbeddedConsumer::read(const PollLimits& limits) {
 }
 
 Status EmbeddedConsumer::commit(const std::vector<Position>& next) {
+  if (!offsets_) return {Code::kInvalidArgument, path_ + ": a scan has no position to commit"};
   if (next.empty()) return Status::ok();
   Result<bool> there = opened();
   if (!there) return there.status();

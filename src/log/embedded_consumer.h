@@ -1,4 +1,4 @@
-// A group's reader of an embedded log.
+// A reader of an embedded log, for a group or, as a scan, for nobody.
 #pragma once
 
 #include <atomic>
@@ -19,6 +19,10 @@ class EmbeddedConsumer final : public Consumer {
   // writer of another one, which is then looked at every `poll_ms`.
   EmbeddedConsumer(std::string path, std::string group, std::shared_ptr<GroupOffsets> offsets,
                    std::shared_ptr<Extent> extent, int64_t poll_ms);
+  // A scan: fixes where it begins.
+  static Result<std::unique_ptr<EmbeddedConsumer>> scan(From from, std::string path,
+                                                        std::shared_ptr<Extent> extent,
+                                                        int64_t poll_ms);
 
   Result<std::vector<Record>> poll(const PollLimits& limits) override;
   Status commit(const std::vector<Position>& next) override;
@@ -32,13 +36,14 @@ class EmbeddedConsumer final : public Consumer {
 
   const std::string path_;
   const std::string group_;
-  const std::shared_ptr<GroupOffsets> offsets_;
+  const std::shared_ptr<GroupOffsets> offsets_;  // none: a scan
   const bool writer_is_here_;
   const std::shared_ptr<Extent> extent_;  // never null: beside another process, only for `wake`
   const int64_t poll_ms_;
   std::atomic<bool> interrupted_ = false;
   std::optional<RecordReader> reader_;  // none until there is a file
   int64_t next_ = 0;
+  std::optional<int64_t> scan_from_;  // of a scan; none: the oldest there is
 };
 
 // Where a group reads on that committed `committed`, in a log that has [begin, end). A position

@@ -56,6 +56,13 @@ Result<std::unique_ptr<Consumer>> EmbeddedLog::consumer(const std::string& group
       std::make_unique<EmbeddedConsumer>(path_, group, offsets_, extent_, options_.reader_poll_ms));
 }
 
+Result<std::unique_ptr<Consumer>> EmbeddedLog::scan(From from) {
+  Result<std::unique_ptr<EmbeddedConsumer>> scan =
+      EmbeddedConsumer::scan(from, path_, extent_, options_.reader_poll_ms);
+  if (!scan) return scan.status();
+  return std::unique_ptr<Consumer>(std::move(*scan));
+}
+
 Result<std::vector<PartitionLag>> EmbeddedLog::lag(const std::string& group) {
   int64_t log_id = 0;
   int64_t begin = 0;
@@ -75,6 +82,8 @@ Result<std::vector<PartitionLag>> EmbeddedLog::lag(const std::string& group) {
     Result<int64_t> last = reader_->end();
     if (!last) return last.status();
     Result<std::optional<int64_t>> first = reader_->first();
+    // Damaged records at the beginning are read, as damaged.
+    if (first.status().code() == Code::kCorruption) first = std::optional<int64_t>(0);
     if (!first) return first.status();
     log_id = reader_->log_id();
     end = *last;
@@ -102,15 +111,16 @@ void EmbeddedLog::close() {
   if (writer_) writer_->close();
 }
 
-Result<std::optional<Record>> EmbeddedLog::last_record() {
+Result<std::vector<Record>> EmbeddedLog::newest() {
   Result<RecordReader> reader = RecordReader::open(path_);
-  if (reader.status().code() == Code::kNotFound) return std::optional<Record>();
+  if (reader.status().code() == Code::kNotFound) return std::vector<Record>();
   if (!reader) return reader.status();
   Result<int64_t> end = reader->end();
   if (!end) return end.status();
-  std::optional<Record> last;
+  std::vector<Record> last;
+  if (*end == 0) return last;
   Status status = reader->read(*end - 1, [&](const StoredRecord& stored) {
-    last = to_record(stored);
+    last.assign(1, to_record(stored));
     return true;
   });
   if (!status.is_ok()) return status;

@@ -32,6 +32,8 @@ class EmbeddedLog final : public EventLog {
   void append(std::vector<NewRecord> batch, AppendDone done) override;
   // The consumer may outlive the log.
   Result<std::unique_ptr<Consumer>> consumer(const std::string& group) override;
+  Result<std::unique_ptr<Consumer>> scan(From from) override;
+  Result<std::vector<Record>> newest() override;
   Result<std::vector<PartitionLag>> lag(const std::string& group) override;
   Status ready() override;
   size_t queue_depth() const override;
@@ -41,9 +43,6 @@ class EmbeddedLog final : public EventLog {
   // Retention no longer waits for `group`. When it comes back it goes on where it was, or at the
   // oldest record that is left. For a group that was switched off. Ok when there is none.
   Status forget(const std::string& group);
-
-  // The newest durable record; none in an empty log.
-  Result<std::optional<Record>> last_record();
 
   // Bytes of the records file in use, which `bytes_max` limits; 0 for a reader.
   int64_t bytes_used() const;

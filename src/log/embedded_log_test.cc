@@ -105,17 +105,7 @@ TEST_F(EmbeddedLogTest, TwoTopicsOfOneFolderAreTwoLogs) {
 TEST_F(EmbeddedLogTest, RecordsCarryTheClocksTime) {
   auto log = open_or_fail(options(), clock_);
   append_values(*log, {"a"});
-  EXPECT_EQ(log->last_record().value()->appended_at_us, clock_.now_us());
-}
-
-TEST_F(EmbeddedLogTest, LastRecordIsTheNewestAlsoAfterReopening) {
-  auto log = open_or_fail(options(), clock_);
-  EXPECT_FALSE(log->last_record().value().has_value());
-  append_values(*log, {"a", "b"});
-  EXPECT_EQ(log->last_record().value()->value, "b");
-  log.reset();
-  log = open_or_fail(options(), clock_);
-  EXPECT_EQ(log->last_record().value()->value, "b");
+  EXPECT_EQ(log->newest().value().at(0).appended_at_us, clock_.now_us());
 }
 
 TEST_F(EmbeddedLogTest, ReaderWithoutAWriterReadsCommitsAndDoesNotAppend) {
@@ -127,6 +117,16 @@ TEST_F(EmbeddedLogTest, ReaderWithoutAWriterReadsCommitsAndDoesNotAppend) {
   commit_up_to(*reader, "g", 1);
   EXPECT_EQ(reader->lag("g").value()[0].lag(), 1);
   EXPECT_EQ(append_and_wait(*reader, {{"k", "v", {}}}).status().code(), Code::kInvalidArgument);
+}
+
+TEST_F(EmbeddedLogTest, AScanOfNoLogYetSeesAllOfTheLogThatAppears) {
+  EmbeddedLogOptions reading = options();
+  reading.mode = EmbeddedLogOptions::Mode::kReader;
+  auto reader = open_or_fail(reading, clock_);
+  auto scan = reader->scan(From::kEnd).value();
+  auto writer = open_or_fail(options(), clock_);
+  append_values(*writer, {"a"});
+  EXPECT_THAT(values_of(poll_records(*scan, 1)), ElementsAre("a"));
 }
 
 TEST_F(EmbeddedLogTest, ReaderThatCameBeforeTheLogSeesItAppear) {
@@ -156,7 +156,7 @@ TEST_F(EmbeddedLogTest, RetentionByAgeKeepsWhatAGroupHasNotCommittedAndTheNewest
   commit_up_to(*log, "slow", 4);
   ASSERT_TRUE(eventually([&] { return first_offset(*log) == 3; }));
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  EXPECT_EQ(log->last_record().value()->value, "d");
+  EXPECT_EQ(log->newest().value().at(0).value, "d");
 }
 
 TEST_F(EmbeddedLogTest, OffsetsGoOnWhenRetentionLeftOnlyTheNewestRecord) {

@@ -22,6 +22,9 @@ struct NewRecord {
   std::vector<std::pair<std::string, std::string>> headers;
 };
 
+// Not a partition of the log: the record is durable in the outbox in front of it, and on its way.
+inline constexpr int32_t kOutboxPartition = -1;
+
 struct Position {
   int32_t partition = 0;
   int64_t offset = 0;
@@ -72,8 +75,14 @@ class Consumer {
   virtual void interrupt() = 0;
 };
 
+// Where a scan begins: the oldest record there is, or whatever is appended from now on.
+enum class From { kOldest, kEnd };
+
+inline constexpr const char* kNobody = "";
+
 // Called exactly once an append, from a thread of the log, with the durable positions in batch
-// order, or why nothing of the batch was kept. Must not block.
+// order (kOutboxPartition for what waits in an outbox), or why nothing of the batch was kept. Must
+// not block.
 using AppendDone = std::function<void(Result<std::vector<Position>>)>;
 
 class EventLog {
@@ -90,8 +99,16 @@ class EventLog {
   // for the embedded log.
   virtual Result<std::unique_ptr<Consumer>> consumer(const std::string& group) = 0;
 
+  // Reads for nobody: as a consumer, but without a group, so that nothing is kept back or moved for
+  // it; its commit is kInvalidArgument, its rewind goes back to where it began. An empty poll does
+  // not say that the end is reached: `read_to_end` knows.
+  virtual Result<std::unique_ptr<Consumer>> scan(From from) = 0;
+
+  // The newest record of each partition that has one.
+  virtual Result<std::vector<Record>> newest() = 0;
+
   // How far `group` is behind, a row a partition. A group that never committed is behind by the
-  // whole log.
+  // whole log; so is kNobody, which never does.
   virtual Result<std::vector<PartitionLag>> lag(const std::string& group) = 0;
 
   // Ok when an append would be tried now; otherwise why not (disk, size limit, broker away). Cheap;
@@ -111,5 +128,22 @@ class EventLog {
 
 // Appends and waits for the outcome. For tools and tests; a server uses the callback.
 Result<std::vector<Position>> append_and_wait(EventLog& log, std::vector<NewRecord> batch);
+
+// The next records of a log, a bounded number; empty at its end.
+using NextRecords = std::function<Result<std::vector<Record>>()>;
+
+// How long a log that has more records may give none before reading it ends with kUnavailable:
+// longer than brokers take to choose a new leader, or a group to give a lost reader's partitions
+// away.
+inline constexpr int64_t kStallMsMax = 60'000;
+
+// Polls `consumer` up to the end of each of `rows`, the lag of its group. `consumer` must outlive
+// what is returned.
+NextRecords read_until(Consumer& consumer, const std::vector<PartitionLag>& rows,
+                       int64_t stall_ms_max = kStallMsMax);
+
+// Scans `log` from its oldest record to what is its end at this call. `log` must outlive what is
+// returned.
+Result<NextRecords> read_to_end(EventLog& log, int64_t stall_ms_max = kStallMsMax);
 
 }  // namespace ca4::log

@@ -359,6 +359,49 @@ TEST_P(EventLogConformance, ReopenedLogGoesOnBehindTheCommitAndItsOldOffsets) {
               ElementsAre("a", "b", "c", "d"));
 }
 
+TEST_P(EventLogConformance, AScanReadsEverythingForNobody) {
+  append_values(*log_, {"a", "b"});
+  const std::vector<Record> records = poll_records(*consumer_of(*log_, "g"), 2);
+  ASSERT_THAT(records, SizeIs(2));
+  auto scan = log_->scan(From::kOldest).value();
+  EXPECT_THAT(values_of(poll_records(*scan, 2)), ElementsAre("a", "b"));
+  EXPECT_EQ(scan->commit({after(records[0])}).code(), Code::kInvalidArgument);
+  ASSERT_TRUE(scan->rewind().is_ok());
+  EXPECT_THAT(values_of(poll_records(*scan, 2)), ElementsAre("a", "b"));
+  EXPECT_EQ(total_lag(*log_, "g"), 2);
+  EXPECT_EQ(total_lag(*log_, kNobody), 2);
+}
+
+TEST_P(EventLogConformance, AScanFromTheEndSeesWhatComesAfterIt) {
+  append_values(*log_, {"a"});
+  auto scan = log_->scan(From::kEnd).value();
+  append_values(*log_, {"b"});
+  EXPECT_THAT(values_of(poll_records(*scan, 1)), ElementsAre("b"));
+  ASSERT_TRUE(scan->rewind().is_ok());
+  EXPECT_THAT(values_of(poll_records(*scan, 1)), ElementsAre("b"));
+}
+
+TEST_P(EventLogConformance, ReadingToTheEndEndsThere) {
+  EXPECT_THAT(read_to_end(*log_).value()().value(), IsEmpty());
+  append_values(*log_, {"a", "b"});
+  const NextRecords next = read_to_end(*log_).value();
+  std::vector<Record> all;
+  for (auto some = next().value(); !some.empty(); some = next().value()) {
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  EXPECT_THAT(values_of(all), ElementsAre("a", "b"));
+}
+
+TEST_P(EventLogConformance, NewestIsTheLastRecordAlsoAfterReopening) {
+  EXPECT_THAT(log_->newest().value(), IsEmpty());
+  append_values(*log_, {"a", "b"});
+  EXPECT_THAT(values_of(log_->newest().value()), ElementsAre("b"));
+  if (!under_test_->durable()) return;
+  log_.reset();
+  log_ = under_test_->open();
+  EXPECT_THAT(values_of(log_->newest().value()), ElementsAre("b"));
+}
+
 TEST_P(EventLogConformance, DepthIsZeroWhenNothingWaits) {
   append_values(*log_, {"a"});
   EXPECT_EQ(log_->queue_depth(), 0U);

@@ -49,6 +49,11 @@ class MemoryConsumer final : public Consumer {
     std::lock_guard lock(state_->mutex);
     next_ = state_->committed.try_emplace(group_, state_->begin()).first->second;
   }
+  MemoryConsumer(std::shared_ptr<MemoryLog::State> state, From from) : state_(std::move(state)) {
+    std::lock_guard lock(state_->mutex);
+    scan_from_ = from == From::kEnd ? state_->end : state_->begin();
+    next_ = *scan_from_;
+  }
 
   Result<std::vector<Record>> poll(const PollLimits& limits) override {
     std::unique_lock lock(state_->mutex);
@@ -69,6 +74,7 @@ class MemoryConsumer final : public Consumer {
   }
 
   Status commit(const std::vector<Position>& next) override {
+    if (scan_from_) return {Code::kInvalidArgument, "a scan has no position to commit"};
     std::lock_guard lock(state_->mutex);
     for (const Position& position : next) {
       if (position.partition != 0 || position.offset < 0 || position.offset > state_->end) {
@@ -84,7 +90,7 @@ class MemoryConsumer final : public Consumer {
 
   Status rewind() override {
     std::lock_guard lock(state_->mutex);
-    next_ = state_->committed[group_];
+    next_ = scan_from_ ? *scan_from_ : state_->committed[group_];
     return Status::ok();
   }
 
@@ -99,6 +105,7 @@ class MemoryConsumer final : public Consumer {
  private:
   const std::shared_ptr<MemoryLog::State> state_;
   const std::string group_;
+  std::optional<int64_t> scan_from_;
   int64_t next_ = 0;
   bool interrupted_ = false;
 };
@@ -148,6 +155,16 @@ void MemoryLog::append(std::vector<NewRecord> batch, AppendDone done) {
 
 Result<std::unique_ptr<Consumer>> MemoryLog::consumer(const std::string& group) {
   return std::unique_ptr<Consumer>(std::make_unique<MemoryConsumer>(state_, group));
+}
+
+Result<std::unique_ptr<Consumer>> MemoryLog::scan(From from) {
+  return std::unique_ptr<Consumer>(std::make_unique<MemoryConsumer>(state_, from));
+}
+
+Result<std::vector<Record>> MemoryLog::newest() {
+  std::lock_guard lock(state_->mutex);
+  if (state_->records.empty()) return std::vector<Record>();
+  return std::vector<Record>{state_->records.back()};
 }
 
 Result<std::vector<PartitionLag>> MemoryLog::lag(const std::string& group) {

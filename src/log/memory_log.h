@@ -27,6 +27,8 @@ class MemoryLog final : public EventLog {
 
   void append(std::vector<NewRecord> batch, AppendDone done) override;
   Result<std::unique_ptr<Consumer>> consumer(const std::string& group) override;
+  Result<std::unique_ptr<Consumer>> scan(From from) override;
+  Result<std::vector<Record>> newest() override;
   Result<std::vector<PartitionLag>> lag(const std::string& group) override;
   Status ready() override;
   size_t queue_depth() const override { return 0; }

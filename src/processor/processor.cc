@@ -111,6 +111,7 @@ struct Processor::Metrics {
 
 // What became of each line of a batch while the good ones are on their way to the disk.
 struct Processor::Batch {
+  std::string_view durable_in;
   struct Line {
     size_t number = 0;  // from 1
     std::string id;     // of an event; empty: `problem` says why it is none
@@ -125,10 +126,11 @@ struct Processor::Batch {
     std::string out;
     for (const Line& line : lines) {
       if (!line.id.empty()) {
-        fmt::format_to(std::back_inserter(out),
-                       R"({{"line":{},"status":"ok","metadata_id":{},"embedding_dim":{}}})"
-                       "\n",
-                       line.number, json_string(line.id), line.dim);
+        fmt::format_to(
+            std::back_inserter(out),
+            R"({{"line":{},"status":"ok","metadata_id":{},"embedding_dim":{},"durable_in":"{}"}})"
+            "\n",
+            line.number, json_string(line.id), line.dim, durable_in);
       } else {
         fmt::format_to(
             std::back_inserter(out),
@@ -148,11 +150,17 @@ Processor::Processor(log::EventLog& log, const Clock& clock, prometheus::Registr
       clock_(clock),
       traffic_(traffic),
       options_(std::move(options)),
-      answer_tail_(fmt::format(R"(,"kafka_enabled":{},"outbox_enabled":{}}})",
+      answer_tail_(fmt::format(R"(,"kafka_enabled":{},"outbox_enabled":{})",
                                !options_.kafka_bootstrap.empty(), !options_.outbox_file.empty())),
       metrics_(std::make_unique<Metrics>(registry)) {}
 
 Processor::~Processor() = default;
+
+std::string_view Processor::durable_in(const std::vector<log::Position>& kept) const {
+  // A batch is in one place: it was appended as one.
+  if (!kept.empty() && kept[0].partition == log::kOutboxPartition) return "outbox";
+  return options_.kafka_bootstrap.empty() ? "log" : "kafka";
+}
 
 void Processor::seed_version(uint64_t version) {
   version_ = std::max(version_.load(), version);
@@ -225,16 +233,17 @@ void Processor::post_one(http::Request request, http::Respond respond) {
       fmt::format(R"({{"status":"ok","message":"durable","metadata_id":{},"embedding_dim":{}{})",
                   json_string(event.metadata_id), event.embedding.size(), answer_tail_);
   request.body_data.reset();  // 42 kB that need not wait for the disk
-  log_.append(std::move(records),
-              [this, began_us, answer = std::move(answer), respond = std::move(respond)](
-                  const Result<std::vector<log::Position>>& kept) mutable {
-                if (!kept) {
-                  note(began_us, 0, 0, 1);
-                  return respond(append_failed(kept.status()));
-                }
-                note(began_us, 1, 0, 0);
-                respond(http::Response{.body = std::move(answer)});
-              });
+  log_.append(std::move(records), [this, began_us, answer = std::move(answer),
+                                   respond = std::move(respond)](
+                                      const Result<std::vector<log::Position>>& kept) mutable {
+    if (!kept) {
+      note(began_us, 0, 0, 1);
+      return respond(append_failed(kept.status()));
+    }
+    note(began_us, 1, 0, 0);
+    fmt::format_to(std::back_inserter(answer), R"(,"durable_in":"{}"}})", durable_in(*kept));
+    respond(http::Response{.body = std::move(answer)});
+  });
 }
 
 void Processor::post_batch(http::Request request, http::Respond respond) {
@@ -294,7 +303,10 @@ void Processor::append_batch(const std::shared_ptr<Batch>& batch, http::Respond 
   };
   if (good == 0) return answer(Status::ok());
   log_.append(std::move(batch->records),
-              [answer](const Result<std::vector<log::Position>>& kept) { answer(kept.status()); });
+              [this, batch, answer](const Result<std::vector<log::Position>>& kept) {
+                if (kept) batch->durable_in = durable_in(*kept);
+                answer(kept.status());
+              });
 }
 
 http::Response Processor::health() const {

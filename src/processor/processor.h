@@ -70,6 +70,8 @@ class Processor {
   void stamp(event::Event& event);
   // Counts a request and what became of its events.
   void note(int64_t began_us, uint64_t accepted, uint64_t refused, uint64_t failed);
+  // Where acknowledged events are: "log" (the embedded one), "kafka" or "outbox".
+  std::string_view durable_in(const std::vector<log::Position>& kept) const;
   http::Response health() const;
   http::Response ready() const;
 

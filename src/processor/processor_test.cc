@@ -28,6 +28,10 @@ class HeldLog final : public log::EventLog {
   Result<std::unique_ptr<log::Consumer>> consumer(const std::string&) override {
     return Status(Code::kInternal, "not here");
   }
+  Result<std::unique_ptr<log::Consumer>> scan(log::From) override {
+    return Status(Code::kInternal, "not asked for");
+  }
+  Result<std::vector<log::Record>> newest() override { return std::vector<log::Record>{}; }
   Result<std::vector<log::PartitionLag>> lag(const std::string&) override {
     return std::vector<log::PartitionLag>{};
   }
@@ -197,14 +201,24 @@ TEST_F(ProcessorTest, ABadLineDoesNotHurtItsNeighbours) {
   std::istringstream text(answer->body);
   for (std::string line; std::getline(text, line);) lines.push_back(json::parse(line));
   ASSERT_EQ(lines.size(), 3U);
-  EXPECT_EQ(lines[0],
-            json({{"line", 1}, {"status", "ok"}, {"metadata_id", "a"}, {"embedding_dim", 1}}));
+  EXPECT_EQ(lines[0], json({{"line", 1},
+                            {"status", "ok"},
+                            {"metadata_id", "a"},
+                            {"embedding_dim", 1},
+                            {"durable_in", "log"}}));
   EXPECT_EQ(lines[1]["line"], 3);
   EXPECT_EQ(lines[1]["status"], "error");
   EXPECT_EQ(lines[1]["error"]["status"], 422);
   EXPECT_EQ(lines[1]["error"]["field"], "embedding");
   EXPECT_EQ(lines[2]["metadata_id"], "b");
   EXPECT_EQ(log_.records.size(), 2U);
+}
+
+TEST_F(ProcessorTest, AnEventInTheOutboxIsDurableAndSaysSo) {
+  const auto answer = post(R"({"embedding":[1]})");
+  log_.finish(std::vector<log::Position>{{log::kOutboxPartition, 7}});
+  ASSERT_EQ(answer->status, 200);
+  EXPECT_EQ(json::parse(answer->body)["durable_in"], "outbox");
 }
 
 TEST_F(ProcessorTest, ABatchIsKeptAsAWholeOrNotAtAll) {

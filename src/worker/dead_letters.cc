@@ -100,7 +100,7 @@ namespace {
 // Every letter to the end of the log; `first` is false for another letter of the same record.
 using Scan = std::function<bool(DeadLetter&&, bool first)>;
 
-Status scan(const NextRecords& next, const Scan& visit) {
+Status scan(const log::NextRecords& next, const Scan& visit) {
   constexpr std::hash<std::string> hash;
   std::unordered_set<std::string> seen;
   while (true) {
@@ -119,10 +119,6 @@ Status scan(const NextRecords& next, const Scan& visit) {
   }
 }
 
-NextRecords from(log::Consumer& consumer) {
-  return [&consumer] { return consumer.poll({.wait_ms_max = 0}); };
-}
-
 // Ok when the letter is done with, sent or refused.
 Status resend_one(const DeadLetter& letter, const Resend& resend, ReplayReport& report) {
   const Result<event::EventView> event = event::decode(letter.value);
@@ -137,43 +133,40 @@ Status resend_one(const DeadLetter& letter, const Resend& resend, ReplayReport& 
 
 }  // namespace
 
-Status visit_dead_letters(const NextRecords& next, const VisitLetter& visit) {
+Status visit_dead_letters(const log::NextRecords& next, const VisitLetter& visit) {
   return scan(next,
               [&](DeadLetter&& letter, bool first) { return !first || visit(std::move(letter)); });
 }
 
-Status visit_dead_letters(log::Consumer& consumer, const VisitLetter& visit) {
-  return visit_dead_letters(from(consumer), visit);
-}
-
-Status replay_new(log::Consumer& consumer, const Resend& resend, ReplayReport& report) {
-  std::map<int32_t, int64_t> next;
+Status replay_new(const log::NextRecords& next, log::Consumer& consumer, const Resend& resend,
+                  ReplayReport& report) {
+  std::map<int32_t, int64_t> handled;
   Status stopped;
-  const Status visited = scan(from(consumer), [&](const DeadLetter& letter, bool first) {
+  const Status visited = scan(next, [&](const DeadLetter& letter, bool first) {
     if (first) stopped = resend_one(letter, resend, report);
-    if (stopped.is_ok()) next[letter.position.partition] = letter.position.offset + 1;
+    if (stopped.is_ok()) handled[letter.position.partition] = letter.position.offset + 1;
     return stopped.is_ok();
   });
-  if (!next.empty()) {
+  if (!handled.empty()) {
     std::vector<log::Position> positions;
-    positions.reserve(next.size());
-    for (const auto& [partition, offset] : next) positions.push_back({partition, offset});
+    positions.reserve(handled.size());
+    for (const auto& [partition, offset] : handled) positions.push_back({partition, offset});
     const Status committed = consumer.commit(positions);
     if (!committed.is_ok()) return committed;
   }
   return stopped.is_ok() ? visited : stopped;
 }
 
-Status replay_dry(log::Consumer& consumer, const Resend& resend, ReplayReport& report) {
+Status replay_dry(const log::NextRecords& next, const Resend& resend, ReplayReport& report) {
   Status stopped;
-  const Status visited = visit_dead_letters(consumer, [&](const DeadLetter& letter) {
+  const Status visited = visit_dead_letters(next, [&](const DeadLetter& letter) {
     stopped = resend_one(letter, resend, report);
     return stopped.is_ok();
   });
   return stopped.is_ok() ? visited : stopped;
 }
 
-Status replay_chosen(const NextRecords& next, const std::vector<std::string>& selectors,
+Status replay_chosen(const log::NextRecords& next, const std::vector<std::string>& selectors,
                      const Resend& resend, ReplayReport& report) {
   std::set<std::string> found;
   Status stopped;

@@ -60,15 +60,10 @@ DeadLetter read_dead_letter(log::Record record);
 // Whether `selectors` (each a key or a name()) mean this letter.
 bool is_selected(const DeadLetter& letter, const std::vector<std::string>& selectors);
 
-// The next records of the dead-letter log, a bounded number; empty at its end.
-using NextRecords = std::function<Result<std::vector<log::Record>>()>;
-
 // Gives each letter once, in the order of the log. False ends the visit. Keeps some 100 bytes for
 // each letter and one batch of values.
 using VisitLetter = std::function<bool(DeadLetter&&)>;
-Status visit_dead_letters(const NextRecords& next, const VisitLetter& visit);
-// The same from `consumer`'s position on.
-Status visit_dead_letters(log::Consumer& consumer, const VisitLetter& visit);
+Status visit_dead_letters(const log::NextRecords& next, const VisitLetter& visit);
 
 struct ReplayReport {
   size_t replayed = 0;
@@ -82,17 +77,18 @@ struct ReplayReport {
 // back as a dead letter.
 using Resend = std::function<Status(const DeadLetter&)>;
 
-// Resends all letters from the position of `consumer` (kReplayGroup) on, and commits what was sent
-// or refused, so that the next replay begins after it. A crash after a resend and before the commit
-// sends again: upserts are idempotent.
-Status replay_new(log::Consumer& consumer, const Resend& resend, ReplayReport& report);
+// Resends all letters that `next` gives, which it reads from `consumer` (of kReplayGroup), and
+// commits there what was sent or refused, so that the next replay begins after it. A crash after a
+// resend and before the commit sends again: upserts are idempotent.
+Status replay_new(const log::NextRecords& next, log::Consumer& consumer, const Resend& resend,
+                  ReplayReport& report);
 
 // What replay_new would do, told by `resend` and `report`, without the commit.
-Status replay_dry(log::Consumer& consumer, const Resend& resend, ReplayReport& report);
+Status replay_dry(const log::NextRecords& next, const Resend& resend, ReplayReport& report);
 
 // Resends the letters that `selectors` mean, replayed before or not. The group's position stays: it
 // has no way to say "all but these".
-Status replay_chosen(const NextRecords& next, const std::vector<std::string>& selectors,
+Status replay_chosen(const log::NextRecords& next, const std::vector<std::string>& selectors,
                      const Resend& resend, ReplayReport& report);
 
 // The record that goes back to the source topic: the original's key, value and headers, and

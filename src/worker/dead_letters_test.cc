@@ -30,16 +30,19 @@ class DeadLettersTest : public ::testing::Test {
   ReplayReport run() {
     ReplayReport report;
     const auto resend = [this](const DeadLetter& letter) { return send(letter); };
-    status_ = replay_new(*dead_.consumer(kReplayGroup).value(), resend, report);
+    const auto consumer = dead_.consumer(kReplayGroup).value();
+    status_ = replay_new(unread(*consumer, kReplayGroup), *consumer, resend, report);
     return report;
   }
   ReplayReport run(const std::vector<std::string>& selectors) {
     ReplayReport report;
     const auto reader = dead_.consumer("reader").value();
     const auto resend = [this](const DeadLetter& letter) { return send(letter); };
-    status_ =
-        replay_chosen([&] { return reader->poll({.wait_ms_max = 0}); }, selectors, resend, report);
+    status_ = replay_chosen(unread(*reader, "reader"), selectors, resend, report);
     return report;
+  }
+  log::NextRecords unread(log::Consumer& consumer, const std::string& group) {
+    return log::read_until(consumer, dead_.lag(group).value());
   }
 
   FakeLog dead_{"topic.dlq"};
@@ -75,7 +78,7 @@ TEST_F(DeadLettersTest, LettersOfOneRecordAreOne) {
   kill(8, "a");
   std::vector<std::string> names;
   auto reader = dead_.consumer("reader").value();
-  ASSERT_TRUE(visit_dead_letters(*reader, [&](const DeadLetter& letter) {
+  ASSERT_TRUE(visit_dead_letters(unread(*reader, "reader"), [&](const DeadLetter& letter) {
                 names.push_back(letter.name());
                 return true;
               }).is_ok());

@@ -50,6 +50,10 @@ class FakeLog final : public log::EventLog {
     done(positions);
   }
   Result<std::unique_ptr<log::Consumer>> consumer(const std::string& group) override;
+  Result<std::unique_ptr<log::Consumer>> scan(log::From) override {
+    return Status(Code::kInternal, "not asked for");
+  }
+  Result<std::vector<log::Record>> newest() override { return std::vector<log::Record>{}; }
   Result<std::vector<log::PartitionLag>> lag(const std::string& group) override {
     return std::vector<log::PartitionLag>{{0, committed(group), end()}};
   }

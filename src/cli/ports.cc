@@ -1,0 +1,56 @@
+#include "cli/ports.h"
+
+#include "cli/embedded_ports.h"
+#include "worker/archiver.h"
+#include "worker/worker.h"
+
+namespace ca4::cli {
+namespace {
+
+template <class T>
+Status take(Result<std::unique_ptr<T>> opened, std::unique_ptr<T>& into) {
+  if (!opened) return opened.status();
+  into = std::move(*opened);
+  return Status::ok();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<log::EventLog>> open_events(const Site& site, Roles roles) {
+  return embedded_events(site, roles);
+}
+
+Result<std::unique_ptr<log::EventLog>> open_dead_letters(const Site& site, bool writes) {
+  return embedded_dead_letters(site, writes);
+}
+
+Result<std::unique_ptr<store::DocumentStore>> open_store(const Site& site, bool read_only) {
+  return embedded_store(site, read_only);
+}
+
+Result<std::unique_ptr<archive::Archive>> open_archive(const Site& site) {
+  return embedded_archive(site);
+}
+
+Result<Ports> open_ports(const Site& site, Roles roles) {
+  Ports ports;
+  Status status = take(open_events(site, roles), ports.events);
+  if (!status.is_ok()) return status;
+  status = take(open_dead_letters(site, roles.works), ports.dead_letters);
+  if (!status.is_ok()) return status;
+  status = take(open_store(site, false), ports.store);
+  if (!status.is_ok()) return status;
+  if (roles.works && site.settings.archive.enabled) {
+    status = take(open_archive(site), ports.archive);
+    if (!status.is_ok()) return status;
+  }
+  return ports;
+}
+
+std::vector<std::string> reading_groups(const config::Settings& settings) {
+  std::vector<std::string> groups = {worker::kWorkerGroup};
+  if (settings.archive.enabled) groups.emplace_back(worker::kArchiverGroup);
+  return groups;
+}
+
+}  // namespace ca4::cli
