@@ -46,18 +46,19 @@ def test_every_folder_with_a_build_is_in_the_build():
 # store's documents; the page shows dead letters, whose format is the worker's.
 ARROWS = {
     "base": "",
+    "aws": "base",
     "event": "base",
     "config": "base",
     "http": "base",
     "ops": "base",
     "log": "base event",
     "store": "base event",
-    "archive": "base event store",
+    "archive": "base aws event store",
     "processor": "base event http log ops",
     "producer": "base event",
     "worker": "base event log store archive",
     "page": "base event http log ops store worker",
-    "cli": "base event config http ops log store archive processor producer worker page",
+    "cli": "base aws event config http ops log store archive processor producer worker page",
 }
 
 

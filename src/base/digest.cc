@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include <array>
 #include <iterator>
@@ -23,10 +24,24 @@ void Sha256::add(std::string_view bytes) {
 std::string Sha256::hex() {
   std::array<unsigned char, 32> digest{};
   EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr);
+  return ca4::hex({reinterpret_cast<const char*>(digest.data()), digest.size()});
+}
+
+std::string hex(std::string_view bytes) {
   std::string text;
-  text.reserve(digest.size() * 2);
-  for (const unsigned char byte : digest) fmt::format_to(std::back_inserter(text), "{:02x}", byte);
+  text.reserve(bytes.size() * 2);
+  for (const char byte : bytes) {
+    fmt::format_to(std::back_inserter(text), "{:02x}", static_cast<unsigned char>(byte));
+  }
   return text;
+}
+
+std::string hmac_sha256(std::string_view key, std::string_view bytes) {
+  std::string mac(32, '\0');
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+       reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
+       reinterpret_cast<unsigned char*>(mac.data()), nullptr);
+  return mac;
 }
 
 std::string sha256_hex(std::string_view bytes) {

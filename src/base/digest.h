@@ -1,4 +1,4 @@
-// SHA-256 and base64 of bytes, on OpenSSL.
+// SHA-256, HMAC and base64 of bytes, on OpenSSL.
 #pragma once
 
 #include <cstddef>
@@ -27,6 +27,12 @@ class Sha256 {
 };
 
 std::string sha256_hex(std::string_view bytes);
+
+// HMAC-SHA256 (RFC 2104): 32 raw bytes. `key` is at most 2 GiB.
+std::string hmac_sha256(std::string_view key, std::string_view bytes);
+
+// Lower-case hex of raw bytes.
+std::string hex(std::string_view bytes);
 
 // RFC 4648 section 4, padded. At most 1 GiB.
 std::string base64(std::span<const std::byte> bytes);
