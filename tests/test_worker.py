@@ -174,7 +174,7 @@ def test_archive_objects_lie_by_date_and_hour(up):
     document = server.when_stored(["a"])["a"]
     server.stop()
     folder = time.strftime("dt=%Y-%m-%d/hour=%H", time.gmtime(document["ingested_at"]))
-    stem = f"{TOPIC}/{folder}/p0-{0:020}"
+    stem = f"{TOPIC}/{folder}/p0-{0:020}-{0:020}"
     assert {str(p) for p in files_of(server.data_dir)} == {f"{stem}.ndjson.zst", f"{stem}.d4.npy"}
 
 

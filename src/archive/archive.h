@@ -28,11 +28,16 @@ class Archive {
   // The object's bytes; kNotFound.
   virtual Result<std::string> get(std::string_view key) = 0;
 
-  // All objects whose keys begin with `prefix`, ordered by key.
-  virtual Result<std::vector<ObjectInfo>> list(std::string_view prefix) = 0;
+  // The next `limit` objects, ordered by key, of those whose keys begin with `prefix` and come
+  // after `after`; fewer only where there are no more. An archive of years has millions.
+  virtual Result<std::vector<ObjectInfo>> list_page(std::string_view prefix, std::string_view after,
+                                                    size_t limit) = 0;
 
   // Ok when a put would be tried now.
   virtual Status ping() = 0;
+
+  // All objects whose keys begin with `prefix`, ordered by key, in memory at once.
+  Result<std::vector<ObjectInfo>> list(std::string_view prefix);
 };
 
 }  // namespace ca4::archive

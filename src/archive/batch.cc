@@ -25,22 +25,18 @@ constexpr int kCompressionLevel = 3;
 using PartId = std::tuple<std::string, std::string, int32_t>;
 using Part = std::vector<const Document*>;
 
-// Where a part's objects lie: "topic/dt=…/hour=…/" and "p0-00000000000000000017".
+// Where a part's objects lie: "topic/dt=…/hour=…/" and "p0-00000000000000000017-…".
 struct PartName {
   std::string folder;
   std::string stem;
 };
 
-std::string stem_of(const Part& part) {
-  const Document* first = *std::min_element(
-      part.begin(), part.end(), [](const auto* a, const auto* b) { return a->offset < b->offset; });
-  return fmt::format("p{}-{:020}", first->partition, first->offset);
-}
-
 PartName name_of(const PartId& id, const Part& part) {
-  const std::string& hour = std::get<1>(id);
-  return {fmt::format("{}/dt={}/hour={}/", std::get<0>(id), hour.substr(0, 10), hour.substr(11, 2)),
-          stem_of(part)};
+  const auto& [topic, hour, partition] = id;
+  const auto [first, last] = std::minmax_element(
+      part.begin(), part.end(), [](const auto* a, const auto* b) { return a->offset < b->offset; });
+  return {fmt::format("{}/dt={}/hour={}/", topic, hour.substr(0, 10), hour.substr(11, 2)),
+          fmt::format("p{}-{:020}-{:020}", partition, (*first)->offset, (*last)->offset)};
 }
 
 Result<std::string> compress(std::string_view text) {
@@ -68,14 +64,13 @@ void append_row(const Document& document, std::string_view embedding_file, size_
                  json, embedding_file, embedding_row);
 }
 
-// The part's matrices into `objects`, then its rows. A matrix is named by its own first offset:
-// when its records come again in other batches, it is replaced and nothing stays behind.
+// The part's matrices into `objects`, then its rows.
 Status add_part(const PartName& name, const Part& part, std::vector<Object>& objects) {
   std::map<size_t, Part> by_dim;
   for (const Document* document : part) by_dim[document->embedding.size()].push_back(document);
   std::map<const Document*, std::pair<std::string, size_t>> places;
   for (const auto& [dim, documents] : by_dim) {
-    const std::string file = fmt::format("{}.d{}.npy", stem_of(documents), dim);
+    const std::string file = fmt::format("{}.d{}.npy", name.stem, dim);
     std::string body = npy_header(documents.size(), dim);
     body.reserve(body.size() + documents.size() * dim * sizeof(float));
     for (size_t row = 0; row < documents.size(); ++row) {

@@ -1,20 +1,21 @@
 // How accepted documents lie in an archive: parts of a topic by the date and hour (UTC) of
 // acceptance,
 //
-//   <topic>/dt=2026-11-23/hour=18/p<partition>-<first offset, 20 digits>.ndjson.zst
-//   <topic>/dt=2026-11-23/hour=18/p<partition>-<first offset, 20 digits>.d<dim>.npy
+//   <topic>/dt=2026-11-23/hour=18/p<partition>-<first offset>-<last offset>.ndjson.zst
+//   <topic>/dt=2026-11-23/hour=18/p<partition>-<first offset>-<last offset>.d<dim>.npy
 //
+// The offsets have 20 digits, so that names sort in log order.
 // The first holds a document a line (store::to_json without the embedding), zstd-compressed, each
 // with `embedding_file` (a name beside it) and `embedding_row`: the row of that matrix, one matrix
 // a dimension. The folders' names are Hive's partitions, as pandas, DuckDB and Spark read them.
 //
-// A part is named after the first offset in it, because that is what redelivery keeps: a batch that
-// was archived but not committed comes again from the committed offset on, perhaps cut off at
-// another end. Whatever the cut, the first record of a partition and hour since the committed
-// offset is first in its part again, so the part made again replaces the one made before, and what
-// it now leaves out comes in a part of its own. Nothing is twice in the archive once the last of
-// them is committed. Only a matrix whose dimension no longer occurs in its part may stay behind,
-// unused.
+// A part is named after what is in it: between two offsets of a partition, the records of one hour
+// are always the same ones. So an object never changes but for `processed_at`, whoever writes it
+// and however often: also a process that lost its partition to another, was held up, and finishes
+// late can only write what is right, or the same again. What it costs: a batch that was archived
+// but not committed may come again cut off at another end, and then rows are in two parts. The
+// archive's view is therefore its rows by (topic, partition, offset); those that are there twice
+// are equal.
 #pragma once
 
 #include <span>
@@ -33,8 +34,9 @@ struct Object {
 };
 
 // The objects of a batch, in the order in which they must be put: a part's matrices before the rows
-// that name them. The batch must hold each partition's documents since the last committed offset,
-// in any order, all with embeddings. kInvalidArgument when a topic can't be part of a key.
+// that name them. The batch must hold all documents of each partition between its first and its
+// last one, in any order, all with embeddings. kInvalidArgument when a topic can't be part of a
+// key.
 Result<std::vector<Object>> archive_objects(std::span<const store::Document> batch);
 
 }  // namespace ca4::archive

@@ -84,6 +84,67 @@ Status write_file(const std::string& path, std::string_view body) {
   return status.is_ok() ? file.sync() : status;
 }
 
+struct Listing {
+  std::string_view prefix;
+  std::string_view after;
+  size_t limit;
+  std::vector<ObjectInfo> found;
+
+  bool full() const { return found.size() >= limit; }
+  // Whether keys that begin with `start` can be wanted.
+  bool may_begin_with(std::string_view start) const {
+    const bool in_prefix = start.starts_with(prefix) || prefix.starts_with(start);
+    return in_prefix && (start > after || after.starts_with(start));
+  }
+};
+
+struct Entry {
+  std::string name;  // of a folder with '/' behind it, so that names sort as the keys do
+  fs::directory_entry file;
+};
+
+// The folder's objects and folders in the order of their keys. One that vanished is empty.
+Result<std::vector<Entry>> entries_of(const std::string& path) {
+  std::vector<Entry> entries;
+  std::error_code error;
+  for (fs::directory_iterator entry(path, error), end; !error && entry != end;
+       entry.increment(error)) {
+    std::string name = entry->path().filename().string();
+    if (name.starts_with('.')) continue;
+    std::error_code ignored;
+    if (entry->is_directory(ignored)) name += '/';
+    entries.push_back({std::move(name), *entry});
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    return Status(Code::kIo, fmt::format("archive: list {}: {}", path, error.message()));
+  }
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return a.name < b.name; });
+  return entries;
+}
+
+// Adds what lies in the folder at `path`, whose keys begin with `start`.
+Status list_folder(const std::string& path, const std::string& start, Listing& listing) {
+  const Result<std::vector<Entry>> entries = entries_of(path);
+  if (!entries) return entries.status();
+  for (const Entry& entry : *entries) {
+    if (listing.full()) break;
+    const std::string key = start + entry.name;
+    if (key.back() == '/') {
+      if (!listing.may_begin_with(key)) continue;
+      Status status = list_folder(entry.file.path().string(), key, listing);
+      if (!status.is_ok()) return status;
+      continue;
+    }
+    std::error_code error;
+    const bool wanted = key.starts_with(listing.prefix) && key > listing.after;
+    if (!wanted || !entry.file.is_regular_file(error)) continue;
+    const uintmax_t size_bytes = entry.file.file_size(error);
+    if (!error) listing.found.push_back({key, size_bytes});
+  }
+  return Status::ok();
+}
+
 // Unlike a process id, not the same in two containers that share the folder.
 std::string random_name() {
   std::random_device random;
@@ -166,28 +227,12 @@ Result<std::string> FolderArchive::get(std::string_view key) {
   return file.read();
 }
 
-Result<std::vector<ObjectInfo>> FolderArchive::list(std::string_view prefix) {
-  std::vector<ObjectInfo> found;
-  // Only the folder that the prefix is in need be walked.
-  const fs::path folder = fs::path(prefix.substr(0, prefix.rfind('/') + 1));
-  const fs::path start =
-      prefix.find('/') == std::string_view::npos ? fs::path(dir_) : fs::path(dir_) / folder;
-  std::error_code error;
-  if (!prefix.empty() && prefix.front() == '/') return found;
-  fs::recursive_directory_iterator entry(start, error);
-  if (error == std::errc::no_such_file_or_directory) return found;
-  for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
-    const std::string key = entry->path().lexically_relative(dir_).string();
-    if (entry->path().filename().string().starts_with('.')) {
-      entry.disable_recursion_pending();
-    } else if (entry->is_regular_file(error) && key.starts_with(prefix)) {
-      found.push_back({key, entry->file_size(error)});
-    }
-  }
-  if (error) return Status(Code::kIo, fmt::format("archive: list {}: {}", dir_, error.message()));
-  std::sort(found.begin(), found.end(),
-            [](const ObjectInfo& a, const ObjectInfo& b) { return a.key < b.key; });
-  return found;
+Result<std::vector<ObjectInfo>> FolderArchive::list_page(std::string_view prefix,
+                                                         std::string_view after, size_t limit) {
+  Listing listing{prefix, after, limit, {}};
+  const Status status = list_folder(dir_, "", listing);
+  if (!status.is_ok()) return status;
+  return std::move(listing.found);
 }
 
 Status FolderArchive::ping() {

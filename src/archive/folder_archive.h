@@ -21,7 +21,8 @@ class FolderArchive final : public Archive {
   // reason.
   Status put(std::string_view key, std::string_view body, std::string_view content_type) override;
   Result<std::string> get(std::string_view key) override;
-  Result<std::vector<ObjectInfo>> list(std::string_view prefix) override;
+  Result<std::vector<ObjectInfo>> list_page(std::string_view prefix, std::string_view after,
+                                            size_t limit) override;
   Status ping() override;
 
  private:

@@ -23,11 +23,13 @@ Result<std::string> MemoryArchive::get(std::string_view key) {
   return object->second;
 }
 
-Result<std::vector<ObjectInfo>> MemoryArchive::list(std::string_view prefix) {
+Result<std::vector<ObjectInfo>> MemoryArchive::list_page(std::string_view prefix,
+                                                         std::string_view after, size_t limit) {
   std::vector<ObjectInfo> found;
   const std::lock_guard lock(mutex_);
-  for (auto object = objects_.lower_bound(prefix);
-       object != objects_.end() && object->first.starts_with(prefix); ++object) {
+  auto object = after < prefix ? objects_.lower_bound(prefix) : objects_.upper_bound(after);
+  for (; object != objects_.end() && object->first.starts_with(prefix) && found.size() < limit;
+       ++object) {
     found.push_back({object->first, object->second.size()});
   }
   return found;

@@ -33,9 +33,9 @@ class Archiver {
            prometheus::Registry& registry, ArchiverOptions options = {});
 
   // Works until `stop`. Offsets are committed when all objects of a batch are durable. An object's
-  // key names the first record in it, and a batch that is read again begins at the committed offset
-  // again, so it overwrites what a crash left uncommitted. An archive that fails is tried again
-  // with growing pauses, for ever. Records that can't be transformed are skipped: the worker
+  // key names the records in it, so a batch that is read again overwrites itself or, cut elsewhere,
+  // stands beside what a crash left uncommitted. An archive that fails is tried again with growing
+  // pauses, for ever. Records that can't be transformed are skipped: the worker
   // dead-letters them.
   void run();
 
