@@ -14,6 +14,7 @@ constexpr Entry kCommands[] = {
     {"query", "find stored documents: by id, by filter, by likeness", make_query},
     {"log", "look into an embedded event log, also a damaged one", make_log},
     {"dlq", "what could not be stored, why, and its way back", make_dlq},
+    {"replay", "fill the document store again, from the archive or the event log", make_replay},
     {"config", "show every setting, its value and where that comes from; check a file",
      make_config},
     {"completion", "print the shell completion script for bash or zsh", make_completion},

@@ -46,6 +46,17 @@ TEST(FolderArchive, KeepsObjectsWhenOpenedAgainAsPlainFiles) {
   EXPECT_TRUE(std::filesystem::is_regular_file(dir.path() + "/new/archive/a/b"));
 }
 
+TEST(FolderArchive, OpenedForReadingChangesNothing) {
+  const TempDir dir;
+  EXPECT_EQ(FolderArchive::open_read_only(dir.path() + "/none").status().code(), Code::kNotFound);
+  std::filesystem::create_directory(dir.path() + "/a");
+  std::ofstream(dir.path() + "/a/b") << "x";
+  const auto archive = FolderArchive::open_read_only(dir.path());
+  ASSERT_TRUE(archive);
+  EXPECT_EQ(*(*archive)->get("a/b"), "x");
+  EXPECT_FALSE(std::filesystem::exists(dir.path() + "/.incoming"));
+}
+
 TEST(FolderArchive, OldUnfinishedFilesAreRemovedYoungOnesAreSomebodys) {
   namespace fs = std::filesystem;
   const TempDir dir;

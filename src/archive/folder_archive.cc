@@ -164,6 +164,14 @@ Result<std::unique_ptr<FolderArchive>> FolderArchive::open(const std::string& di
   return archive;
 }
 
+Result<std::unique_ptr<FolderArchive>> FolderArchive::open_read_only(const std::string& dir) {
+  std::error_code error;
+  if (!fs::is_directory(dir, error)) {
+    return Status(Code::kNotFound, fmt::format("archive: {}: no such folder", dir));
+  }
+  return std::unique_ptr<FolderArchive>(new FolderArchive(dir));
+}
+
 // What can't be removed only takes space, so failures are nobody's concern here.
 void FolderArchive::remove_unfinished() {
   const auto before = fs::file_time_type::clock::now() - kUnfinishedAge;

@@ -17,6 +17,10 @@ class FolderArchive final : public Archive {
   // when the folder can't be made or written to.
   static Result<std::unique_ptr<FolderArchive>> open(const std::string& dir);
 
+  // For reading alone: makes and removes nothing. kNotFound where there is no folder. Putting is
+  // then a defect of the caller.
+  static Result<std::unique_ptr<FolderArchive>> open_read_only(const std::string& dir);
+
   // Synced before it returns, and so is every folder on the way to it. kIo with the system's
   // reason.
   Status put(std::string_view key, std::string_view body, std::string_view content_type) override;

@@ -89,8 +89,10 @@ Result<std::unique_ptr<store::DocumentStore>> embedded_store(const Site& site, b
   return std::unique_ptr<store::DocumentStore>(std::move(*opened));
 }
 
-Result<std::unique_ptr<archive::Archive>> embedded_archive(const Site& site) {
-  auto opened = archive::FolderArchive::open(archive_dir(site.settings));
+Result<std::unique_ptr<archive::Archive>> embedded_archive(const Site& site, bool read_only) {
+  const std::string dir = archive_dir(site.settings);
+  auto opened =
+      read_only ? archive::FolderArchive::open_read_only(dir) : archive::FolderArchive::open(dir);
   if (!opened) return opened.status();
   return std::unique_ptr<archive::Archive>(std::move(*opened));
 }

@@ -28,8 +28,8 @@ Result<std::unique_ptr<store::DocumentStore>> open_store(const Site& site, bool 
   return embedded_store(site, read_only);
 }
 
-Result<std::unique_ptr<archive::Archive>> open_archive(const Site& site) {
-  return embedded_archive(site);
+Result<std::unique_ptr<archive::Archive>> open_archive(const Site& site, bool read_only) {
+  return embedded_archive(site, read_only);
 }
 
 Result<Ports> open_ports(const Site& site, Roles roles) {
@@ -41,7 +41,7 @@ Result<Ports> open_ports(const Site& site, Roles roles) {
   status = take(open_store(site, false), ports.store);
   if (!status.is_ok()) return status;
   if (roles.works && site.settings.archive.enabled) {
-    status = take(open_archive(site), ports.archive);
+    status = take(open_archive(site, false), ports.archive);
     if (!status.is_ok()) return status;
   }
   return ports;

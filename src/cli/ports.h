@@ -45,7 +45,8 @@ Result<std::unique_ptr<log::EventLog>> open_events(const Site& site, Roles roles
 Result<std::unique_ptr<log::EventLog>> open_dead_letters(const Site& site, bool writes);
 // Read-only: kNotFound where there is no embedded store yet.
 Result<std::unique_ptr<store::DocumentStore>> open_store(const Site& site, bool read_only);
-Result<std::unique_ptr<archive::Archive>> open_archive(const Site& site);
+// Read-only: kNotFound where there is no folder of an archive. An S3 bucket is not asked yet.
+Result<std::unique_ptr<archive::Archive>> open_archive(const Site& site, bool read_only);
 
 // What the roles need of all that.
 Result<Ports> open_ports(const Site& site, Roles roles);

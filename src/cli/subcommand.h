@@ -36,6 +36,7 @@ std::unique_ptr<Subcommand> make_produce();
 std::unique_ptr<Subcommand> make_query();
 std::unique_ptr<Subcommand> make_log();
 std::unique_ptr<Subcommand> make_dlq();
+std::unique_ptr<Subcommand> make_replay();
 std::unique_ptr<Subcommand> make_config();
 std::unique_ptr<Subcommand> make_completion();
 

@@ -1,5 +1,7 @@
 #include "worker/archiver.h"
 
+#include <spdlog/spdlog.h>
+
 #include <utility>
 #include <vector>
 
@@ -25,6 +27,11 @@ Archiver::Archiver(log::EventLog& source, archive::Archive& archive, const Clock
             loop_metrics_) {}
 
 void Archiver::run() {
+  // Wrong settings are better told now than with the first event.
+  if (const Status ready = archive_.ping(); !ready.is_ok()) {
+    spdlog::warn("{}: the archive is not ready, what is accepted waits in the log: {}",
+                 kArchiverGroup, ready.to_string());
+  }
   loop_.run([this](std::span<const log::Record> batch) { return handle(batch); });
 }
 

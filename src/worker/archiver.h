@@ -32,11 +32,11 @@ class Archiver {
   Archiver(log::EventLog& source, archive::Archive& archive, const Clock& clock,
            prometheus::Registry& registry, ArchiverOptions options = {});
 
-  // Works until `stop`. Offsets are committed when all objects of a batch are durable. An object's
-  // key names the records in it, so a batch that is read again overwrites itself or, cut elsewhere,
-  // stands beside what a crash left uncommitted. An archive that fails is tried again with growing
-  // pauses, for ever. Records that can't be transformed are skipped: the worker
-  // dead-letters them.
+  // Works until `stop`. An archive that is not ready is told at once. Offsets are committed when
+  // all objects of a batch are durable. An object's key names the records in it, so a batch that is
+  // read again overwrites itself or, cut elsewhere, stands beside what a crash left uncommitted. An
+  // archive that fails is tried again with growing pauses, for ever. Records that can't be
+  // transformed are skipped: the worker dead-letters them.
   void run();
 
   // Ends pauses and waits at once; what is held is written, each object tried once, and committed.

@@ -145,6 +145,7 @@ bool BatchLoop::retry(std::string_view step, const std::function<Status()>& atte
     }
     if (status.code() == Code::kCancelled && stop_.requested()) return false;
     metrics_.retry(step);
+    measure_lag();  // it grows while this lasts
     if (failures == 0) {
       spdlog::warn("{}: {} fails, trying again until it works: {}", options_.group, step,
                    status.to_string());
