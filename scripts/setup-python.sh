@@ -11,6 +11,6 @@ for requirements in "$@"; do
   stamp=.deps/venv/.stamp-$(sha256sum "$requirements" | cut -c1-16)
   [ -e "$stamp" ] && continue
   echo "setup: installing the Python packages of $requirements"
-  .deps/venv/bin/pip install --quiet --disable-pip-version-check --no-input -r "$requirements"
+  .deps/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r "$requirements"
   touch "$stamp"
 done

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what CA4 needs, in steps that can be named: `build` (compilers and libraries), `demo` (also a model and
-# photographs), `test` (also browser, linters, load generators and the tests' Python environment). Debian packages go into the
+# photographs), `test` (also browser, linters, load generators, servers and the tests' Python environment). Debian packages go into the
 # system; everything else into .deps/ of the project. A second run finds all of it there and ends in a moment.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -48,6 +48,7 @@ case "${1:-}" in
     "$0" demo
     install_missing "${test_packages[@]}"
     scripts/setup-python.sh tests/requirements.txt
+    scripts/setup-s3.sh
     ;;
   *)
     echo "usage: scripts/setup.sh build|demo|test" >&2

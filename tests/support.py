@@ -23,7 +23,13 @@ MODEL = ROOT / ".deps/model/efficientnet_lite0.onnx"
 PATIENCE_S = 60
 
 # Everything a caller's environment could change.
-ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith(("CA4_", "KAFKA_", "MONGO_"))}
+ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith(("CA4_", "KAFKA_", "MONGO_", "AWS_"))}
+# Nobody's own keys, and no question to an address outside of this machine.
+ENVIRONMENT |= {
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 
 
 def eventually(condition, what, patience_s=PATIENCE_S):

@@ -135,7 +135,12 @@ Result<std::vector<ObjectInfo>> S3Archive::list_page(std::string_view prefix,
 }
 
 Status S3Archive::ping() {
-  return client_.send({.method = "HEAD"}).status();
+  const Status status = client_.send({.method = "HEAD"}).status();
+  if (status.code() != Code::kConfig && status.code() != Code::kInvalidArgument) return status;
+  // A HEAD is refused without a word: asked in another way, S3 says why.
+  const Result<aws::HttpReply> words =
+      client_.send({.method = "GET", .query = {{"list-type", "2"}, {"max-keys", "1"}}});
+  return words ? status : words.status();
 }
 
 }  // namespace ca4::archive

@@ -1,6 +1,6 @@
 // The conformance suite on a real S3 server, named by CA4_TEST_S3_ENDPOINT, with a bucket
-// CA4_TEST_S3_BUCKET and keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Without them it
-// fails.
+// CA4_TEST_S3_BUCKET, keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and with https an
+// authority in AWS_CA_BUNDLE. Without them it fails.
 #include <gtest/gtest.h>
 
 #include <atomic>

@@ -1,6 +1,7 @@
 #include "cli/ports.h"
 
 #include "cli/embedded_ports.h"
+#include "cli/s3_ports.h"
 #include "worker/archiver.h"
 #include "worker/worker.h"
 
@@ -29,7 +30,8 @@ Result<std::unique_ptr<store::DocumentStore>> open_store(const Site& site, bool 
 }
 
 Result<std::unique_ptr<archive::Archive>> open_archive(const Site& site, bool read_only) {
-  return embedded_archive(site, read_only);
+  return site.settings.archive.s3_bucket.empty() ? embedded_archive(site, read_only)
+                                                 : s3_archive(site);
 }
 
 Result<Ports> open_ports(const Site& site, Roles roles) {

@@ -58,6 +58,16 @@ struct Archive {
   bool enabled = true;
   int64_t linger_ms = 60'000;   // a file a minute at low rates: few small files, little held back
   int64_t records_max = 4'096;  // 32 MiB of 2048 floats an object
+  std::string s3_bucket;
+  std::string s3_prefix;
+  std::string s3_region;
+  std::string s3_endpoint;
+  // What AWS recommends where a host name can carry the bucket, and else what works.
+  std::string s3_addressing = "auto";
+  std::string s3_sse = "bucket";  // S3 encrypts by itself, with what the bucket's owner chose
+  std::string s3_kms_key_id;
+  std::string s3_profile;
+  std::string s3_ca_file;
 };
 
 struct Store {

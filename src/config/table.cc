@@ -59,6 +59,23 @@ Status check_collection(std::string_view text) {
       fmt::format("expected 1 to {} of A-Z a-z 0-9 . _ -, the first no dot", kNameBytesMax));
 }
 
+// Below it keys of ours begin; together they must stay under S3's 1024 bytes.
+Status check_prefix(std::string_view text) {
+  constexpr size_t kPrefixBytesMax = 256;
+  constexpr std::string_view kAllowed =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._=/-";
+  const bool fits = text.size() <= kPrefixBytesMax && !text.starts_with('/') &&
+                    !text.ends_with('/') && text.find("//") == std::string_view::npos;
+  if (fits && text.find_first_not_of(kAllowed) == std::string_view::npos) return Status::ok();
+  return refuse("expected up to 256 of A-Z a-z 0-9 . _ = - and single / between");
+}
+
+Status check_endpoint(std::string_view text) {
+  return text.empty() ? Status::ok() : check_url(text);
+}
+
+constexpr std::string_view kAddressings[] = {"auto", "path", "virtual"};
+constexpr std::string_view kEncryptions[] = {"bucket", "AES256", "aws:kms"};
 constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warn", "error", "off"};
 constexpr std::string_view kFormats[] = {"text", "json"};
 
@@ -161,7 +178,7 @@ const Setting kTable[] = {
      WholeNumber{CA4_FIELD(worker.backoff_ms_max), 10, kHourMs, "ms"}},
 
     {Section::kArchive, "enabled", "CA4_ARCHIVE_ENABLED", "--archive",
-     "keep compressed NDJSON and float32 matrices under DATA_DIR/archive",
+     "keep compressed NDJSON and float32 matrices under DATA_DIR/archive, or in s3_bucket",
      Switch{CA4_FIELD(archive.enabled)}},
     {Section::kArchive, "linger_ms", "CA4_ARCHIVE_LINGER_MS", "--archive-linger-ms",
      "how long an archive object may wait for more records, in milliseconds",
@@ -169,6 +186,33 @@ const Setting kTable[] = {
     {Section::kArchive, "records_max", "CA4_ARCHIVE_RECORDS_MAX", "--archive-records-max",
      "records in one archive object",
      WholeNumber{CA4_FIELD(archive.records_max), 1, 1'000'000, "records"}},
+    {Section::kArchive, "s3_bucket", "CA4_ARCHIVE_S3_BUCKET", "--archive-s3-bucket",
+     "S3 bucket of the archive; empty: the folder DATA_DIR/archive",
+     Text{CA4_FIELD(archive.s3_bucket), "BUCKET", nullptr}},
+    {Section::kArchive, "s3_prefix", "CA4_ARCHIVE_S3_PREFIX", "--archive-s3-prefix",
+     "what stands before every key in the bucket, as ca4/prod; empty: nothing",
+     Text{CA4_FIELD(archive.s3_prefix), "PREFIX", check_prefix}},
+    {Section::kArchive, "s3_region", "CA4_ARCHIVE_S3_REGION", "--archive-s3-region",
+     "region of the bucket; empty: AWS_REGION, the profile's, or the instance's",
+     Text{CA4_FIELD(archive.s3_region), "REGION", nullptr}},
+    {Section::kArchive, "s3_endpoint", "CA4_ARCHIVE_S3_ENDPOINT", "--archive-s3-endpoint",
+     "another server that speaks S3, as https://HOST:PORT; empty: AWS",
+     Text{CA4_FIELD(archive.s3_endpoint), "URL", check_endpoint}},
+    {Section::kArchive, "s3_addressing", "CA4_ARCHIVE_S3_ADDRESSING", "--archive-s3-addressing",
+     "where the bucket's name stands, in the path or in the host name (virtual); auto: in the host name if it can",
+     Choice{CA4_FIELD(archive.s3_addressing), kAddressings}},
+    {Section::kArchive, "s3_sse", "CA4_ARCHIVE_S3_SSE", "--archive-s3-sse",
+     "encryption to ask the server for; bucket: whatever the bucket does by itself",
+     Choice{CA4_FIELD(archive.s3_sse), kEncryptions}},
+    {Section::kArchive, "s3_kms_key_id", "CA4_ARCHIVE_S3_KMS_KEY_ID", "--archive-s3-kms-key-id",
+     "key for s3_sse = aws:kms; empty: the account's own",
+     Text{CA4_FIELD(archive.s3_kms_key_id), "KEY", nullptr}},
+    {Section::kArchive, "s3_profile", "CA4_ARCHIVE_S3_PROFILE", "--archive-s3-profile",
+     "take the keys from this profile of ~/.aws alone; empty: environment, pod, profile, container, instance",
+     Text{CA4_FIELD(archive.s3_profile), "NAME", nullptr}},
+    {Section::kArchive, "s3_ca_file", "CA4_ARCHIVE_S3_CA_FILE", "--archive-s3-ca-file",
+     "PEM file of the authorities to trust; empty: the system's",
+     Text{CA4_FIELD(archive.s3_ca_file), "FILE", nullptr}},
 
     {Section::kStore, "database", "MONGO_DB", "--database",
      "database of the documents; the embedded store is the file DATABASE.COLLECTION.db",
