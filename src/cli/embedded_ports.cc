@@ -41,9 +41,20 @@ void add_gauges(const config::Settings& settings, log::EmbeddedLog& events, ops:
                 [&settings] { return static_cast<double>(settings.log.bytes_max); });
 }
 
+// A tool that only looks must not take a mistyped folder for an empty log.
+Status check_is_there(const Site& site) {
+  std::error_code error;
+  if (std::filesystem::is_directory(log_dir(site.settings), error)) return Status::ok();
+  return {Code::kNotFound, fmt::format("{}: no data directory of ca4: it has no folder log",
+                                       site.settings.data_dir)};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<log::EventLog>> embedded_events(const Site& site, Roles roles) {
+  if (!roles.accepts && !roles.works && !roles.resends) {
+    if (Status missing = check_is_there(site); !missing.is_ok()) return missing;
+  }
   auto opened = log::EmbeddedLog::open(events_options(site.settings, roles), site.clock);
   if (roles.resends && opened.status().code() == Code::kUnavailable) {
     return Status(Code::kUnavailable,
@@ -63,10 +74,8 @@ Result<std::unique_ptr<log::EventLog>> embedded_events(const Site& site, Roles r
 // Dead letters stay, however old, also behind a replay: one that was refused is nowhere else. A
 // full log of them holds the worker up rather than dropping one.
 Result<std::unique_ptr<log::EventLog>> embedded_dead_letters(const Site& site, bool writes) {
-  std::error_code error;
-  if (!writes && !std::filesystem::is_directory(log_dir(site.settings), error)) {
-    return Status(Code::kNotFound, fmt::format("{}: no data directory of ca4: it has no folder log",
-                                               site.settings.data_dir));
+  if (!writes) {
+    if (Status missing = check_is_there(site); !missing.is_ok()) return missing;
   }
   log::EmbeddedLogOptions options;
   options.dir = log_dir(site.settings);

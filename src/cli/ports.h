@@ -40,7 +40,8 @@ struct Ports {
   std::unique_ptr<archive::Archive> archive;  // none where it is switched off
 };
 
-// Each makes what is missing, if its role is to write. Messages name the file or the server.
+// Each makes what is missing, if its role is to write; with no role what is missing is kNotFound.
+// Messages name the file or the server.
 Result<std::unique_ptr<log::EventLog>> open_events(const Site& site, Roles roles);
 Result<std::unique_ptr<log::EventLog>> open_dead_letters(const Site& site, bool writes);
 // Read-only: kNotFound where there is no embedded store yet.
