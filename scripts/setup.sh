@@ -15,7 +15,7 @@ build_packages=(
   python3-venv
 )
 test_packages=(
-  clang-format-19 clang-tidy-19 shellcheck chromium chromium-driver openssl wrk nghttp2-client procps zsh
+  clang-format-19 clang-tidy-19 shellcheck chromium chromium-driver openssl wrk nghttp2-client procps zsh iproute2
 )
 
 install_missing() {

@@ -5,7 +5,6 @@ import http.server
 import json
 import threading
 import time
-import urllib.parse
 
 
 def rfc3339(unix_s):
@@ -76,24 +75,3 @@ class ContainerAgent(Peer):
         if headers["Authorization"] != self.token:
             return 401, ""
         return (200, self.keys_json()) if path == "/v1/credentials" else (404, "")
-
-
-class TokenService(Peer):
-    """STS: AssumeRoleWithWebIdentity."""
-
-    token = "web-identity-token"
-
-    def answer(self, _, __, ___, body):
-        form = dict(urllib.parse.parse_qsl(body))
-        if form.get("Action") != "AssumeRoleWithWebIdentity" or form.get("WebIdentityToken") != self.token:
-            error = "<Error><Type>Sender</Type><Code>InvalidIdentityToken</Code><Message>not that one</Message></Error>"
-            return 400, f'<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">{error}</ErrorResponse>'
-        keys = (
-            f"<AccessKeyId>{self.access}</AccessKeyId><SecretAccessKey>{self.secret}</SecretAccessKey>"
-            f"<SessionToken></SessionToken><Expiration>{rfc3339(time.time() + self.lifetime_s)}</Expiration>"
-        )
-        return 200, (
-            '<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
-            f"<AssumeRoleWithWebIdentityResult><Credentials>{keys}</Credentials></AssumeRoleWithWebIdentityResult>"
-            "</AssumeRoleWithWebIdentityResponse>"
-        )

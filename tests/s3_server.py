@@ -20,10 +20,35 @@ def _quote(text, safe=""):
     return urllib.parse.quote(text, safe=safe + "-_.~")
 
 
+def signed_request(endpoint, method, path, query, body, headers, *, keys, service="s3", ca_file=None):
+    """A request signed by Signature Version 4."""
+    access, secret = keys
+    query_text = "&".join(f"{_quote(k)}={_quote(v)}" for k, v in sorted((query or {}).items()))
+    now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    signed = {"host": endpoint.split("://")[1], "x-amz-date": now}
+    signed |= {"x-amz-content-sha256": hashlib.sha256(body).hexdigest()}
+    signed |= {name.lower(): value for name, value in (headers or {}).items()}
+    names = ";".join(sorted(signed))
+    lines = [method, _quote(path, "/"), query_text, *(f"{n}:{signed[n]}" for n in sorted(signed)), "", names]
+    canonical = "\n".join([*lines, signed["x-amz-content-sha256"]])
+    scope = f"{now[:8]}/{REGION}/{service}/aws4_request"
+    to_sign = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    key = ("AWS4" + secret).encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
+    signed["authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={access}/{scope}, SignedHeaders={names}, Signature={signature}"
+    )
+    url = f"{endpoint}{_quote(path, '/')}" + (f"?{query_text}" if query_text else "")
+    verify = str(ca_file) if ca_file else True
+    return requests.request(method, url, data=body, headers=signed, timeout=60, verify=verify)
+
+
 class S3Server(ServerProcess):
     """One server with its root's keys. Its own client is written down here, so that it shares nothing with ca4's."""
 
-    def __init__(self, folder, *flags, access="test-access", secret="test-secret", scheme="http", ca_file=None):
+    def __init__(self, folder, *flags, access="test-access", secret="test-secret", scheme="http", ca_file=None, iam=None):
         assert GATEWAY.is_file(), f"{GATEWAY} is not there: run scripts/setup-s3.sh"
         self.access, self.secret = access, secret
         self.folder, self.ca_file = folder, ca_file
@@ -35,7 +60,7 @@ class S3Server(ServerProcess):
         super().__init__(
             "versitygw",
             [GATEWAY, "--quiet", "--keep-alive", "--health", "/health", "--port", self.address, *flags,
-             "--iam-dir", folder / "iam", "posix", folder / "data"],
+             *(iam or ("--iam-dir", folder / "iam")), "posix", folder / "data"],
             folder / "versitygw.log",
             env={"ROOT_ACCESS_KEY": access, "ROOT_SECRET_KEY": secret},
             ready=lambda: self.answers(self.port),
@@ -47,25 +72,9 @@ class S3Server(ServerProcess):
         return {"AWS_ACCESS_KEY_ID": self.access, "AWS_SECRET_ACCESS_KEY": self.secret}
 
     def request(self, method, path, query=None, body=b"", headers=None):
-        """A request signed by Signature Version 4."""
-        query_text = "&".join(f"{_quote(k)}={_quote(v)}" for k, v in sorted((query or {}).items()))
-        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        signed = {"host": self.address, "x-amz-date": now, "x-amz-content-sha256": hashlib.sha256(body).hexdigest()}
-        signed |= {name.lower(): value for name, value in (headers or {}).items()}
-        names = ";".join(sorted(signed))
-        lines = [method, _quote(path, "/"), query_text, *(f"{n}:{signed[n]}" for n in sorted(signed)), "", names]
-        canonical = "\n".join([*lines, signed["x-amz-content-sha256"]])
-        scope = f"{now[:8]}/{REGION}/s3/aws4_request"
-        to_sign = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        key = ("AWS4" + self.secret).encode()
-        for part in scope.split("/"):
-            key = hmac.digest(key, part.encode(), "sha256")
-        signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
-        signed["authorization"] = (
-            f"AWS4-HMAC-SHA256 Credential={self.access}/{scope}, SignedHeaders={names}, Signature={signature}"
+        return signed_request(
+            self.endpoint, method, path, query, body, headers, keys=(self.access, self.secret), ca_file=self.ca_file
         )
-        url = f"{self.endpoint}{_quote(path, '/')}" + (f"?{query_text}" if query_text else "")
-        return requests.request(method, url, data=body, headers=signed, timeout=60, verify=str(self.ca_file) if self.ca_file else True)
 
     def make_bucket(self, name):
         answer = self.request("PUT", f"/{name}")

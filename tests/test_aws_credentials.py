@@ -1,7 +1,10 @@
-"""Keys from wherever a process on AWS gets them, each used for a real PUT to a real S3 server."""
+"""Keys from wherever a process on AWS gets them, each used for a real PUT to a real S3 server.
+
+Web identity has a real STS to itself: test_web_identity.py.
+"""
 
 import pytest
-from aws_peers import ContainerAgent, InstanceMetadata, TokenService
+from aws_peers import ContainerAgent, InstanceMetadata
 from s3_server import S3Server
 from support import event, eventually
 
@@ -70,25 +73,6 @@ def test_of_a_pod_by_its_agent(s3, archive, peer, up, tmp_path):
     eventually(lambda: "/v1/credentials: status 401" in server.said(), "a token that is not taken is told")
     token.write_text("pod-token\n")  # as Kubernetes renews it
     assert_archives(server, s3, archive)
-
-
-def test_of_a_pod_by_web_identity(s3, archive, peer, up, tmp_path):
-    service = peer(TokenService)
-    token = tmp_path / "token"
-    token.write_text("expired")
-    server = up(
-        *QUICK,
-        env=archive
-        | {
-            "AWS_WEB_IDENTITY_TOKEN_FILE": str(token),
-            "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/ca4-archive",
-            "AWS_ENDPOINT_URL_STS": service.url,
-        },
-    )
-    eventually(lambda: "InvalidIdentityToken: not that one" in server.said(), "what the service says")
-    token.write_text("web-identity-token")
-    assert_archives(server, s3, archive)
-    assert "web-identity-token" not in server.said()
 
 
 def test_that_expire_are_renewed(s3, archive, peer, up):
