@@ -160,7 +160,7 @@ std::string completion_xml(std::span<const S3Part> parts) {
   root.append_attribute("xmlns") = "http://s3.amazonaws.com/doc/2006-03-01/";
   for (size_t i = 0; i < parts.size(); ++i) {
     pugi::xml_node part = root.append_child("Part");
-    part.append_child("PartNumber").text() = static_cast<unsigned long long>(i + 1);
+    part.append_child("PartNumber").text() = static_cast<unsigned>(i + 1);
     part.append_child("ETag").text() = parts[i].etag.c_str();
     part.append_child("ChecksumCRC32C").text() = parts[i].crc32c.c_str();
   }

@@ -34,7 +34,7 @@ Replay::Replay(store::DocumentStore& store, const Clock& clock, ReplayOptions op
                OnProgress on_progress)
     : store_(store),
       clock_(clock),
-      options_(std::move(options)),
+      options_(options),
       on_progress_(std::move(on_progress)) {}
 
 Status Replay::from_archive(archive::Archive& archive, const std::string& topic) {
