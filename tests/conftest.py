@@ -74,3 +74,15 @@ def up(serve, tmp_path):
         return serve("up", data_dir or tmp_path / "data", *flags, **keywords)
 
     return begin
+
+
+@pytest.fixture(scope="session")
+def applied(tmp_path_factory):
+    """deploy/aws, planned and applied once to an AWS on this machine (moto). A test that changes it puts it back."""
+    from aws_account import Account
+
+    account = Account(tmp_path_factory.mktemp("aws"))
+    account.planned = account.ok("plan")
+    account.said = account.apply()
+    yield account
+    account.moto.stop()

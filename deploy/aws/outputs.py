@@ -1,0 +1,82 @@
+"""The outputs under the names of the wire contract, in .ca4/: outputs.json, outputs.env for shells, and an SSH configuration."""
+
+import json
+import os
+import shutil
+
+import settings as settings_module
+import stacks as stacks_module
+
+SSH = """\
+# Written by `make ca4-apply`. ssh -F {state}/ssh_config ca4-node-1
+Host ca4-bastion
+  HostName {bastion}
+  User ca4
+{nodes}
+Host ca4-*
+  {identity}
+  UserKnownHostsFile {state}/known_hosts
+  # A machine's key is taken the first time and must stay the same from then on.
+  StrictHostKeyChecking accept-new
+  ConnectTimeout 10
+  ServerAliveInterval 15
+  ServerAliveCountMax 3
+"""
+
+NODE = """\
+Host ca4-node-{number}
+  HostName {address}
+  User ec2-user
+  ProxyJump ca4-bastion
+"""
+
+
+def collect(cloud):
+    """What the stacks say, in the contract's words."""
+    settings = cloud.settings
+    network = cloud.outputs("network")
+    database = cloud.outputs("database")
+    return {
+        "ca4_region": settings.region,
+        "ca4_vpc_id": network["Ca4VpcId"],
+        "ca4_subnet_ids": network["Ca4SubnetIds"],
+        "bastion_public_ip": cloud.outputs("bastion")["BastionPublicIp"],
+        "edge_node_private_ips": ",".join(
+            cloud.outputs(stacks_module.node_name(number))["PrivateIp"] for number in range(1, settings.nodes + 1)
+        ),
+        "ca4_db_endpoint": database.get("Ca4DbEndpoint") or settings_module.mongo_host(settings.mongo_uri),
+        "ca4_db_secret": database.get("PasswordSecret", ""),
+        "ca4_s3_bucket": cloud.outputs("archive")["Ca4S3Bucket"],
+    }
+
+
+def replace(path, text):
+    """A reader sees the old file or the new one, never half of it."""
+    fresh = path.with_suffix(path.suffix + ".new")
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    fresh.rename(path)
+
+
+def ssh_config(settings, found, env=os.environ):
+    state = settings.state_dir.absolute()
+    key = env.get("CA4_SSH_PUBLIC_KEY_FILE", "").removesuffix(".pub")
+    nodes = (
+        NODE.format(number=number, address=address)
+        for number, address in enumerate(found["edge_node_private_ips"].split(","), start=1)
+    )
+    # The private key beside a named public one; otherwise what ssh itself would take.
+    identity = f"IdentityFile {os.path.abspath(key)}\n  IdentitiesOnly yes" if key else "IdentitiesOnly no"
+    return SSH.format(state=state, bastion=found["bastion_public_ip"], nodes="".join(nodes), identity=identity)
+
+
+def write(settings, found):
+    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    replace(settings.state_dir / "outputs.json", json.dumps(found, indent=2) + "\n")
+    replace(settings.state_dir / "outputs.env", "".join(f"{name}={value}\n" for name, value in found.items()))
+    replace(settings.state_dir / "ssh_config", ssh_config(settings, found))
+
+
+def forget(settings):
+    """Outputs of what is no longer there must mislead nobody."""
+    shutil.rmtree(settings.state_dir, ignore_errors=True)
