@@ -7,10 +7,10 @@ JOBS ?= $(shell nproc)
 .PHONY: help
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
-	  awk -F'\t' '{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}'
+	  awk -F'\t' '{printf "  \033[1m%-22s\033[0m %s\n", $$1, $$2}'
 
-.PHONY: setup-build setup-demo setup-test
-setup-build setup-demo setup-test: setup-%:
+.PHONY: setup-build setup-demo setup-test setup-deploy
+setup-build setup-demo setup-test setup-deploy: setup-%:
 	@scripts/setup.sh $*
 
 .PHONY: build
@@ -52,3 +52,5 @@ bench: setup-test ## measure against the floors; writes build/bench/
 .PHONY: clean
 clean: ## remove what was built (not what was downloaded: .deps/)
 	@rm -rf build demo-data
+
+include deploy/targets.mk

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what CA4 needs, in steps that can be named: `build` (compilers and libraries), `demo` (also a model and
-# photographs), `test` (also browser, linters, load generators, servers and the tests' Python environment). Debian packages go into the
-# system; everything else into .deps/ of the project. A second run finds all of it there and ends in a moment.
+# photographs), `test` (also browser, linters, load generators, servers and the tests' Python environment), `deploy` (what the
+# ca4-* targets use). Debian packages go into the system; everything else into .deps/ of the project. A second run finds all of
+# it there and ends in a moment.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,6 +18,7 @@ build_packages=(
 test_packages=(
   clang-format-19 clang-tidy-19 shellcheck chromium chromium-driver openssl wrk nghttp2-client procps zsh iproute2
 )
+deploy_packages=(python3-venv ca-certificates curl openssl openssh-client)
 
 install_missing() {
   local missing=()
@@ -49,9 +51,17 @@ case "${1:-}" in
     install_missing "${test_packages[@]}"
     scripts/setup-python.sh tests/requirements.txt
     scripts/setup-s3.sh
+    "$0" deploy
+    scripts/setup-checkov.sh
+    scripts/setup-cloud-init.sh
+    ;;
+  deploy)
+    install_missing "${deploy_packages[@]}"
+    scripts/setup-python.sh deploy/aws/requirements.txt
+    scripts/setup-kustomize.sh
     ;;
   *)
-    echo "usage: scripts/setup.sh build|demo|test" >&2
+    echo "usage: scripts/setup.sh build|demo|test|deploy" >&2
     exit 2
     ;;
 esac

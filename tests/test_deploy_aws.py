@@ -5,6 +5,7 @@ instance; those are checked as templates (test_deploy_templates.py). What it lea
 moto_gaps.py.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -381,3 +382,19 @@ def test_a_broken_rule_is_seen(applied, mistake):
     mend()
     assert broken
     assert Verdict(applied).faults() == []
+
+
+def test_the_databases_connection_string_comes_from_its_secret(account):
+    account.ok("apply", CA4_NODES="1")
+    refused = account.run("mongo-uri")
+    assert refused.returncode == 1
+    assert "set MONGO_URI" in refused.stderr
+    # As database.yaml makes it; moto's CloudFormation does not.
+    secret = account.client("secretsmanager").create_secret(
+        Name="database", SecretString=json.dumps({"username": "ca4", "password": "pAssw0rd"})
+    )
+    path = account.state / "outputs.json"
+    path.write_text(json.dumps(account.outputs() | {"ca4_db_secret": secret["ARN"], "ca4_db_endpoint": "db.example"}))
+    uri = account.ok("mongo-uri")
+    assert uri.startswith("mongodb://ca4:pAssw0rd@db.example:27017/?tls=true&tlsCAFile=/etc/ca4/database-ca/")
+    assert uri.endswith("&replicaSet=rs0&retryWrites=false")

@@ -7,6 +7,7 @@ is left alone. AWS_ENDPOINT_URL sends everything to another implementation of th
 """
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -42,6 +43,7 @@ class Cloud:
         self.formation = session.client("cloudformation")
         self.s3 = session.client("s3")
         self.ssm = session.client("ssm")
+        self.secrets = session.client("secretsmanager")
         self.docdb = session.client("docdb")
         # Between looks: gentle to AWS's rate limits, quick for a simulator on this machine.
         self.pause_s = 0.1 if os.environ.get("AWS_ENDPOINT_URL") else 5
@@ -299,12 +301,27 @@ def nuke(cloud):
     destroy(cloud)
     delete_bucket(cloud, stacks_module.archive_bucket(cloud.settings, cloud.account))
     delete_snapshots(cloud)
-    clean(cloud.settings)
+    clean(cloud.settings.state_dir)
 
 
-def clean(settings):
+def mongo_uri(cloud):
+    """The connection string of the DocumentDB, password included, on standard output: for a pipe, not for a screen."""
+    found = outputs.read(cloud.settings)
+    if not found["ca4_db_secret"]:
+        raise Failed("this system has no DocumentDB of its own; set MONGO_URI to the database it was made with")
+    secret = json.loads(cloud.secrets.get_secret_value(SecretId=found["ca4_db_secret"])["SecretString"])
+    # Where the worker's pod has Amazon's certificate authorities. DocumentDB knows no retryable writes.
+    ca_file = "/etc/ca4/database-ca/global-bundle.pem"
+    print(
+        f"mongodb://{secret['username']}:{secret['password']}@{found['ca4_db_endpoint']}:27017/"
+        f"?tls=true&tlsCAFile={ca_file}&replicaSet=rs0&retryWrites=false",
+        end="",
+    )
+
+
+def clean(state_dir):
     """What was written on this machine."""
-    for path in (settings.state_dir, settings_module.ROOT / ".kube"):
+    for path in (state_dir, settings_module.ROOT / ".kube"):
         shutil.rmtree(path, ignore_errors=True)
     say("  removed what was written here: outputs, SSH configuration, kubeconfig")
 
@@ -317,15 +334,18 @@ def arguments():
     destroyer = commands.add_parser("destroy", help="delete the stacks; keep archive and final snapshot")
     destroyer.add_argument("--only", default="", help="one stack, e.g. node-2")
     commands.add_parser("nuke", help="delete everything, data too")
+    commands.add_parser("mongo-uri", help="print DocumentDB's connection string, with its password")
     commands.add_parser("clean", help="remove what was written on this machine")
     return parser.parse_args()
 
 
 def run(args):
-    settings = settings_module.load(needs_access=args.command in ("plan", "apply"))
     if args.command == "clean":
-        return clean(settings)
+        return clean(settings_module.state_dir())
+    settings = settings_module.load(needs_access=args.command in ("plan", "apply"))
     cloud = Cloud(settings)
+    if args.command == "mongo-uri":
+        return mongo_uri(cloud)
     say(f"{args.command}: '{settings.prefix}' in account {cloud.account}, {settings.region}")
     if args.command == "destroy":
         return destroy(cloud, args.only)

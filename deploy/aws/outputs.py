@@ -77,6 +77,13 @@ def write(settings, found):
     replace(settings.state_dir / "ssh_config", ssh_config(settings, found))
 
 
+def read(settings):
+    path = settings.state_dir / "outputs.json"
+    if not path.is_file():
+        raise settings_module.BadSettings(f"{path} is not there: run `make ca4-apply` first")
+    return json.loads(path.read_text())
+
+
 def forget(settings):
     """Outputs of what is no longer there must mislead nobody."""
     shutil.rmtree(settings.state_dir, ignore_errors=True)

@@ -70,6 +70,10 @@ def k3s_release(env):
     return pinned["K3S_VERSION"], pinned["K3S_SHA256"]
 
 
+def state_dir(env=os.environ):
+    return Path(env.get("CA4_STATE_DIR") or ROOT / ".ca4")
+
+
 def load(env=os.environ, needs_access=True):
     """Reads the variables. Without `needs_access` those about coming in (CIDR, key) may be absent, as for destroying."""
     version, checksum = k3s_release(env)
@@ -93,7 +97,7 @@ def load(env=os.environ, needs_access=True):
         database_zones=whole_number(env, "CA4_DATABASE_ZONES", 2, (1, 2)),
         k3s_version=version,
         k3s_sha256=checksum,
-        state_dir=Path(env.get("CA4_STATE_DIR") or ROOT / ".ca4"),
+        state_dir=state_dir(env),
     )
 
 

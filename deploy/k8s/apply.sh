@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# Puts one half of CA4 into the cluster of .kube/kubeconfig.yaml, from the outputs in .ca4/. Safe to run again.
+#
+#   apply.sh platform             namespaces, Kafka and its topics; waits until they are ready
+#   apply.sh edge                 secrets and settings, then the worker; waits for the roll-out
+#   apply.sh monitoring           what deploy/monitoring has
+#   apply.sh render platform|edge prints what would be applied, and applies nothing
+#
+#   CA4_OVERLAY   folder of deploy/k8s/overlays (k3s, k3s-ha, dev)       CA4_IMAGE   image of ca4, with a tag or digest
+#   MONGO_URI     a database of your own; otherwise DocumentDB, or with CA4_OVERLAY=dev the MongoDB in the cluster
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+state=${CA4_STATE_DIR:-.ca4}
+overlay=deploy/k8s/overlays/${CA4_OVERLAY:-k3s}
+image=${CA4_IMAGE:-ca4:0.1.0}
+export KUBECONFIG=${KUBECONFIG:-.kube/kubeconfig.yaml}
+# Amazon's certificate authorities, for DocumentDB's TLS.
+database_ca_url=https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
+
+die() { echo "apply: $*" >&2; exit 1; }
+
+outputs() {
+  [ -f "$state/outputs.env" ] || die "$state/outputs.env is not there: run \`make ca4-apply\` first"
+  # shellcheck source=/dev/null
+  . "$state/outputs.env"
+}
+
+# The overlay with the image and the account's values, as a Kustomization of its own.
+render() { # HALF
+  [ -d "$overlay/$1" ] || die "there is no $overlay/$1; overlays: $(cd deploy/k8s/overlays && echo */platform | sed 's#/platform##g')"
+  local folder=$state/kustomize/$1 name=${image%[:@]*} version
+  case "$image" in
+    *@*) version="digest: ${image#*@}" name=${image%@*} ;;
+    *:*) version="newTag: \"${image##*:}\"" ;;
+    *) die "CA4_IMAGE is '$image': give a tag or a digest, so that every pod runs the same" ;;
+  esac
+  mkdir -p "$folder"
+  # From the state folder to the overlay: kustomize takes no absolute path.
+  cat > "$folder/kustomization.yaml" <<END
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources: [$(realpath --relative-to="$folder" "$overlay/$1")]
+images: [{name: ca4, newName: $name, $version}]
+END
+  if [ "$1" = edge ]; then
+    outputs
+    cat >> "$folder/kustomization.yaml" <<END
+patches:
+  - target: {kind: ConfigMap, name: ca4-settings}
+    patch: |
+      - {op: add, path: /data/CA4_ARCHIVE_S3_BUCKET, value: "${ca4_s3_bucket:?}"}
+      - {op: add, path: /data/CA4_ARCHIVE_S3_REGION, value: "${ca4_region:?}"}
+END
+  fi
+  .deps/kustomize/kustomize build "$folder"
+}
+
+need_cluster() {
+  command -v kubectl >/dev/null || die "kubectl is not installed (https://kubernetes.io/docs/tasks/tools/)"
+  [ -f "$KUBECONFIG" ] || die "$KUBECONFIG is not there: run \`make ca4-bootstrap-k3s\` first"
+  kubectl get --raw /readyz --request-timeout=10s >/dev/null || die "the cluster does not answer: is the tunnel up? (build/release/ca4 tunnel)"
+}
+
+# A Secret from files or standard input, never from arguments: those are seen by everybody on this machine.
+secret() { # NAMESPACE NAME kubectl-create-arguments...
+  kubectl create secret generic "$2" --namespace "$1" "${@:3}" --dry-run=client --output yaml | kubectl apply --filename -
+}
+
+mongo_dev_password() {
+  kubectl get secret ca4-mongo-dev --namespace platform --output 'jsonpath={.data.password}' | base64 --decode
+}
+
+mongo_uri() {
+  if [ -n "${MONGO_URI:-}" ]; then
+    printf '%s' "$MONGO_URI"
+  elif [ "${CA4_OVERLAY:-k3s}" = dev ]; then
+    printf 'mongodb://ca4:%s@mongo.platform.svc.cluster.local:27017/?authSource=admin' "$(mongo_dev_password)"
+  else
+    .deps/venv/bin/python deploy/aws/cloud.py mongo-uri
+  fi
+}
+
+platform() {
+  need_cluster
+  kubectl apply --filename deploy/k8s/base/namespaces/namespaces.yaml
+  if [ "${CA4_OVERLAY:-k3s}" = dev ] && ! kubectl get secret ca4-mongo-dev --namespace platform >/dev/null 2>&1; then
+    printf 'username=ca4\npassword=%s\n' "$(openssl rand -hex 20)" | secret platform ca4-mongo-dev --from-env-file=/dev/stdin
+  fi
+  # A finished Job can't be changed; making topics again changes nothing.
+  kubectl delete job kafka-topics --namespace platform --ignore-not-found
+  render platform | kubectl apply --filename -
+  kubectl rollout status statefulset/kafka --namespace platform --timeout=10m
+  kubectl wait job/kafka-topics --namespace platform --for=condition=Complete --timeout=15m
+}
+
+edge_secrets() {
+  local uri
+  uri=$(mongo_uri)
+  printf 'MONGO_URI=%s\n' "$uri" | secret app ca4-database --from-env-file=/dev/stdin
+  if [[ "$uri" == *tlsCAFile=* ]]; then
+    curl --fail --silent --show-error --location --max-time 60 "$database_ca_url" |
+      kubectl create configmap ca4-database-ca --namespace app --from-file=global-bundle.pem=/dev/stdin --dry-run=client --output yaml |
+      kubectl apply --filename -
+  fi
+  if [ -n "${CA4_TOKENS_FILE:-}" ]; then secret app ca4-processor-tokens --from-file="tokens=$CA4_TOKENS_FILE"; fi
+  if [ -n "${CA4_TLS_CERT_FILE:-}" ]; then
+    kubectl create secret tls ca4-processor-tls --namespace app --cert="$CA4_TLS_CERT_FILE" --key="${CA4_TLS_KEY_FILE:?}" \
+      --dry-run=client --output yaml | kubectl apply --filename -
+  fi
+}
+
+edge() {
+  need_cluster
+  kubectl apply --filename deploy/k8s/base/namespaces/namespaces.yaml
+  edge_secrets
+  render edge | kubectl apply --filename -
+  kubectl rollout status deployment/worker --namespace app --timeout=10m
+}
+
+monitoring() {
+  [ -d deploy/monitoring ] || die "deploy/monitoring is not there: this version of CA4 has no monitoring manifests"
+  need_cluster
+  .deps/kustomize/kustomize build deploy/monitoring | kubectl apply --filename -
+}
+
+case "${1:-}" in
+  platform | edge | monitoring) "$1" ;;
+  render) render "${2:?platform or edge}" ;;
+  *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+esac

@@ -1,0 +1,40 @@
+# From nothing to a verified system and back; docs/deploy.md is the walk. What a target needs is said in its line: [AWS] an account
+# (AWS_REGION and credentials; AWS_ENDPOINT_URL for a simulator), [SSH] the key the system was made with, [tunnel] `ca4 tunnel` running,
+# [kubectl] kubectl.
+PYTHON := .deps/venv/bin/python
+CLOUD := $(PYTHON) deploy/aws/cloud.py
+export KUBECONFIG ?= .kube/kubeconfig.yaml
+
+.PHONY: ca4-plan ca4-apply ca4-destroy ca4-nuke ca4-clean
+ca4-plan: setup-deploy ## [AWS] show what ca4-apply would change; changes nothing
+	@$(CLOUD) plan
+ca4-apply: setup-deploy ## [AWS] make or change network, bastion, nodes, database, archive; costs money from here on
+	@$(CLOUD) apply
+ca4-destroy: setup-deploy ## [AWS] delete it all but the archive and a last snapshot; asks, or CONFIRM=ca4; ONLY=node-2 for one
+	@$(CLOUD) destroy $(if $(ONLY),--only $(ONLY))
+ca4-nuke: setup-deploy ## [AWS] delete everything, the archive and snapshots too; asks, or CONFIRM=ca4
+	@$(CLOUD) nuke
+ca4-clean: setup-deploy ## remove outputs, SSH configuration and kubeconfig from this machine
+	@$(CLOUD) clean
+
+.PHONY: ca4-bootstrap-k3s ca4-platform-setup ca4-deploy-edge ca4-deploy-monitoring
+ca4-bootstrap-k3s: ## [SSH] K3s on the nodes, through the bastion; writes .kube/kubeconfig.yaml
+	@deploy/k3s/bootstrap.sh
+ca4-platform-setup: setup-deploy ## [tunnel, kubectl] namespaces, Kafka and its topics
+	@deploy/k8s/apply.sh platform
+ca4-deploy-edge: setup-deploy ## [tunnel, kubectl, AWS] secrets, settings and the worker; CA4_IMAGE=... CA4_OVERLAY=k3s-ha...
+	@deploy/k8s/apply.sh edge
+ca4-deploy-monitoring: setup-deploy ## [tunnel, kubectl] Prometheus, Loki, Grafana
+	@deploy/k8s/apply.sh monitoring
+
+.PHONY: ca4-verify-preflight ca4-verify-kafka ca4-verify-db ca4-verify-e2e ca4-open-grafana
+ca4-verify-preflight: build ## [tunnel] is everything in place that the pipeline needs?
+	@build/release/ca4 verify preflight
+ca4-verify-kafka: build ## [tunnel] does Kafka take and give events?
+	@build/release/ca4 verify kafka
+ca4-verify-db: ## [tunnel, kubectl] does the database answer, seen from a worker?
+	@kubectl --namespace app exec deployment/worker -- ca4 verify db
+ca4-verify-e2e: build ## [tunnel, kubectl] one marked event all the way: processor, Kafka, worker, database, archive
+	@build/release/ca4 verify workflow
+ca4-open-grafana: ## [tunnel] say where Grafana is, once it answers
+	@deploy/open-grafana.sh
