@@ -16,7 +16,9 @@ build_packages=(
   python3-venv
 )
 test_packages=(
-  clang-format-19 clang-tidy-19 shellcheck chromium chromium-driver openssl wrk nghttp2-client procps zsh iproute2
+  clang-format-19 clang-tidy-19 shellcheck chromium chromium-driver openssl wrk nghttp2-client procps zsh
+  # For deploy/: Kafka's brokers, machines in network namespaces, SSH servers on them.
+  default-jre-headless maven iproute2 openssh-server openssh-client sudo systemd
 )
 deploy_packages=(python3-venv ca-certificates curl openssl openssh-client)
 
@@ -54,6 +56,7 @@ case "${1:-}" in
     "$0" deploy
     scripts/setup-checkov.sh
     scripts/setup-cloud-init.sh
+    scripts/setup-kafka-tools.sh
     ;;
   deploy)
     install_missing "${deploy_packages[@]}"

@@ -54,7 +54,8 @@ fetch_kubeconfig() {
 wait_until_ready() {
   local until=$((SECONDS + patience_s)) ready
   while true; do
-    ready=$(on_node 1 "sudo /usr/local/bin/k3s kubectl get nodes --no-headers 2>/dev/null" | awk '$2 == "Ready"' | wc -l)
+    # A server that only just started refuses the question: no node is ready then.
+    ready=$({ on_node 1 "sudo /usr/local/bin/k3s kubectl get nodes --no-headers 2>/dev/null" || true; } | awk '$2 == "Ready"' | wc -l)
     [ "$ready" -ge "${#nodes[@]}" ] && break
     [ $SECONDS -lt $until ] || die "$ready of ${#nodes[@]} nodes are ready after $patience_s s (on the server: sudo k3s kubectl get nodes)"
     sleep 3
