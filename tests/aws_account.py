@@ -23,6 +23,7 @@ class Account:
             "CA4_ADMIN_CIDR": "203.0.113.0/24",
             "CA4_SSH_PUBLIC_KEY_FILE": str(key) + ".pub",
             "CA4_STATE_DIR": str(self.state),
+            "CA4_KUBE_DIR": str(folder / "kube"),
             # A database that exists elsewhere: moto's CloudFormation makes none.
             "MONGO_URI": "mongodb+srv://user:secret-word@cluster0.example.net/ca4",
         }

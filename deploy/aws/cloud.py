@@ -321,7 +321,7 @@ def mongo_uri(cloud):
 
 def clean(state_dir):
     """What was written on this machine."""
-    for path in (state_dir, settings_module.ROOT / ".kube"):
+    for path in (state_dir, settings_module.kube_dir()):
         shutil.rmtree(path, ignore_errors=True)
     say("  removed what was written here: outputs, SSH configuration, kubeconfig")
 

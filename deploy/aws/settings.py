@@ -74,6 +74,10 @@ def state_dir(env=os.environ):
     return Path(env.get("CA4_STATE_DIR") or ROOT / ".ca4")
 
 
+def kube_dir(env=os.environ):
+    return Path(env.get("CA4_KUBE_DIR") or ROOT / ".kube")
+
+
 def load(env=os.environ, needs_access=True):
     """Reads the variables. Without `needs_access` those about coming in (CIDR, key) may be absent, as for destroying."""
     version, checksum = k3s_release(env)

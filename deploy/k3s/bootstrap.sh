@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 state=${CA4_STATE_DIR:-.ca4}
-kubeconfig=${KUBECONFIG_FILE:-.kube/kubeconfig.yaml}
+kubeconfig=${CA4_KUBE_DIR:-.kube}/kubeconfig.yaml
 # How long a new machine may take to boot, fetch K3s and become ready.
 patience_s=${CA4_BOOTSTRAP_PATIENCE_S:-900}
 

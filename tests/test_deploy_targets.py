@@ -1,0 +1,97 @@
+"""The Make targets of the wire contract: all there, explained, and doing what their line says."""
+
+import http.server
+import os
+import re
+import subprocess
+import threading
+
+import pytest
+from support import ROOT
+
+TARGETS = [
+    *("ca4-plan", "ca4-apply", "ca4-destroy", "ca4-bootstrap-k3s", "ca4-platform-setup", "ca4-deploy-edge"),
+    *("ca4-deploy-monitoring", "ca4-verify-preflight", "ca4-verify-kafka", "ca4-verify-db", "ca4-verify-e2e"),
+    *("ca4-open-grafana", "ca4-clean", "ca4-nuke"),
+]
+
+
+def make(*args, env=None):
+    # Not the flags of the make that may run these tests.
+    clean = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "KUBECONFIG")}
+    return subprocess.run(
+        ["make", *args], cwd=ROOT, capture_output=True, text=True, env=clean | (env or {}), timeout=300, stdin=subprocess.DEVNULL
+    )
+
+
+def test_help_lists_every_target_with_what_it_needs():
+    lines = dict(re.findall(r"^\s*\x1b\[1m(\S+)\s*\x1b\[0m (.+)$", make("help").stdout, re.MULTILINE))
+    for target in TARGETS:
+        assert len(lines[target]) > 20, target
+        # Only cleaning up needs nothing.
+        assert lines[target].startswith("[") or target == "ca4-clean", target
+
+
+def test_plan_and_destroy_go_where_aws_endpoint_url_says(applied):
+    env = applied.env
+    planned = make("ca4-plan", env=env)
+    assert planned.returncode == 0, planned.stderr
+    assert "ca4-network: as it should be" in planned.stdout
+    refused = make("ca4-destroy", "ONLY=node-2", env=env)
+    assert refused.returncode != 0
+    assert "CONFIRM=ca4" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "command"),
+    [
+        ("ca4-verify-preflight", "build/release/ca4 verify preflight"),
+        ("ca4-verify-kafka", "build/release/ca4 verify kafka"),
+        ("ca4-verify-db", "kubectl --namespace app exec deployment/worker -- ca4 verify db"),
+        ("ca4-verify-e2e", "build/release/ca4 verify workflow"),
+    ],
+)
+def test_verify_targets_run_the_checks_of_ca4(target, command):
+    assert command in make("--dry-run", target).stdout.splitlines()
+
+
+def test_bootstrap_without_outputs_says_what_comes_first(tmp_path):
+    result = make("ca4-bootstrap-k3s", env={"CA4_STATE_DIR": str(tmp_path)})
+    assert result.returncode != 0
+    assert "make ca4-apply" in result.stderr
+
+
+def test_clean_removes_what_was_written_here(tmp_path):
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "outputs.env").write_text("ca4_vpc_id=vpc-1\n")
+    result = subprocess.run(
+        [ROOT / ".deps/venv/bin/python", ROOT / "deploy/aws/cloud.py", "clean"],
+        env={"CA4_STATE_DIR": str(state), "CA4_KUBE_DIR": str(tmp_path / "kube"), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stderr
+    assert not state.exists()
+
+
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/api/health" else 404)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def test_open_grafana_names_the_tunnels_end_once_something_answers_there():
+    nothing = make("ca4-open-grafana", env={"CA4_GRAFANA_URL": "http://127.0.0.1:1", "DISPLAY": "", "WAYLAND_DISPLAY": ""})
+    assert nothing.returncode != 0
+    assert "Is the tunnel up" in nothing.stderr
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Health) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        opened = make("ca4-open-grafana", env={"CA4_GRAFANA_URL": url, "DISPLAY": "", "WAYLAND_DISPLAY": ""})
+        server.shutdown()
+    assert opened.stdout.strip() == url
