@@ -29,8 +29,9 @@ class Account:
         }
 
     def run(self, *args, **env):
+        command = [sys.executable, self.tool, *args]
         return subprocess.run(
-            [sys.executable, self.tool, *args], env=self.env | env, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
+            command, env=self.env | env, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
         )
 
     def ok(self, *args, **env):

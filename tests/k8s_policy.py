@@ -3,8 +3,6 @@
 import ipaddress
 from dataclasses import dataclass, field
 
-PROTOCOL = "TCP"
-
 
 @dataclass(frozen=True)
 class Peer:

@@ -398,3 +398,18 @@ def test_the_databases_connection_string_comes_from_its_secret(account):
     uri = account.ok("mongo-uri")
     assert uri.startswith("mongodb://ca4:pAssw0rd@db.example:27017/?tls=true&tlsCAFile=/etc/ca4/database-ca/")
     assert uri.endswith("&replicaSet=rs0&retryWrites=false")
+
+
+def test_planning_removes_nothing_that_is_half_made(account):
+    formation = account.client("cloudformation")
+    formation.create_change_set(
+        StackName="ca4-iam",
+        ChangeSetName="begun",
+        ChangeSetType="CREATE",
+        TemplateBody=(ROOT / "deploy/aws/iam.yaml").read_text(),
+        Parameters=[{"ParameterKey": "ArchiveBucket", "ParameterValue": "some-bucket"}],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    assert "ca4-iam: half made" in account.ok("plan")
+    (stack,) = formation.describe_stacks()["Stacks"]
+    assert stack["StackStatus"] == "REVIEW_IN_PROGRESS"

@@ -80,29 +80,25 @@ class Pods:
             env=self.environment(self.stateful, broker.name),
         )
 
-    def said(self, broker):
-        return (self.folder / f"{broker.name}.log").read_text()
-
     def wait_until_ready(self):
         """As the readiness probe: the port `internal` takes connections."""
         for broker in self.brokers:
             ready = containers(self.stateful)[0]["readinessProbe"]["tcpSocket"]["port"]
             port = broker.ports[ready]
-            eventually(
-                lambda b=broker, p=port: self.lab["client"].connects(b.address, p), f"{broker.name}: {self.said(broker)}", PATIENCE_S
-            )
+            client = self.lab["client"]
+            eventually(lambda b=broker, p=port: client.connects(b.address, p), f"{broker.name} takes connections", PATIENCE_S)
 
-    def run(self, name, argv, workload=None):
+    def run(self, name, argv):
         return subprocess.run(
             self.lab[name].inside(*argv),
-            env=self.environment(workload or self.job, name),
+            env=self.environment(self.job, name),
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,
         )
 
     def make_topics(self):
-        result = self.run("client", self.command(self.job), self.job)
+        result = self.run("client", self.command(self.job))
         assert result.returncode == 0, result.stdout + result.stderr
 
     def topics(self):
@@ -115,10 +111,7 @@ class Pods:
     def advertised(self, broker):
         """Who the brokers say they are, asked at the tunnel listener of one."""
         argv = ["kafka-broker-api-versions.sh", "--bootstrap-server", f"{broker.address}:{broker.ports['tunnel']}"]
-        # Only the list of brokers counts: from the client's side of a tunnel that is not there, their ports answer nothing.
-        said = subprocess.run(
-            self.lab[broker.name].inside(*argv), env=self.environment(self.job, broker.name), capture_output=True, text=True, timeout=PATIENCE_S
-        )
+        said = self.run(broker.name, argv)
         return set(re.findall(r"localhost:\d+", said.stdout + said.stderr))
 
 

@@ -25,6 +25,10 @@ IMAGE_PARAMETER = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-defaul
 PATIENCE_S = 3600
 
 
+# How a stack stands whose first creation failed or was only planned, or whose deletion did not get to its end.
+HALF_MADE = ("REVIEW_IN_PROGRESS", "CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
+
+
 class Failed(Exception):
     """Something did not work out in the cloud; the text says what and where to look."""
 
@@ -102,12 +106,12 @@ class Cloud:
             if not status.endswith("_IN_PROGRESS") or status == "REVIEW_IN_PROGRESS":
                 return status
             if time.monotonic() > deadline:
-                raise Failed(f"{self.stack_id(stack_name)} is still {status} after {PATIENCE_S} s; run the same command again later")
+                raise Failed(f"{self.stack_id(stack_name)} is still {status} after {PATIENCE_S} s; run this again later")
             time.sleep(self.pause_s)
 
     def clear_the_way(self, stack_name):
-        """A stack whose first creation failed or was only planned can't be updated: it is removed."""
-        if self.wait(stack_name) in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "REVIEW_IN_PROGRESS", "DELETE_FAILED"):
+        """A stack that can't be updated is removed, to be made anew."""
+        if self.wait(stack_name) in HALF_MADE:
             self.delete(stack_name)
 
     def request(self, stack, parameters):
@@ -197,8 +201,10 @@ def describe_change(change):
 def plan(cloud):
     """Shows what apply would do, by change sets that are taken back again."""
     for stack in wanted(cloud):
-        cloud.clear_the_way(stack.name)
         title = cloud.stack_id(stack.name)
+        if cloud.wait(stack.name) in HALF_MADE:
+            say(f"  {title}: half made; what there is of it is removed and all of {stack.template}.yaml is added")
+            continue
         parameters = cloud.parameters(stack)
         if parameters is None:
             sources = ", ".join(sorted({source for source, _, _ in stack.taken.values() if not cloud.describe(source)}))
@@ -209,7 +215,8 @@ def plan(cloud):
         for change in changes:
             say(describe_change(change))
     for name in cloud.extra_nodes():
-        say(f"  {cloud.stack_id(name)}: stays, though CA4_NODES is {cloud.settings.nodes}; drain it, then make ca4-destroy ONLY={name}")
+        wanted_nodes = cloud.settings.nodes
+        say(f"  {cloud.stack_id(name)}: stays, though CA4_NODES is {wanted_nodes}; drain it, then make ca4-destroy ONLY={name}")
     say("Nothing was changed. What it costs: docs/deploy.md. To do it: make ca4-apply")
 
 
@@ -267,14 +274,15 @@ def destroy(cloud, only=""):
     if not only:
         outputs.forget(cloud.settings)
         bucket = stacks_module.archive_bucket(cloud.settings, cloud.account)
-        say(f"Kept, and charged for: the archive bucket {bucket} and the database's final snapshot. make ca4-nuke removes them too.")
+        say(f"Kept, and charged for: the archive bucket {bucket} and the database's last snapshot; make ca4-nuke removes them")
 
 
 def delete_bucket(cloud, bucket):
     """With every version of every object."""
     try:
         for page in cloud.s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-            doomed = [{"Key": v["Key"], "VersionId": v["VersionId"]} for v in page.get("Versions", []) + page.get("DeleteMarkers", [])]
+            versions = page.get("Versions", []) + page.get("DeleteMarkers", [])
+            doomed = [{"Key": v["Key"], "VersionId": v["VersionId"]} for v in versions]
             if doomed:
                 failed = cloud.s3.delete_objects(Bucket=bucket, Delete={"Objects": doomed, "Quiet": True}).get("Errors", [])
                 if failed:
