@@ -33,6 +33,10 @@ class Archive {
   virtual Result<std::vector<ObjectInfo>> list_page(std::string_view prefix, std::string_view after,
                                                     size_t limit) = 0;
 
+  // Removes the object, durably; ok also when there is none. A key that can't be is
+  // kInvalidArgument.
+  virtual Status remove(std::string_view key) = 0;
+
   // Ok when a put would be tried now.
   virtual Status ping() = 0;
 

@@ -107,8 +107,24 @@ TEST_P(ArchiveConformance, KeysThatLeadElsewhereAreRefused) {
         std::string("a\\b"), std::string("a\0b", 3), long_part, long_key}) {
     EXPECT_EQ(put(key, "x").code(), Code::kInvalidArgument) << key;
     EXPECT_EQ(archive_->get(key).status().code(), Code::kInvalidArgument) << key;
+    EXPECT_EQ(archive_->remove(key).code(), Code::kInvalidArgument) << key;
   }
   EXPECT_TRUE(keys("").empty());
+}
+
+TEST_P(ArchiveConformance, RemovesOneObjectAndNothingElse) {
+  for (const char* key : {"a/b", "a/b2", "a/c/d"}) ASSERT_TRUE(put(key, key).is_ok());
+  for (int again = 0; again < 2; ++again) {
+    EXPECT_TRUE(archive_->remove("a/b").is_ok());
+    EXPECT_EQ(archive_->get("a/b").status().code(), Code::kNotFound);
+    EXPECT_THAT(keys(""), ElementsAre("a/b2", "a/c/d"));
+  }
+  for (const char* no_object : {"a", "a/c", "a/b2/x", "nothing"}) {
+    EXPECT_TRUE(archive_->remove(no_object).is_ok()) << no_object;
+  }
+  EXPECT_THAT(keys(""), ElementsAre("a/b2", "a/c/d"));
+  ASSERT_TRUE(put("a/b", "back").is_ok());
+  EXPECT_EQ(*archive_->get("a/b"), "back");
 }
 
 TEST_P(ArchiveConformance, ReadersSeeTheOldOrTheNewObjectNeverAPart) {

@@ -243,6 +243,18 @@ Result<std::vector<ObjectInfo>> FolderArchive::list_page(std::string_view prefix
   return std::move(listing.found);
 }
 
+// The folders stay: a `put` into one of them may be under way.
+Status FolderArchive::remove(std::string_view key) {
+  if (Status bad = check_key(key); !bad.is_ok()) return bad;
+  const std::string path = fmt::format("{}/{}", dir_, key);
+  if (::unlink(path.c_str()) != 0) {
+    const bool missing = errno == ENOENT || errno == ENOTDIR || errno == EISDIR;
+    return missing ? Status::ok() : io_error("remove", path);
+  }
+  const std::string folder = fs::path(key).parent_path().string();
+  return sync_folder(folder.empty() ? dir_ : dir_ + "/" + folder);
+}
+
 Status FolderArchive::ping() {
   const std::string incoming = fmt::format("{}/{}", dir_, kIncoming);
   return ::access(incoming.c_str(), W_OK | X_OK) == 0 ? Status::ok()

@@ -27,6 +27,7 @@ class FolderArchive final : public Archive {
   Result<std::string> get(std::string_view key) override;
   Result<std::vector<ObjectInfo>> list_page(std::string_view prefix, std::string_view after,
                                             size_t limit) override;
+  Status remove(std::string_view key) override;
   Status ping() override;
 
  private:

@@ -35,6 +35,14 @@ Result<std::vector<ObjectInfo>> MemoryArchive::list_page(std::string_view prefix
   return found;
 }
 
+Status MemoryArchive::remove(std::string_view key) {
+  if (Status bad = check_key(key); !bad.is_ok()) return bad;
+  const std::lock_guard lock(mutex_);
+  const auto object = objects_.find(key);
+  if (object != objects_.end()) objects_.erase(object);
+  return Status::ok();
+}
+
 Status MemoryArchive::ping() {
   return Status::ok();
 }

@@ -134,6 +134,12 @@ Result<std::vector<ObjectInfo>> S3Archive::list_page(std::string_view prefix,
   return found;
 }
 
+Status S3Archive::remove(std::string_view key) {
+  if (Status bad = check_key(key); !bad.is_ok()) return bad;
+  const Status status = client_.send({.method = "DELETE", .key = full_key(key)}).status();
+  return status.code() == Code::kNotFound ? Status::ok() : status;
+}
+
 Status S3Archive::ping() {
   const Status status = client_.send({.method = "HEAD"}).status();
   if (status.code() != Code::kConfig && status.code() != Code::kInvalidArgument) return status;

@@ -34,6 +34,7 @@ class S3Archive final : public Archive {
   // Of one page of S3 at least a request; keys that no put of ours makes are left out.
   Result<std::vector<ObjectInfo>> list_page(std::string_view prefix, std::string_view after,
                                             size_t limit) override;
+  Status remove(std::string_view key) override;
   // Whether the bucket is there and may be used.
   Status ping() override;
 

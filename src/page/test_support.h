@@ -62,6 +62,7 @@ class StuckStore final : public store::DocumentStore {
                                                 const store::Filter&) override {
     return std::vector<store::Neighbour>{};
   }
+  Status remove(std::string_view) override { return {Code::kIo, "read only"}; }
   Status ping() override { return Status(Code::kUnavailable, "store is away"); }
 
   void let_go() { opened_.set_value(); }

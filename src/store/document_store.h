@@ -131,6 +131,10 @@ class DocumentStore {
   virtual Result<std::vector<Neighbour>> similar(std::span<const float> query, size_t k,
                                                  const Filter& filter) = 0;
 
+  // Removes the document, whatever its version, durably; ok also when there is none. For tools that
+  // clean up behind themselves: an event that is delivered again brings its document back.
+  virtual Status remove(std::string_view metadata_id) = 0;
+
   // Ok when the store answers.
   virtual Status ping() = 0;
 };

@@ -72,11 +72,14 @@ struct EmbeddedStore::Writer {
   sqlite::Statement find;
   sqlite::Statement put_doc;
   sqlite::Statement put_vector;
+  sqlite::Statement remove_doc;
+  sqlite::Statement remove_vector;
 
   static Result<std::unique_ptr<Writer>> open(const std::string& file);
   Result<UpsertResult> upsert(const Document& document);
   // Writes both rows, over those of `row` where there is one.
   Status put(const Document& document, const std::string& json, std::optional<int64_t> row);
+  Status remove(std::string_view metadata_id);
 };
 
 // The schema's last statement is the file's version, so a file that was cut off is done again.
@@ -109,8 +112,13 @@ Result<std::unique_ptr<EmbeddedStore::Writer>> EmbeddedStore::Writer::open(
       "INSERT INTO vectors(rowid, dim, norm, embedding) VALUES (?1, ?2, ?3, ?4)"
       " ON CONFLICT(rowid) DO UPDATE SET dim = ?2, norm = ?3, embedding = ?4");
   if (!put_vector) return put_vector.status();
-  return std::unique_ptr<Writer>(
-      new Writer{std::move(*db), std::move(*find), std::move(*put_doc), std::move(*put_vector)});
+  Result<sqlite::Statement> remove_doc = db->prepare("DELETE FROM docs WHERE rowid = ?1");
+  if (!remove_doc) return remove_doc.status();
+  Result<sqlite::Statement> remove_vector = db->prepare("DELETE FROM vectors WHERE rowid = ?1");
+  if (!remove_vector) return remove_vector.status();
+  return std::unique_ptr<Writer>(new Writer{std::move(*db), std::move(*find), std::move(*put_doc),
+                                            std::move(*put_vector), std::move(*remove_doc),
+                                            std::move(*remove_vector)});
 }
 
 // Versions are compared here and not in SQL, whose integers are signed.
@@ -156,6 +164,20 @@ Status EmbeddedStore::Writer::put(const Document& document, const std::string& j
   put_vector.bind_double(3, l2_norm(document.embedding));
   put_vector.bind_blob(4, as_bytes(document.embedding));
   return put_vector.run();
+}
+
+Status EmbeddedStore::Writer::remove(std::string_view metadata_id) {
+  find.bind_text(1, metadata_id);
+  const Result<bool> known = find.step();
+  if (!known) return known.status();
+  const int64_t row = *known ? find.column_int(0) : 0;
+  find.reset();
+  if (!*known) return Status::ok();
+  for (sqlite::Statement* statement : {&remove_doc, &remove_vector}) {
+    statement->bind_int(1, row);
+    if (Status status = statement->run(); !status.is_ok()) return status;
+  }
+  return Status::ok();
 }
 
 EmbeddedStore::EmbeddedStore(const EmbeddedStoreOptions& options, const std::string& file)
@@ -210,6 +232,15 @@ Result<std::vector<UpsertResult>> EmbeddedStore::upsert(std::span<const Document
   }
   if (Status status = transaction->commit(); !status.is_ok()) return status;
   return results;
+}
+
+Status EmbeddedStore::remove(std::string_view metadata_id) {
+  const std::lock_guard lock(write_mutex_);
+  if (writer_ == nullptr) return {Code::kInternal, "remove from a store opened read-only"};
+  Result<sqlite::Transaction> transaction = sqlite::Transaction::begin(writer_->db);
+  if (!transaction) return transaction.status();
+  if (Status status = writer_->remove(metadata_id); !status.is_ok()) return status;
+  return transaction->commit();
 }
 
 }  // namespace ca4::store

@@ -19,8 +19,8 @@ struct EmbeddedStoreOptions {
   // read-only.
   std::string dir;
   std::string file_name = "ca4.gpu_metadata.db";
-  // Never writes a document: for `ca4 query` beside a running pipeline or after it. `upsert` is
-  // then a defect of the caller.
+  // Never writes a document: for `ca4 query` beside a running pipeline or after it. `upsert` and
+  // `remove` are then a defect of the caller.
   bool read_only = false;
   // Threads of one similarity search. Reading memory is its limit, and two threads reach that.
   unsigned similar_threads = 2;
@@ -44,6 +44,7 @@ class EmbeddedStore final : public DocumentStore {
   // Reads every embedding of the filter. What is written meanwhile may or may not be seen.
   Result<std::vector<Neighbour>> similar(std::span<const float> query, size_t k,
                                          const Filter& filter) override;
+  Status remove(std::string_view metadata_id) override;
   Status ping() override;
 
  private:

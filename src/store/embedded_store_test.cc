@@ -52,6 +52,7 @@ TEST(EmbeddedStore, ReadOnlyReadsBesideTheWriterAndAfterIt) {
   (void)writer->upsert(std::vector{make_document("b")});
   EXPECT_EQ(*(*reader)->count({}), 2U);
   EXPECT_EQ((*reader)->upsert(std::vector{make_document("c")}).status().code(), Code::kInternal);
+  EXPECT_EQ((*reader)->remove("a").code(), Code::kInternal);
   writer.reset();
   const auto later = EmbeddedStore::open({.dir = dir.path(), .read_only = true});
   ASSERT_TRUE(later) << later.status().to_string();

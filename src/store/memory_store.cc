@@ -87,6 +87,13 @@ Result<std::vector<Neighbour>> MemoryStore::similar(std::span<const float> query
   return neighbours;
 }
 
+Status MemoryStore::remove(std::string_view metadata_id) {
+  const std::lock_guard lock(mutex_);
+  const auto stored = documents_.find(metadata_id);
+  if (stored != documents_.end()) documents_.erase(stored);
+  return Status::ok();
+}
+
 Status MemoryStore::ping() {
   return Status::ok();
 }

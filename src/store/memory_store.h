@@ -17,6 +17,7 @@ class MemoryStore final : public DocumentStore {
   Result<uint64_t> count(const Filter& filter) override;
   Result<std::vector<Neighbour>> similar(std::span<const float> query, size_t k,
                                          const Filter& filter) override;
+  Status remove(std::string_view metadata_id) override;
   Status ping() override;
 
  private:
@@ -27,7 +28,7 @@ class MemoryStore final : public DocumentStore {
   std::vector<Stored> matching(const Filter& filter) const;
 
   mutable std::mutex mutex_;
-  std::map<std::string, Stored> documents_;  // guarded by mutex_
+  std::map<std::string, Stored, std::less<>> documents_;  // guarded by mutex_
 };
 
 }  // namespace ca4::store

@@ -72,6 +72,30 @@ TEST_P(StoreConformance, RedeliveryInAnyOrderConverges) {
   } while (std::next_permutation(order.begin(), order.end()));
 }
 
+TEST_P(StoreConformance, ARemovedDocumentIsGoneFromEveryQuestionAndItsNeighboursStay) {
+  upsert({make_document("a", 5, {1, 0}), make_document("b", 5, {0, 1})});
+  for (int again = 0; again < 2; ++again) {
+    ASSERT_TRUE(store_->remove("a").is_ok());
+    EXPECT_EQ(*store_->count({}), 1U);
+    EXPECT_TRUE(find({.metadata_id = "a"}).empty());
+    const auto alike = store_->similar(std::vector<float>{1, 0}, 5, {});
+    ASSERT_TRUE(alike) << alike.status().to_string();
+    ASSERT_EQ(alike->size(), 1U);
+    EXPECT_EQ(alike->front().document.metadata_id, "b");
+  }
+  EXPECT_TRUE(store_->remove("nobody").is_ok());
+}
+
+TEST_P(StoreConformance, AnOlderVersionMayComeBackAfterARemoval) {
+  upsert({make_document("a", 5)});
+  ASSERT_TRUE(store_->remove("a").is_ok());
+  EXPECT_EQ(upsert({make_document("a", 3, {7, 8})}), std::vector{kInserted});
+  const std::vector<Document> found = find({}, {.limit = 0, .with_embedding = true});
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].version, 3U);
+  EXPECT_EQ(found[0].embedding, (std::vector<float>{7, 8}));
+}
+
 TEST_P(StoreConformance, WhatCanNeverBeStoredIsDeadLetteredAndItsNeighboursAreKept) {
   Document no_utf8 = make_document("c");
   no_utf8.source_uri = "caf\xe9";

@@ -163,6 +163,11 @@ class FakeStore final : public store::DocumentStore {
                                                 const store::Filter&) override {
     return std::vector<store::Neighbour>{};
   }
+  Status remove(std::string_view metadata_id) override {
+    std::lock_guard lock(mutex_);
+    documents_.erase(std::string(metadata_id));
+    return Status::ok();
+  }
   Status ping() override { return Status::ok(); }
 
   std::map<std::string, store::Document> all() {
@@ -207,6 +212,11 @@ class FakeArchive final : public archive::Archive {
   Result<std::vector<archive::ObjectInfo>> list_page(std::string_view, std::string_view,
                                                      size_t) override {
     return Status(Code::kInternal, "not asked for");
+  }
+  Status remove(std::string_view key) override {
+    std::lock_guard lock(mutex_);
+    objects_.erase(std::string(key));
+    return Status::ok();
   }
   Status ping() override { return Status::ok(); }
 

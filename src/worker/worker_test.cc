@@ -117,6 +117,7 @@ TEST_F(WorkerTest, ABatchThatTheStoreRefusesAsAWholeLosesOnlyTheDocumentAtFault)
                                                   const store::Filter&) override {
       return std::vector<store::Neighbour>{};
     }
+    Status remove(std::string_view id) override { return inner.remove(id); }
     Status ping() override { return Status::ok(); }
     FakeStore inner;
   } store;
