@@ -63,7 +63,7 @@ int serve_until_stopped(const char* who, const config::Settings& settings, Roles
 
 Back::Back(const config::Settings& settings, Ports& ports, const Clock& clock,
            ops::Metrics& metrics) {
-  const worker::BackoffLimits backoff{.max_ms = settings.worker.backoff_ms_max};
+  const BackoffLimits backoff{.max_ms = settings.worker.backoff_ms_max};
   worker::WorkerOptions options;
   options.batch_records_max = static_cast<size_t>(settings.worker.batch_records_max);
   options.batch_bytes_max = static_cast<size_t>(settings.worker.batch_bytes_max);

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "base/status.h"
+#include "base/stop_signal.h"
 #include "log/event_log.h"
-#include "worker/stop_signal.h"
 
 namespace ca4::worker {
 

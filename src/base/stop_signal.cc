@@ -1,9 +1,9 @@
-#include "worker/stop_signal.h"
+#include "base/stop_signal.h"
 
 #include <algorithm>
 #include <chrono>
 
-namespace ca4::worker {
+namespace ca4 {
 
 void StopSignal::request() {
   {
@@ -30,4 +30,4 @@ int64_t Backoff::next_ms() {
   return std::uniform_int_distribution<int64_t>((ceiling_ms_ + 1) / 2, ceiling_ms_)(random_);
 }
 
-}  // namespace ca4::worker
+}  // namespace ca4

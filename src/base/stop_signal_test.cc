@@ -1,11 +1,11 @@
-#include "worker/stop_signal.h"
+#include "base/stop_signal.h"
 
 #include <gtest/gtest.h>
 
 #include <chrono>
 #include <thread>
 
-namespace ca4::worker {
+namespace ca4 {
 namespace {
 
 TEST(StopSignal, EndsAWaitFromAnotherThreadAndEveryLaterOne) {
@@ -49,4 +49,4 @@ TEST(Backoff, WorkersWithDifferentSeedsDoNotComeBackInStep) {
 }
 
 }  // namespace
-}  // namespace ca4::worker
+}  // namespace ca4

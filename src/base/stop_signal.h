@@ -6,7 +6,7 @@
 #include <mutex>
 #include <random>
 
-namespace ca4::worker {
+namespace ca4 {
 
 // Thread-safe. Once requested it stays so.
 class StopSignal {
@@ -40,4 +40,4 @@ class Backoff {
   std::minstd_rand random_;
 };
 
-}  // namespace ca4::worker
+}  // namespace ca4
