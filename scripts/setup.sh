@@ -18,7 +18,7 @@ build_packages=(
 test_packages=(
   clang-format-19 clang-tidy-19 shellcheck chromium chromium-driver openssl wrk nghttp2-client procps zsh
   # For deploy/: Kafka's brokers, machines in network namespaces, SSH servers on them.
-  default-jre-headless maven iproute2 openssh-server openssh-client sudo systemd
+  openjdk-17-jre-headless maven iproute2 nftables util-linux openssh-server openssh-client sudo systemd
 )
 deploy_packages=(python3-venv ca-certificates curl openssl openssh-client)
 
@@ -53,6 +53,7 @@ case "${1:-}" in
     install_missing "${test_packages[@]}"
     scripts/setup-python.sh tests/requirements.txt
     scripts/setup-s3.sh
+    scripts/setup-kafka.sh
     "$0" deploy
     scripts/setup-checkov.sh
     scripts/setup-cloud-init.sh

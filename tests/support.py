@@ -33,19 +33,26 @@ ENVIRONMENT |= {
 
 
 def eventually(condition, what, patience_s=PATIENCE_S):
-    """Asks until the answer is true, and returns it."""
+    """Asks until the answer is true, and returns it. `what` may be a function that tells more when it fails."""
     deadline = time.monotonic() + patience_s
     while True:
         answer = condition()
         if answer:
             return answer
-        assert time.monotonic() < deadline, f"still not after {patience_s} s: {what}"
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"still not after {patience_s} s: {what() if callable(what) else what}")
         time.sleep(0.05)
 
 
-def run(*args, timeout=120, env=None, cwd=None):
+def command_line(args, host=None):
+    """The command of the binary, here or on a netns.Host."""
+    argv = [str(BINARY), *map(str, args)]
+    return host.inside(*argv) if host else argv
+
+
+def run(*args, timeout=120, env=None, cwd=None, host=None):
     return subprocess.run(
-        [BINARY, *map(str, args)],
+        command_line(args, host),
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -58,12 +65,12 @@ def run(*args, timeout=120, env=None, cwd=None):
 class Program:
     """A command of ca4 that runs. Its output goes to files: a full pipe must not stop it."""
 
-    def __init__(self, *args, env=None, cwd=None):
+    def __init__(self, *args, env=None, cwd=None, host=None):
         self.title = "ca4 " + " ".join(map(str, args))
         self.output = tempfile.TemporaryFile("w+")
         self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            [BINARY, *map(str, args)],
+            command_line(args, host),
             stdout=self.output,
             stderr=self.errors,
             stdin=subprocess.DEVNULL,

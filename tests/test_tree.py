@@ -59,6 +59,8 @@ ARROWS = {
     "worker": "base event log store archive",
     "page": "base event http log ops store worker",
     "cli": "base aws event config http ops log store archive processor producer worker page",
+    "tunnel": "base config",
+    "cli": "base event config http ops log store archive processor producer worker page tunnel",
 }
 
 

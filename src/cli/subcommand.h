@@ -37,6 +37,7 @@ std::unique_ptr<Subcommand> make_query();
 std::unique_ptr<Subcommand> make_log();
 std::unique_ptr<Subcommand> make_dlq();
 std::unique_ptr<Subcommand> make_replay();
+std::unique_ptr<Subcommand> make_tunnel();
 std::unique_ptr<Subcommand> make_config();
 std::unique_ptr<Subcommand> make_completion();
 

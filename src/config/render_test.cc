@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <regex>
 
 namespace ca4::config {
 namespace {
@@ -18,12 +19,10 @@ Loaded load_with(const std::map<std::string, std::string>& variables) {
 
 TEST(Render, TheTableShowsEveryValueAndItsOrigin) {
   const std::string text = render_table(load_with({{"KAFKA_TOPIC", "images"}}));
-  EXPECT_EQ(text.substr(0, text.find('\n')),
-            "SETTING                       VALUE                    FROM");
-  EXPECT_NE(
-      text.find("\nlog.topic                     \"images\"                 env KAFKA_TOPIC\n"),
-      std::string::npos)
-      << text;
+  // The widths are those of the longest name and value there happen to be.
+  const std::string collapsed = std::regex_replace(text, std::regex(" +"), " ");
+  EXPECT_TRUE(collapsed.starts_with("SETTING VALUE FROM\n")) << text;
+  EXPECT_NE(collapsed.find("\nlog.topic \"images\" env KAFKA_TOPIC\n"), std::string::npos) << text;
   for (const Setting& setting : table()) {
     EXPECT_NE(text.find("\n" + setting.name() + " "), std::string::npos) << setting.name();
   }

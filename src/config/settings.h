@@ -87,6 +87,26 @@ struct Producer {
   int64_t retry_for_s = 300;  // outlives the restart of a processor
 };
 
+struct Tunnel {
+  std::string via = "ssh";
+  std::string bastion;
+  std::string user;
+  int64_t port = 0;  // 0: what ssh's own configuration says, else 22
+  std::string key_file;
+  std::string known_hosts_file;
+  // A bastion whose key nobody compared could be anybody's, and Kafka behind it is often plain.
+  std::string host_key_checking = "yes";
+  std::string forwards = "9092:kafka:9092,16443:k3s-api:6443,3000:grafana:3000";  // the contract's
+  std::string ssm_target;
+  std::string ssm_region;
+  std::string ssm_profile;
+  int64_t connect_timeout_s = 10;    // several round trips of a bad link, and a key exchange
+  int64_t keepalive_interval_s = 5;  // three unanswered: a dead link is given up in 15 s
+  int64_t check_interval_ms = 5'000;
+  int64_t check_timeout_ms = 3'000;  // a healthy answer takes a round trip or two
+  int64_t backoff_ms_max = 30'000;   // a bastion that is back is used within half a minute
+};
+
 struct Logging {
   std::string level = "info";
   std::string format = "text";
@@ -101,6 +121,7 @@ struct Settings {
   Archive archive;
   Store store;
   Producer producer;
+  Tunnel tunnel;
   Logging logging;
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "config/address.h"
+#include "config/forwards.h"
 
 namespace ca4::config {
 namespace {
@@ -76,6 +77,29 @@ Status check_endpoint(std::string_view text) {
 
 constexpr std::string_view kAddressings[] = {"auto", "path", "virtual"};
 constexpr std::string_view kEncryptions[] = {"bucket", "AES256", "aws:kms"};
+Status check_forwards(std::string_view text) {
+  return parse_forwards(text).status();
+}
+
+// What ssh and aws take as a host, a login name or an id, and never for an option.
+Status check_word(std::string_view text) {
+  constexpr std::string_view kAllowed =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-:%";
+  constexpr size_t kWordBytesMax = 253;
+  if (!text.starts_with('-') && text.size() <= kWordBytesMax &&
+      text.find_first_not_of(kAllowed) == std::string_view::npos) {
+    return Status::ok();
+  }
+  return refuse("expected A-Z a-z 0-9 . _ - : %, the first no '-'");
+}
+
+// ssh has no way to write it.
+Status check_ssh_file(std::string_view text) {
+  return text.find('"') == std::string_view::npos ? Status::ok() : refuse("must not contain '\"'");
+}
+
+constexpr std::string_view kVias[] = {"ssh", "ssm"};
+constexpr std::string_view kHostKeyCheckings[] = {"yes", "accept-new"};
 constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warn", "error", "off"};
 constexpr std::string_view kFormats[] = {"text", "json"};
 
@@ -250,6 +274,55 @@ const Setting kTable[] = {
      "how long an unanswered request is tried again, in seconds; 0: never",
      WholeNumber{CA4_FIELD(producer.retry_for_s), 0, 7 * kDayS, "s"}},
 
+    {Section::kTunnel, "via", "CA4_TUNNEL_VIA", "--via",
+     "how: the system's ssh to a bastion, or aws (AWS Systems Manager)",
+     Choice{CA4_FIELD(tunnel.via), kVias}},
+    {Section::kTunnel, "bastion", "CA4_TUNNEL_BASTION", "--bastion",
+     "host to go through, as ssh takes it: a name, an address, or an alias of ~/.ssh/config",
+     Text{CA4_FIELD(tunnel.bastion), "HOST", check_word}},
+    {Section::kTunnel, "user", "CA4_TUNNEL_USER", "--bastion-user",
+     "who to log in as; empty: as ssh does",
+     Text{CA4_FIELD(tunnel.user), "NAME", check_word}},
+    {Section::kTunnel, "port", "CA4_TUNNEL_PORT", "--bastion-port",
+     "port of the bastion's sshd; 0: as ssh's configuration says, else 22",
+     WholeNumber{CA4_FIELD(tunnel.port), 0, 65'535, "port"}},
+    {Section::kTunnel, "key_file", "CA4_TUNNEL_KEY_FILE", "--bastion-key-file",
+     "private key to log in with, and no other; empty: as ssh does, with its agent",
+     Text{CA4_FIELD(tunnel.key_file), "FILE", check_ssh_file}},
+    {Section::kTunnel, "known_hosts_file", "CA4_TUNNEL_KNOWN_HOSTS_FILE", "--known-hosts-file",
+     "where the bastion's host key is; empty: ssh's own",
+     Text{CA4_FIELD(tunnel.known_hosts_file), "FILE", check_ssh_file}},
+    {Section::kTunnel, "host_key_checking", "CA4_TUNNEL_HOST_KEY_CHECKING", "--host-key-checking",
+     "a bastion whose key is not known: yes refuses it, accept-new believes the first one; a changed key is always refused",
+     Choice{CA4_FIELD(tunnel.host_key_checking), kHostKeyCheckings}},
+    {Section::kTunnel, "forwards", "CA4_TUNNEL_FORWARDS", "--forwards",
+     "ports to bring here, LOCAL:HOST:PORT[=PROBE] with commas; HOST as the bastion knows it; PROBE kafka, tls, tcp, http/PATH or https/PATH",
+     Text{CA4_FIELD(tunnel.forwards), "LOCAL:HOST:PORT,...", check_forwards}},
+    {Section::kTunnel, "ssm_target", "CA4_TUNNEL_SSM_TARGET", "--ssm-target",
+     "instance to go through with via = \"ssm\", as i-0123456789abcdef0",
+     Text{CA4_FIELD(tunnel.ssm_target), "ID", check_word}},
+    {Section::kTunnel, "ssm_region", "CA4_TUNNEL_SSM_REGION", "--ssm-region",
+     "its region; empty: as aws does",
+     Text{CA4_FIELD(tunnel.ssm_region), "REGION", check_word}},
+    {Section::kTunnel, "ssm_profile", "CA4_TUNNEL_SSM_PROFILE", "--ssm-profile",
+     "profile of the AWS configuration; empty: as aws does",
+     Text{CA4_FIELD(tunnel.ssm_profile), "NAME", check_word}},
+    {Section::kTunnel, "connect_timeout_s", "CA4_TUNNEL_CONNECT_TIMEOUT_S", "--connect-timeout-s",
+     "longest time until the bastion lets us in, in seconds",
+     WholeNumber{CA4_FIELD(tunnel.connect_timeout_s), 1, 300, "s"}},
+    {Section::kTunnel, "keepalive_interval_s", "CA4_TUNNEL_KEEPALIVE_INTERVAL_S", "--keepalive-interval-s",
+     "pause between ssh's own questions to the bastion, in seconds; three unanswered end it",
+     WholeNumber{CA4_FIELD(tunnel.keepalive_interval_s), 1, 3'600, "s"}},
+    {Section::kTunnel, "check_interval_ms", "CA4_TUNNEL_CHECK_INTERVAL_MS", "--check-interval-ms",
+     "pause between looks through the forwards, in milliseconds",
+     WholeNumber{CA4_FIELD(tunnel.check_interval_ms), 100, kHourMs, "ms"}},
+    {Section::kTunnel, "check_timeout_ms", "CA4_TUNNEL_CHECK_TIMEOUT_MS", "--check-timeout-ms",
+     "longest wait for an answer through a forward, in milliseconds",
+     WholeNumber{CA4_FIELD(tunnel.check_timeout_ms), 100, 60'000, "ms"}},
+    {Section::kTunnel, "backoff_ms_max", "CA4_TUNNEL_BACKOFF_MS_MAX", "--tunnel-backoff-ms-max",
+     "longest pause between tries while the bastion is away, in milliseconds",
+     WholeNumber{CA4_FIELD(tunnel.backoff_ms_max), 100, kHourMs, "ms"}},
+
     {Section::kLogging, "level", "CA4_LOGGING_LEVEL", "--log-level",
      "least severe message that is written to standard error",
      Choice{CA4_FIELD(logging.level), kLevels}},
@@ -276,6 +349,7 @@ constexpr SectionText kSections[] = {
     {Section::kArchive, "archive", "Archive"},
     {Section::kStore, "store", "Document store"},
     {Section::kProducer, "producer", "Producer: from images to events"},
+    {Section::kTunnel, "tunnel", "Tunnel: the way into a private network"},
     {Section::kLogging, "logging", "Messages of the program"},
 };
 

@@ -22,12 +22,14 @@ enum class Section {
   kArchive,
   kStore,
   kProducer,
+  kTunnel,
   kLogging
 };
 
 inline constexpr Section kAllSections[] = {
-    Section::kGeneral, Section::kProcessor, Section::kLog,      Section::kKafka,  Section::kWorker,
-    Section::kArchive, Section::kStore,     Section::kProducer, Section::kLogging};
+    Section::kGeneral, Section::kProcessor, Section::kLog,   Section::kKafka,
+    Section::kWorker,  Section::kArchive,   Section::kStore, Section::kProducer,
+    Section::kTunnel,  Section::kLogging};
 
 // The TOML table's name; empty for the top level.
 std::string_view section_name(Section section);

@@ -15,7 +15,7 @@
 #include "base/status.h"
 #include "log/event_log.h"
 #include "store/document_store.h"
-#include "worker/stop_signal.h"
+#include "base/stop_signal.h"
 
 namespace ca4::worker {
 
