@@ -21,6 +21,14 @@ build: setup-build ## compile build/release/ca4
 demo: setup-demo build ## start the whole pipeline on this machine, push real images through a real model, show the result
 	@scripts/demo.sh
 
+.PHONY: verify-preflight verify-kafka verify-db verify-workflow
+verify-preflight: build ## is everything there: configuration, processor, token, log, store, archive? (flags: VERIFY_FLAGS)
+verify-kafka: build ## brokers, topics, replicas, a marker in and out again, lag
+verify-db: build ## the document store answers, writes, reads and removes
+verify-workflow: build ## a marked event all the way, timed, and removed again
+verify-preflight verify-kafka verify-db verify-workflow: verify-%:
+	@build/release/ca4 verify $* $(VERIFY_FLAGS)
+
 .PHONY: check
 check: setup-demo ## the inner loop: build and unit tests (under two minutes)
 	@scripts/build.sh release all

@@ -16,6 +16,7 @@ constexpr Entry kCommands[] = {
     {"dlq", "what could not be stored, why, and its way back", make_dlq},
     {"replay", "fill the document store again, from the archive or the event log", make_replay},
     {"tunnel", "keep ports of a private network forwarded, through its bastion", make_tunnel},
+    {"verify", "is everything there, and does an event get all the way?", make_verify},
     {"config", "show every setting, its value and where that comes from; check a file",
      make_config},
     {"completion", "print the shell completion script for bash or zsh", make_completion},

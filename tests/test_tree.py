@@ -60,7 +60,8 @@ ARROWS = {
     "page": "base event http log ops store worker",
     "cli": "base aws event config http ops log store archive processor producer worker page",
     "tunnel": "base config",
-    "cli": "base event config http ops log store archive processor producer worker page tunnel",
+    "verify": "base event http log store archive",
+    "cli": "base event config http ops log store archive processor producer worker page tunnel verify",
 }
 
 

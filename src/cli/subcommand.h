@@ -38,6 +38,7 @@ std::unique_ptr<Subcommand> make_log();
 std::unique_ptr<Subcommand> make_dlq();
 std::unique_ptr<Subcommand> make_replay();
 std::unique_ptr<Subcommand> make_tunnel();
+std::unique_ptr<Subcommand> make_verify();
 std::unique_ptr<Subcommand> make_config();
 std::unique_ptr<Subcommand> make_completion();
 

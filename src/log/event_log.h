@@ -53,6 +53,19 @@ struct PartitionLag {
   int64_t lag() const { return end - committed; }
 };
 
+struct PartitionState {
+  int32_t partition = 0;
+  int32_t leader = 0;  // broker id; -1: none, nothing can be written or read
+  size_t replicas = 1;
+  size_t in_sync = 1;
+};
+
+// Where a topic lives.
+struct Description {
+  std::vector<std::string> brokers;  // "1 at kafka:9092"; none where the log is files of ours
+  std::vector<PartitionState> partitions;
+};
+
 // Reads one topic for a group, from the group's committed position on.
 class Consumer {
  public:
@@ -114,6 +127,10 @@ class EventLog {
   // Ok when an append would be tried now; otherwise why not (disk, size limit, broker away). Cheap;
   // for /readyz.
   virtual Status ready() = 0;
+
+  // For people who look what is wrong. Asks the brokers, where there are any, for at most a few
+  // seconds; kNotFound when they have no such topic. The default is a log in files: one partition.
+  virtual Result<Description> describe() { return Description{{}, {PartitionState{}}}; }
 
   // Appends waiting for the disk or broker now.
   virtual size_t queue_depth() const = 0;

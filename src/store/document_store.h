@@ -131,6 +131,10 @@ class DocumentStore {
   virtual Result<std::vector<Neighbour>> similar(std::span<const float> query, size_t k,
                                                  const Filter& filter) = 0;
 
+  // Names of the indexes that questions want and that are not there. A store that makes its own
+  // has them all.
+  virtual Result<std::vector<std::string>> missing_indexes() { return std::vector<std::string>(); }
+
   // Removes the document, whatever its version, durably; ok also when there is none. For tools that
   // clean up behind themselves: an event that is delivered again brings its document back.
   virtual Status remove(std::string_view metadata_id) = 0;

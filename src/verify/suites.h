@@ -1,0 +1,51 @@
+// The suites of `ca4 verify`. Each adds its checks to a list, those that depend on one another in
+// order: what can't be checked because of a failure before is left out.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "verify/backends.h"
+#include "verify/checklist.h"
+
+namespace ca4::verify {
+
+struct Processor {
+  std::string url;    // "http://127.0.0.1:8000"
+  std::string token;  // empty: none
+};
+
+// Data directory, disk, clock, processor, token, and whether log, store and archive are there. What
+// only the caller knows (configuration, tunnel) it has checked itself before.
+struct PreflightOptions {
+  Processor processor;
+  std::string data_dir;
+  std::string version;  // ours
+};
+void preflight(Checklist& list, const PreflightOptions& options, const Backends& backends);
+
+// Brokers, topics, replicas, a marker in and out again, lag. `topic` and `dead_letter_topic` are
+// for messages.
+struct LogOptions {
+  std::string topic;
+  std::string dead_letter_topic;
+};
+void kafka(Checklist& list, const LogOptions& options, const Backends& backends);
+
+// The store answers, has its indexes, and writes, reads and removes a marker.
+void db(Checklist& list, const Backends& backends);
+
+// The same of the archive.
+void archive(Checklist& list, const Backends& backends);
+
+// A marked event all the way: sent to the processor, seen in the log, in the store, in the archive,
+// and removed from the last two; the log keeps it.
+enum class Hop { kLog, kDatabase, kArchive };
+struct WorkflowOptions {
+  Processor processor;
+  Hop until = Hop::kArchive;
+  int64_t archive_linger_ms = 0;  // how long the archiver may hold an event back
+};
+void workflow(Checklist& list, const WorkflowOptions& options, const Backends& backends);
+
+}  // namespace ca4::verify
