@@ -1,6 +1,7 @@
 #include "http/fetch.h"
 
 #include <curl/curl.h>
+#include <fmt/format.h>
 
 #include <array>
 #include <memory>
@@ -68,7 +69,7 @@ NoAnswer reason(CURLcode code) {
 List header_list(const Fetch& request) {
   List list;
   for (const auto& [name, value] : request.headers) {
-    list.reset(curl_slist_append(list.release(), (name + ": " + value).c_str()));
+    list.reset(curl_slist_append(list.release(), fmt::format("{}: {}", name, value).c_str()));
   }
   // No round trip to ask whether the body may come.
   list.reset(curl_slist_append(list.release(), "Expect:"));
