@@ -58,10 +58,9 @@ ARROWS = {
     "producer": "base event",
     "worker": "base event log store archive",
     "page": "base event http log ops store worker",
-    "cli": "base aws event config http ops log store archive processor producer worker page",
     "tunnel": "base config",
     "verify": "base event http log store archive",
-    "cli": "base event config http ops log store archive processor producer worker page tunnel verify",
+    "cli": "base aws event config http ops log store archive processor producer worker page tunnel verify",
 }
 
 

@@ -50,7 +50,7 @@ verify::Backends backends(const GroundPtr& ground) {
     return shared(open_store(ground->site(), false));
   };
   if (ground->settings.archive.enabled) {
-    made.archive = [ground] { return shared(open_archive(ground->site())); };
+    made.archive = [ground] { return shared(open_archive(ground->site(), false)); };
   }
   made.groups = reading_groups(ground->settings);
   made.archive_group = worker::kArchiverGroup;

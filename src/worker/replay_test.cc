@@ -161,6 +161,7 @@ TEST_F(ReplayTest, ABatchThatIsWrongInItselfIsHalvedUntilTheWrongOneIsAlone) {
                                                   const store::Filter&) override {
       return std::vector<store::Neighbour>{};
     }
+    Status remove(std::string_view) override { return Status::ok(); }
     Status ping() override { return Status::ok(); }
     size_t stored = 0;
   } picky;
