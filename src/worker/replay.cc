@@ -32,10 +32,7 @@ bool will_pass(Code code) {
 
 Replay::Replay(store::DocumentStore& store, const Clock& clock, ReplayOptions options,
                OnProgress on_progress)
-    : store_(store),
-      clock_(clock),
-      options_(options),
-      on_progress_(std::move(on_progress)) {}
+    : store_(store), clock_(clock), options_(options), on_progress_(std::move(on_progress)) {}
 
 Status Replay::from_archive(archive::Archive& archive, const std::string& topic) {
   std::string after = options_.from_us ? folder_of(topic, *options_.from_us) : "";

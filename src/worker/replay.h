@@ -13,9 +13,9 @@
 #include "archive/archive.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "base/stop_signal.h"
 #include "log/event_log.h"
 #include "store/document_store.h"
-#include "base/stop_signal.h"
 
 namespace ca4::worker {
 
