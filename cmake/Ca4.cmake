@@ -3,7 +3,11 @@
 include_guard()
 
 find_package(Threads REQUIRED)
-find_package(GTest REQUIRED)
+if(SKBUILD)
+  set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+else()
+  find_package(GTest REQUIRED)
+endif()
 find_package(PkgConfig REQUIRED)
 
 add_library(ca4_flags INTERFACE)
@@ -34,6 +38,9 @@ function(ca4_library NAME)
 endfunction()
 
 function(ca4_test NAME)
+  if(SKBUILD)
+    return()
+  endif()
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${NAME}_test ${ARG_SOURCES})
   target_link_libraries(${NAME}_test PRIVATE ca4_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)

@@ -5,6 +5,8 @@
 # apt, so that the machine's own package lists stay what they are. Nothing is installed into the system.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=scripts/private-apt.sh
+. scripts/private-apt.sh
 
 library_version=1.32.0
 headers_version=1.21.0+dfsg-1
@@ -28,39 +30,11 @@ fetch_library() {
   ln -s "libonnxruntime.so.$library_version" "$work/new/lib/libonnxruntime.so"
 }
 
-# The machine's Debian mirror, from apt's own configuration: the source that holds this release's main component.
-debian_mirror() {
-  local codename
-  # shellcheck source=/dev/null
-  codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-  # shellcheck disable=SC2016  # apt expands these, not the shell
-  apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
-    awk -v release="$codename" '($1 == release || $1 == "stable" || $1 == "oldstable") && $2 == "main" { print $3; exit }'
-}
-
-# Prints apt's options for a state of its own under $work/apt, whose only source is the release after bookworm.
-private_apt() {
-  local mirror
-  mirror=$(debian_mirror)
-  [ -n "$mirror" ] || { echo "setup: apt names no mirror of this Debian release (apt-get indextargets)" >&2; return 1; }
-  mkdir -p "$work"/apt/{lists/partial,cache/archives/partial,parts}
-  printf 'Types: deb\nURIs: %s\nSuites: trixie\nComponents: main\nSigned-By: %s\n' \
-    "$mirror" /usr/share/keyrings/debian-archive-keyring.gpg > "$work/apt/trixie.sources"
-  printf -- '-oDir::State::Lists=%s\n' "$work/apt/lists"
-  printf -- '-oDir::Cache=%s\n' "$work/apt/cache"
-  printf -- '-oDir::Etc::SourceList=%s\n' "$work/apt/trixie.sources"
-  printf -- '-oDir::Etc::SourceParts=%s\n' "$work/apt/parts"
-  # Only the list of packages: no translations, no application metadata.
-  printf -- '-oAcquire::Languages=none\n-oAcquire::IndexTargets::deb::DEP-11::DefaultEnabled=false\n'
-  # apt's download user cannot read a private directory; signatures are checked all the same.
-  printf -- '-oAPT::Sandbox::User=root\n'
-}
-
 fetch_headers() {
   local apt=()
   if [ -z "$(apt-cache madison libonnxruntime-dev 2>/dev/null)" ]; then
     local options
-    options=$(private_apt)
+    options=$(private_apt "$work/apt" deb trixie)
     mapfile -t apt <<<"$options"
     apt-get -qq "${apt[@]}" update
   else

@@ -15,6 +15,8 @@ build_packages=(
   libgtest-dev libgmock-dev libbenchmark-dev
   python3-venv
 )
+# For the Python package: its headers, and what unpacks Debian's source packages.
+wheel_packages=(python3-dev dpkg-dev xz-utils patch)
 test_packages=(
   clang-format-19 clang-tidy-19 shellcheck chromium chromium-driver openssl wrk nghttp2-client procps zsh
   # For deploy/: Kafka's brokers, machines in network namespaces, SSH servers on them.
@@ -50,7 +52,7 @@ case "${1:-}" in
     ;;
   test)
     "$0" demo
-    install_missing "${test_packages[@]}"
+    install_missing "${test_packages[@]}" "${wheel_packages[@]}"
     scripts/setup-python.sh tests/requirements.txt
     scripts/setup-s3.sh
     scripts/setup-kafka.sh

@@ -1,7 +1,12 @@
 """Fixtures that run the real binary: build/release/ca4, or the one that CA4_BINARY names."""
 
+import importlib.util
+
 import pytest
 from support import BINARY, Program, Server, run
+
+# These run where the Python package is installed: scripts/test-wheel.sh.
+collect_ignore = [] if importlib.util.find_spec("ca4") else ["package"]
 
 
 def pytest_configure(config):

@@ -57,10 +57,12 @@ ARROWS = {
     "processor": "base event http log ops",
     "producer": "base event",
     "worker": "base event log store archive",
+    "door": "base",
+    "python": "base producer cli",
     "page": "base event http log ops store worker",
     "tunnel": "base config",
     "verify": "base event http log store archive",
-    "cli": "base aws event config http ops log store archive processor producer worker page tunnel verify",
+    "cli": "base aws event config http ops log store archive processor producer worker page tunnel door verify",
 }
 
 

@@ -14,11 +14,12 @@
 #include "cli/common.h"
 #include "cli/subcommand.h"
 #include "producer/gpu.h"
-#include "producer/hash.h"
+#include "producer/journal_place.h"
 #include "producer/model.h"
 #include "producer/paths.h"
 #include "producer/pipeline.h"
 #include "producer/progress.h"
+#include "producer/run_monitor.h"
 #include "producer/transport.h"
 
 namespace ca4::cli {
@@ -112,8 +113,8 @@ class Produce final : public Subcommand {
                        id_template_))
         ->type_name("TEXT");
     app.add_option("--journal", journal_,
-                   fmt::format("where acknowledged images are noted, so that a run can go on [{}]",
-                               journal_))
+                   "where acknowledged images are noted, so that a run can go on [.ca4-journal, or "
+                   "ca4/produce.journal of a Google Drive that Colab has mounted]")
         ->type_name("FILE");
     app.add_option("--tag", run_.tags, "a tag for extra.tags; may be given several times")
         ->type_name("TEXT")
@@ -125,7 +126,7 @@ class Produce final : public Subcommand {
     app.add_option("--decode-threads", decode_threads_, "threads that decode images [one a core]")
         ->type_name("N")
         ->check(CLI::Range(1, 256).description(""));
-    app.add_option("--model-threads", model_.threads, "threads of one model run [one a core]")
+    app.add_option("--model-threads", model_.threads, "threads that the model runs on [one a core]")
         ->type_name("N")
         ->check(CLI::Range(1, 256).description(""));
   }
@@ -137,24 +138,29 @@ class Produce final : public Subcommand {
     if (!settings) return report("produce", settings.status());
     Result<producer::PipelineOptions> options = pipeline_options(settings->producer);
     if (!options) return report("produce", options.status());
+    Result<std::vector<std::string>> files = producer::expand_paths(paths_);
+    if (!files) return report("produce", files.status());
     Result<std::string> token = read_token(settings->producer.token_file);
     if (!token) return report("produce", token.status());
+    if (journal_.empty()) journal_ = producer::default_journal();
     Result<std::unique_ptr<producer::Journal>> journal = producer::Journal::open(journal_);
     if (!journal) return report("produce", journal.status());
-    model_.path = settings->producer.model;
-    model_.ort_path = settings->producer.ort;
+    if (Status bad = prepare_model(settings->producer); !bad.is_ok()) return report("produce", bad);
     Result<std::unique_ptr<producer::Embedder>> model = producer::open_model(model_);
     if (!model) return report("produce", model.status());
-    options->run.gpu_hardware_json = producer::gpu_hardware_json();
+    producer::FileSource images(std::move(*files));
     const auto transport = producer::make_http_transport(
         {.endpoint = settings->producer.endpoint, .token = std::move(*token)});
 
     producer::Progress progress;
     producer::Report outcome;
     {
-      const ProgressBar bar(progress, options->files.size());
-      outcome = producer::run_pipeline(*options, **model, *transport, **journal, SystemClock(),
-                                       progress, stop.token());
+      const producer::GpuMonitor gpu;
+      const producer::RunMonitor monitor(gpu, progress);
+      options->gpu_hardware_json = [&monitor] { return monitor.hardware_json(); };
+      const ProgressBar bar(progress, *images.count());
+      outcome = producer::run_pipeline(*options, images, **model, *transport, **journal,
+                                       SystemClock(), progress, stop.token());
     }
     return conclude(outcome);
   }
@@ -166,10 +172,7 @@ class Produce final : public Subcommand {
     }
     Result<producer::IdTemplate> id_template = producer::IdTemplate::parse(id_template_);
     if (!id_template) return id_template.status();
-    Result<std::vector<std::string>> files = producer::expand_paths(paths_);
-    if (!files) return files.status();
     producer::PipelineOptions options;
-    options.files = std::move(*files);
     options.id_template = std::move(*id_template);
     options.endpoint = settings.endpoint;
     options.run = run_;
@@ -182,6 +185,19 @@ class Produce final : public Subcommand {
     options.decode_threads =
         decode_threads_ > 0 ? decode_threads_ : std::max(1U, std::thread::hardware_concurrency());
     return options;
+  }
+
+  Status prepare_model(const config::Producer& settings) {
+    Result<producer::Device> device = producer::parse_device(settings.device);
+    if (!device) return device.status();
+    model_.path = settings.model;
+    model_.ort_path = settings.ort;
+    model_.device = *device;
+    model_.for_throughput = true;
+    model_.advise = [](const std::string& advice) {
+      fmt::print(stderr, "ca4 produce: {}\n", advice);
+    };
+    return Status::ok();
   }
 
   // 0: every image is sent. 1: some were skipped, or the run ended early.
@@ -198,7 +214,7 @@ class Produce final : public Subcommand {
   SettingsFlags flags_;
   std::vector<std::string> paths_;
   std::string id_template_{producer::kDefaultIdTemplate};
-  std::string journal_ = ".ca4-journal";
+  std::string journal_;
   producer::ModelOptions model_;
   producer::RunFacts run_;
   bool one_by_one_ = false;

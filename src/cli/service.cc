@@ -7,7 +7,9 @@
 #include <cstdio>
 
 #include "cli/common.h"
+#include "cli/door.h"
 #include "ops/logging.h"
+#include "door/door.h"
 #include "worker/archiver.h"
 #include "worker/worker.h"
 
@@ -48,8 +50,12 @@ int serve_until_stopped(const char* who, const config::Settings& settings, Roles
   // On standard output, for scripts: everything else goes to standard error.
   if (front) fmt::print("listening on {}\n", front->url());
   std::fflush(stdout);
+  Result<std::unique_ptr<door::Door>> tunnel = std::unique_ptr<door::Door>();
+  if (front) tunnel = open_door(settings, front->url());
+  if (!tunnel) return report(who, tunnel.status());
   spdlog::info("{} runs on {}", who, settings.data_dir);
   run_until_stopped(signals, front.get());
+  tunnel->reset();
   // First the door, then the disk: what was let in is finished.
   if (front) front->stop();
   if (back) back->stop();

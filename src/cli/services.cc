@@ -5,6 +5,7 @@
 #include "cli/common.h"
 #include "cli/service.h"
 #include "cli/subcommand.h"
+#include "cli/door.h"
 
 namespace ca4::cli {
 namespace {
@@ -19,8 +20,11 @@ class Service final : public Subcommand {
   void define(CLI::App& app) override { flags_.add(app, sections_); }
 
   int run() override {
-    const Result<config::Settings> settings = flags_.load();
+    Result<config::Settings> settings = flags_.load();
     if (!settings) return report(name_, settings.status());
+    if (roles_.accepts) {
+      if (Status bad = prepare_door(*settings); !bad.is_ok()) return report(name_, bad);
+    }
     return run_service(name_, *settings, roles_);
   }
 

@@ -33,6 +33,9 @@ struct Processor {
   std::string model;
   std::string ort;
   std::string media_root;
+  std::string tunnel = "none";  // nobody outside, unless told so
+  std::string tunnel_command;
+  std::string tunnel_domain;
 };
 
 struct Log {
@@ -80,11 +83,12 @@ struct Producer {
   std::string endpoint = "http://127.0.0.1:8000";
   std::string model;
   std::string ort;
+  std::string device = "auto";
   int64_t batch = 8;  // speed is flat from here on a CPU; memory is not
   std::string pipeline = "unknown";
   std::string token_file;
-  int64_t in_flight_max = 4;  // hides a round trip of 100 ms without burying a slow server
-  int64_t retry_for_s = 300;  // outlives the restart of a processor
+  int64_t in_flight_max = 4;   // hides a round trip of 100 ms without burying a slow server
+  int64_t retry_for_s = 1800;  // outlives ten minutes without a tunnel
 };
 
 struct Tunnel {

@@ -101,6 +101,8 @@ Status check_ssh_file(std::string_view text) {
 constexpr std::string_view kVias[] = {"ssh", "ssm"};
 constexpr std::string_view kHostKeyCheckings[] = {"yes", "accept-new"};
 constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warn", "error", "off"};
+constexpr std::string_view kTunnels[] = {"none", "ngrok", "cloudflared"};
+constexpr std::string_view kDevices[] = {"auto", "cpu", "cuda"};
 constexpr std::string_view kFormats[] = {"text", "json"};
 
 constexpr int64_t kTiB = int64_t{1} << 40;
@@ -166,6 +168,15 @@ const Setting kTable[] = {
     {Section::kProcessor, "media_root", "CA4_PROCESSOR_MEDIA_ROOT", "--media-root",
      "folder whose images the page may show, where a document's source_uri is in it; empty: none",
      Text{CA4_FIELD(processor.media_root), "DIR", nullptr}},
+    {Section::kProcessor, "tunnel", "CA4_PROCESSOR_TUNNEL", "--tunnel",
+     "agent to run for a public URL; without token_file it makes a token in DATA_DIR/tunnel-token",
+     Choice{CA4_FIELD(processor.tunnel), kTunnels}},
+    {Section::kProcessor, "tunnel_command", "CA4_PROCESSOR_TUNNEL_COMMAND", "--tunnel-command",
+     "path of the tunnel's agent; empty: looked up in PATH",
+     Text{CA4_FIELD(processor.tunnel_command), "FILE", nullptr}},
+    {Section::kProcessor, "tunnel_domain", "CA4_PROCESSOR_TUNNEL_DOMAIN", "--tunnel-domain",
+     "ngrok's name for the public URL that stays the same; empty: whatever it gives",
+     Text{CA4_FIELD(processor.tunnel_domain), "NAME", nullptr}},
 
     {Section::kLog, "topic", "KAFKA_TOPIC", "--topic",
      "topic of the event log; dead letters go to TOPIC.dlq",
@@ -258,6 +269,9 @@ const Setting kTable[] = {
     {Section::kProducer, "ort", "CA4_PRODUCER_ORT", "--ort",
      "ONNX Runtime's shared library; empty: look for it",
      Text{CA4_FIELD(producer.ort), "FILE.so", nullptr}},
+    {Section::kProducer, "device", "CA4_PRODUCER_DEVICE", "--device",
+     "what the model runs on; auto: the GPU where ONNX Runtime can use one",
+     Choice{CA4_FIELD(producer.device), kDevices}},
     {Section::kProducer, "batch", "CA4_PRODUCER_BATCH", "--batch",
      "images the model gets at once",
      WholeNumber{CA4_FIELD(producer.batch), 1, 4096, "images"}},

@@ -1,8 +1,11 @@
 #include <curl/curl.h>
 #include <fmt/format.h>
 
+#include <strings.h>
+
 #include <array>
 #include <mutex>
+#include <string_view>
 #include <vector>
 
 #include "producer/transport.h"
@@ -30,6 +33,25 @@ size_t collect(char* data, size_t, size_t count, void* user) {
   return count;
 }
 
+// Keeps the one header that libcurl has no name for.
+size_t note_header(char* data, size_t, size_t count, void* user) {
+  constexpr std::string_view kName = "ngrok-error-code:";
+  const std::string_view line(data, count);
+  if (line.size() <= kName.size() || strncasecmp(data, kName.data(), kName.size()) != 0) {
+    return count;
+  }
+  const size_t begin = line.find_first_not_of(" \t", kName.size());
+  const size_t end = line.find_last_not_of(" \t\r\n");
+  if (begin < end) static_cast<Reply*>(user)->ngrok_error = line.substr(begin, end + 1 - begin);
+  return count;
+}
+
+// Asked by curl about once a second while nothing comes, more often otherwise. Not 0 ends the
+// transfer.
+int is_abandoned(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  return static_cast<const std::stop_token*>(user)->stop_requested() ? 1 : 0;
+}
+
 class HttpTransport final : public Transport {
  public:
   explicit HttpTransport(HttpOptions options) : options_(std::move(options)) {
@@ -47,6 +69,8 @@ class HttpTransport final : public Transport {
         curl_slist_append(nullptr, fmt::format("Content-Type: {}", content_type).c_str());
     // No round trip to ask whether the body may come.
     raw = curl_slist_append(raw, "Expect:");
+    // ngrok's free plan puts a page of its own before what looks like a browser; others ignore it.
+    raw = curl_slist_append(raw, "ngrok-skip-browser-warning: 1");
     if (!options_.token.empty()) {
       raw = curl_slist_append(raw, fmt::format("Authorization: Bearer {}", options_.token).c_str());
     }
@@ -61,7 +85,15 @@ class HttpTransport final : public Transport {
     curl_easy_setopt(easy.get(), CURLOPT_TIMEOUT_MS,
                      static_cast<long>(options_.request_timeout_ms));
     curl_easy_setopt(easy.get(), CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy.get(), CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(easy.get(), CURLOPT_XFERINFOFUNCTION, is_abandoned);
+    curl_easy_setopt(easy.get(), CURLOPT_XFERINFODATA, &options_.abandon);
     curl_easy_setopt(easy.get(), CURLOPT_ERRORBUFFER, error.data());
+    if (!options_.ca_file.empty()) {
+      curl_easy_setopt(easy.get(), CURLOPT_CAINFO, options_.ca_file.c_str());
+    }
+    curl_easy_setopt(easy.get(), CURLOPT_HEADERFUNCTION, note_header);
+    curl_easy_setopt(easy.get(), CURLOPT_HEADERDATA, &reply);
     curl_easy_setopt(easy.get(), CURLOPT_WRITEFUNCTION, collect);
     curl_easy_setopt(easy.get(), CURLOPT_WRITEDATA, &reply.body);
     const CURLcode code = curl_easy_perform(easy.get());

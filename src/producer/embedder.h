@@ -18,8 +18,10 @@ struct ModelInfo {
   size_t dim = 0;      // floats of an embedding
   size_t batch = 0;    // images a run must have; 0: any number
   Preprocess preprocess;
-  std::string runtime;  // "onnxruntime 1.32.0"
-  int threads = 0;      // that one run uses
+  std::string runtime;         // "onnxruntime 1.32.0"
+  std::string device = "cpu";  // or "cuda:0"
+  int threads = 0;             // that one run uses
+  size_t lanes = 1;            // runs at once that keep the processor busy without a gap
 };
 
 class Embedder {
@@ -28,7 +30,7 @@ class Embedder {
   virtual const ModelInfo& info() const = 0;
   // `count` tensors one after the other in, `count` embeddings of info().dim floats one after the
   // other out. Any `count` above 0; info().batch is only what runs without waste. Blocks for the
-  // whole computation. One caller at a time.
+  // whole computation. Any thread; callers at once beyond info().lanes gain nothing.
   virtual Result<std::vector<float>> run(std::span<const float> tensors, size_t count) = 0;
 };
 

@@ -1,6 +1,5 @@
 #include "producer/gpu.h"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <array>
@@ -8,38 +7,12 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "producer/nvidia_api.h"
+#include "producer/gpu_device.h"
 
 namespace ca4::producer {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// A library that is there while this lives; a function of it is null when the library lacks it.
-class Library {
- public:
-  explicit Library(const std::string& name)
-      : handle_(dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL)) {}
-  ~Library() {
-    if (handle_ != nullptr) dlclose(handle_);
-  }
-  Library(const Library&) = delete;
-  Library& operator=(const Library&) = delete;
-
-  bool is_open() const { return handle_ != nullptr; }
-  template <class Function>
-  Function* get(const char* name) const {
-    return handle_ == nullptr ? nullptr : reinterpret_cast<Function*>(dlsym(handle_, name));
-  }
-
- private:
-  void* handle_;
-};
-
-template <class Function, class... Args>
-bool call(Function* function, Args... args) {
-  return function != nullptr && function(args...) == 0;
-}
 
 std::string cpu_model(const std::string& cpu_info_file) {
   std::ifstream file(cpu_info_file);
@@ -55,106 +28,163 @@ Json without_gpu(const std::string& reason) {
   return {{"available", false}, {"device", "cpu"}, {"reason", reason}};
 }
 
-Json device_text(const Library& nvml, const char* function, NvmlDevice device) {
-  std::array<char, kNvmlTextBytes> text{};
-  if (!call(nvml.get<NvmlDeviceText>(function), device, text.data(), kNvmlTextBytes))
-    return nullptr;
-  return text.data();
+// What CUDA gives this process as its first device.
+struct CudaDevice {
+  Json multi_processors;  // NVML has no count of them
+  std::string uuid;       // without its prefix; empty: not known
+};
+
+CudaDevice first_cuda_device(const SharedLibrary& cuda) {
+  CudaDevice out;
+  int device = 0;
+  if (!call(cuda.get<CudaInit>("cuInit"), 0U) ||
+      !call(cuda.get<CudaDeviceGet>("cuDeviceGet"), &device, 0)) {
+    return out;
+  }
+  int count = 0;
+  if (call(cuda.get<CudaDeviceAttribute>("cuDeviceGetAttribute"), &count,
+           kCudaAttributeMultiProcessors, device)) {
+    out.multi_processors = count;
+  }
+  std::array<unsigned char, 16> bytes{};
+  if (call(cuda.get<CudaDeviceUuid>("cuDeviceGetUuid_v2"), bytes.data(), device)) {
+    for (size_t i = 0; i < bytes.size(); ++i) {
+      const bool dash = i == 4 || i == 6 || i == 8 || i == 10;
+      out.uuid += fmt::format("{}{:02x}", dash ? "-" : "", bytes[i]);
+    }
+  }
+  return out;
 }
 
-// NVML has no count of multiprocessors; the CUDA driver has. Its first device is NVML's first
-// unless CUDA_VISIBLE_DEVICES or CUDA_DEVICE_ORDER say otherwise.
-Json multi_processors(const std::string& cuda_library) {
-  const Library cuda(cuda_library);
-  int device = 0;
-  int count = 0;
-  if (call(cuda.get<CudaInit>("cuInit"), 0U) &&
-      call(cuda.get<CudaDeviceGet>("cuDeviceGet"), &device, 0) &&
-      call(cuda.get<CudaDeviceAttribute>("cuDeviceGetAttribute"), &count,
-           kCudaAttributeMultiProcessors, device)) {
-    return count;
+Json cudnn_version(const std::vector<std::string>& libraries) {
+  for (const std::string& name : libraries) {
+    const SharedLibrary cudnn(name);
+    auto* const version = cudnn.get<CudnnVersion>("cudnnGetVersion");
+    if (version != nullptr) return version();
   }
   return nullptr;
 }
 
-void add_memory(const Library& nvml, NvmlDevice device, Json& block) {
-  NvmlMemory memory{};
-  const bool known = call(nvml.get<NvmlDeviceMemory>("nvmlDeviceGetMemoryInfo"), device, &memory);
-  block["total_memory_gb"] = nullptr;
-  block["memory_allocated_mb"] = nullptr;
-  if (!known) return;
-  block["total_memory_gb"] = static_cast<double>(memory.total_bytes) / 1e9;
-  block["memory_allocated_mb"] = static_cast<double>(memory.used_bytes) / 1e6;
-}
-
-void add_versions(const Library& nvml, NvmlDevice device, Json& block) {
-  int major = 0;
-  int minor = 0;
-  block["cuda_compute_capability"] = nullptr;
-  if (call(nvml.get<NvmlDeviceCapability>("nvmlDeviceGetCudaComputeCapability"), device, &major,
-           &minor)) {
-    block["cuda_compute_capability"] = fmt::format("{}.{}", major, minor);
-  }
+Json cuda_version(const SharedLibrary& nvml) {
   int cuda = 0;
-  block["cuda_version"] = nullptr;
-  // 12040 is 12.4.
-  if (call(nvml.get<NvmlCudaVersion>("nvmlSystemGetCudaDriverVersion_v2"), &cuda)) {
-    block["cuda_version"] = fmt::format("{}.{}", cuda / 1000, cuda % 1000 / 10);
-  }
-  std::array<char, kNvmlTextBytes> driver{};
-  block["driver_version"] = nullptr;
-  if (call(nvml.get<NvmlDriverVersion>("nvmlSystemGetDriverVersion"), driver.data(),
-           kNvmlTextBytes)) {
-    block["driver_version"] = driver.data();
-  }
+  if (!call(nvml.get<NvmlCudaVersion>("nvmlSystemGetCudaDriverVersion_v2"), &cuda)) return nullptr;
+  return fmt::format("{}.{}", cuda / 1000, cuda % 1000 / 10);  // 12040 is 12.4
 }
 
-Json first_device(const Library& nvml, const GpuProbe& probe) {
-  unsigned count = 0;
-  if (!call(nvml.get<NvmlDeviceCount>("nvmlDeviceGetCount_v2"), &count)) {
-    return without_gpu("the NVIDIA driver does not say how many GPUs there are");
+Json driver_version(const SharedLibrary& nvml) {
+  std::array<char, kNvmlTextBytes> text{};
+  if (!call(nvml.get<NvmlDriverVersion>("nvmlSystemGetDriverVersion"), text.data(),
+            kNvmlTextBytes)) {
+    return nullptr;
   }
-  if (count == 0) return without_gpu("the NVIDIA driver sees no GPU");
-  NvmlDevice device = nullptr;
-  if (!call(nvml.get<NvmlDeviceHandle>("nvmlDeviceGetHandleByIndex_v2"), 0U, &device)) {
-    return without_gpu("the NVIDIA driver does not give access to the GPU");
-  }
-  Json block = {{"available", true}, {"device", "cuda"}};
-  block["name"] = device_text(nvml, "nvmlDeviceGetName", device);
-  add_memory(nvml, device, block);
-  block["multi_processor_count"] = multi_processors(probe.cuda_library);
-  add_versions(nvml, device, block);
-  block["uuid"] = device_text(nvml, "nvmlDeviceGetUUID", device);
-  block["device_count"] = count;
-  return block;
-}
-
-Json probe_nvml(const GpuProbe& probe) {
-  const Library nvml(probe.nvml_library);
-  if (!nvml.is_open()) {
-    return without_gpu(fmt::format("no NVIDIA driver: {} cannot be opened", probe.nvml_library));
-  }
-  auto* const init = nvml.get<NvmlInit>("nvmlInit_v2");
-  if (init == nullptr) {
-    return without_gpu(fmt::format("{} is not NVML", probe.nvml_library));
-  }
-  if (const int result = init(); result != 0) {
-    auto* const explain = nvml.get<NvmlErrorString>("nvmlErrorString");
-    return without_gpu(fmt::format("the NVIDIA driver does not start: {}",
-                                   explain == nullptr ? std::to_string(result) : explain(result)));
-  }
-  Json block = first_device(nvml, probe);
-  call(nvml.get<NvmlShutdown>("nvmlShutdown"));
-  return block;
+  return text.data();
 }
 
 }  // namespace
 
-std::string gpu_hardware_json(const GpuProbe& probe) {
-  Json block = probe_nvml(probe);
-  block["cpu_model"] = cpu_model(probe.cpu_info_file);
+// Found once; `reason` says why there are no devices.
+struct GpuMonitor::Driver {
+  explicit Driver(const GpuProbe& probe) : nvml(probe.nvml_library), cuda(probe.cuda_library) {
+    if (!nvml.is_open()) {
+      reason = fmt::format("no NVIDIA driver: {} cannot be opened", probe.nvml_library);
+      return;
+    }
+    auto* const init = nvml.get<NvmlInit>("nvmlInit_v2");
+    if (init == nullptr) {
+      reason = fmt::format("{} is not NVML", probe.nvml_library);
+      return;
+    }
+    if (const int result = init(); result != 0) {
+      auto* const explain = nvml.get<NvmlErrorString>("nvmlErrorString");
+      reason = fmt::format("the NVIDIA driver does not start: {}",
+                           explain == nullptr ? std::to_string(result) : explain(result));
+      return;
+    }
+    started = true;
+    find_devices();
+    if (devices.empty()) return;
+    first_cuda = first_cuda_device(cuda);
+    for (unsigned i = 0; i < devices.size() && !first_cuda.uuid.empty(); ++i) {
+      if (has_uuid(nvml, devices[i], first_cuda.uuid)) used = i;
+    }
+    cudnn = cudnn_version(probe.cudnn_libraries);
+  }
+  ~Driver() {
+    if (started) call(nvml.get<NvmlShutdown>("nvmlShutdown"));
+  }
+  Driver(const Driver&) = delete;
+  Driver& operator=(const Driver&) = delete;
+
+  void find_devices() {
+    unsigned count = 0;
+    if (!call(nvml.get<NvmlDeviceCount>("nvmlDeviceGetCount_v2"), &count)) {
+      reason = "the NVIDIA driver does not say how many GPUs there are";
+      return;
+    }
+    reason = count == 0 ? "the NVIDIA driver sees no GPU"
+                        : "the NVIDIA driver does not give access to the GPU";
+    for (unsigned i = 0; i < count; ++i) {
+      NvmlDevice device = nullptr;
+      if (call(nvml.get<NvmlDeviceHandle>("nvmlDeviceGetHandleByIndex_v2"), i, &device)) {
+        devices.push_back(device);
+      }
+    }
+  }
+
+  Json block() const {
+    if (devices.empty()) return without_gpu(reason);
+    Json out = {{"available", true}, {"device", "cuda"}};
+    out.update(device_block(nvml, devices[used], used));
+    out["multi_processor_count"] = first_cuda.multi_processors;
+    out["cuda_version"] = cuda_version(nvml);
+    out["pytorch_version"] = nullptr;
+    out["cudnn_version"] = cudnn;
+    out["driver_version"] = driver_version(nvml);
+    out["device_count"] = devices.size();
+    if (devices.size() > 1) {
+      out["devices"] = Json::array();
+      for (unsigned i = 0; i < devices.size(); ++i) {
+        out["devices"].push_back(device_block(nvml, devices[i], i));
+      }
+    }
+    return out;
+  }
+
+  const SharedLibrary nvml;
+  const SharedLibrary cuda;
+  bool started = false;
+  std::string reason;
+  std::vector<NvmlDevice> devices;
+  unsigned used = 0;  // index of the one that CUDA takes first
+  CudaDevice first_cuda;
+  Json cudnn;
+};
+
+GpuMonitor::GpuMonitor(GpuProbe probe)
+    : probe_(std::move(probe)), driver_(std::make_unique<const Driver>(probe_)) {}
+GpuMonitor::~GpuMonitor() = default;
+
+std::string GpuMonitor::hardware_json() const {
+  const std::scoped_lock lock(mutex_);
+  Json block = driver_->block();
+  block["cpu_model"] = cpu_model(probe_.cpu_info_file);
   block["cpu_cores"] = std::thread::hardware_concurrency();
+  const Json known = Json::parse(probe_.known_json, nullptr, /*allow_exceptions=*/false);
+  if (known.is_object() && block["available"] == true) block.update(known);
   return block.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+GpuSample GpuMonitor::sample() const {
+  const std::scoped_lock lock(mutex_);
+  if (driver_->devices.empty()) return {};
+  return device_sample(driver_->nvml, driver_->devices[driver_->used]);
+}
+
+bool has_cuda_device(const GpuProbe& probe) {
+  const SharedLibrary cuda(probe.cuda_library);
+  int count = 0;
+  return call(cuda.get<CudaInit>("cuInit"), 0U) &&
+         call(cuda.get<CudaDeviceCount>("cuDeviceGetCount"), &count) && count > 0;
 }
 
 }  // namespace ca4::producer

@@ -11,8 +11,9 @@
 namespace ca4::producer {
 
 struct ItemFacts {
-  std::string path;
-  std::string content_sha256;  // of the file, hex
+  std::string path;            // a file's, absolute; of a picture in memory: its name
+  std::string uri;             // "file:///…" or "memory:…"
+  std::string content_sha256;  // of the file, or of the pixels in memory; hex
   std::string model_sha256;
   std::string model_name;
   std::string output;  // of the model

@@ -9,7 +9,7 @@
 namespace ca4::producer {
 namespace {
 
-const ItemFacts kCat{"/photos/my cat.v2.jpg", "aa11", "bb22", "lite0", "embedding"};
+const ItemFacts kCat{"/photos/my cat.v2.jpg", "", "aa11", "bb22", "lite0", "embedding"};
 
 TEST(ContentId, DependsOnContentModelAndOutputAndNothingElse) {
   const std::string id = content_id(kCat);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -10,6 +11,7 @@
 #include <cerrno>
 #include <charconv>
 #include <system_error>
+#include <utility>
 
 namespace ca4::producer {
 namespace {
@@ -20,6 +22,12 @@ constexpr size_t kKeyDigits = 32;
 Status failed(const std::string& path, std::string_view doing, int error) {
   return {Code::kIo,
           fmt::format("journal {}: {}: {}", path, doing, std::generic_category().message(error))};
+}
+
+bool is_on_fuse(int fd) {
+  constexpr long kFuseMagic = 0x65735546;  // FUSE_SUPER_MAGIC of linux/magic.h
+  struct statfs about{};
+  return fstatfs(fd, &about) == 0 && about.f_type == kFuseMagic;
 }
 
 uint32_t crc(std::string_view text) {
@@ -56,20 +64,26 @@ std::string_view key_of(std::string_view line) {
 
 }  // namespace
 
-Result<std::unique_ptr<Journal>> Journal::open(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (fd < 0) return failed(path, "cannot be opened", errno);
-  std::unique_ptr<Journal> journal(new Journal(fd, path));
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    return Status(
-        Code::kUnavailable,
-        fmt::format("journal {} is in use by another run; name another with --journal", path));
-  }
+Result<std::unique_ptr<Journal>> Journal::open(const std::string& path, Keep keep) {
+  std::unique_ptr<Journal> journal(new Journal(path));
+  if (Status bad = journal->open_file(); !bad.is_ok()) return bad;
+  journal->close_at_sync_ =
+      keep == Keep::kCloseAtSync || (keep == Keep::kAsFileSystemNeeds && is_on_fuse(journal->fd_));
   if (Status bad = journal->load(); !bad.is_ok()) return bad;
   return journal;
 }
 
+Status Journal::open_file() {
+  fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (fd_ < 0) return failed(path_, "cannot be opened", errno);
+  // Other failures: this file system has no locks.
+  if (flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return Status::ok();
+  return {Code::kUnavailable,
+          fmt::format("journal {} is in use by another run; name another with --journal", path_)};
+}
+
 Journal::~Journal() {
+  if (fd_ < 0) return;
   // What a failing sync would lose is sent again; the run's last sync has reported it already.
   ::fdatasync(fd_);
   ::close(fd_);
@@ -120,6 +134,7 @@ Status Journal::add(std::string_view key, std::string_view id, std::string_view 
 }
 
 Status Journal::append(std::string_view line) {
+  if (fd_ < 0) return failed(path_, "could not be opened again", EBADF);
   while (!line.empty()) {
     const ssize_t count = ::write(fd_, line.data(), line.size());
     if (count < 0 && errno == EINTR) continue;
@@ -130,8 +145,18 @@ Status Journal::append(std::string_view line) {
 }
 
 Status Journal::sync() {
-  if (::fdatasync(fd_) != 0) return failed(path_, "cannot be synced", errno);
-  return Status::ok();
+  // Where the file is closed in between, no line may be on its way.
+  std::unique_lock lock(mutex_, std::defer_lock);
+  if (close_at_sync_) lock.lock();
+  // Some file systems know no sync (EINVAL, ENOSYS): closing is all that can be done there.
+  if (::fdatasync(fd_) != 0 && errno != EINVAL && errno != ENOSYS) {
+    return failed(path_, "cannot be synced", errno);
+  }
+  if (!close_at_sync_) return Status::ok();
+  if (const int result = ::close(std::exchange(fd_, -1)); result != 0) {
+    return failed(path_, "cannot be closed", errno);
+  }
+  return open_file();
 }
 
 }  // namespace ca4::producer

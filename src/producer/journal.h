@@ -23,9 +23,14 @@ namespace ca4::producer {
 class Journal {
  public:
   // Reads `path` if it exists, creates it (not its folder) if not, and locks it against other
-  // processes until closed (kUnavailable when one has it). Keeps 32 bytes and the overhead of a
-  // hash table an item in memory.
-  static Result<std::unique_ptr<Journal>> open(const std::string& path);
+  // processes until closed (kUnavailable when one has it), where the file system has locks. Keeps
+  // 32 bytes and the overhead of a hash table an item in memory.
+  //
+  // A mounted Google Drive (FUSE) uploads a file when it is closed: there, each sync closes the
+  // file and opens it again.
+  enum class Keep { kOpen, kCloseAtSync, kAsFileSystemNeeds };
+  static Result<std::unique_ptr<Journal>> open(const std::string& path,
+                                               Keep keep = Keep::kAsFileSystemNeeds);
   ~Journal();
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
@@ -44,12 +49,14 @@ class Journal {
   const std::string& path() const { return path_; }
 
  private:
-  Journal(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
+  explicit Journal(std::string path) : path_(std::move(path)) {}
+  Status open_file();
   Status load();
   void note_line(std::string_view line);
   Status append(std::string_view line);
 
-  int fd_;
+  int fd_ = -1;
+  bool close_at_sync_ = false;
   std::string path_;
   size_t damaged_lines_ = 0;
   mutable std::mutex mutex_;

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "producer/journal_place.h"
 #include "producer/test_support.h"
 
 namespace ca4::producer {
@@ -96,6 +97,42 @@ TEST(Journal, MissingFolderIsAnErrorWithThePath) {
   const Status status = Journal::open("/nonexistent/j").status();
   EXPECT_EQ(status.code(), Code::kIo);
   EXPECT_THAT(status.message(), testing::HasSubstr("/nonexistent/j"));
+}
+
+TEST(Journal, ClosingAtEachSyncKeepsLinesAndTheLock) {
+  const TempDir folder;
+  {
+    auto journal = Journal::open(folder / "j", Journal::Keep::kCloseAtSync);
+    ASSERT_TRUE(journal) << journal.status().message();
+    ASSERT_TRUE((*journal)->add(kA, "img-1", "/a.png", 1).is_ok());
+    ASSERT_TRUE((*journal)->sync().is_ok());
+    ASSERT_TRUE((*journal)->add(kB, "img-2", "/b.png", 2).is_ok());
+    ASSERT_TRUE((*journal)->sync().is_ok());
+    EXPECT_EQ(Journal::open(folder / "j").status().code(), Code::kUnavailable);
+  }
+  const auto again = Journal::open(folder / "j");
+  ASSERT_TRUE(again);
+  EXPECT_TRUE((*again)->contains(kA));
+  EXPECT_TRUE((*again)->contains(kB));
+}
+
+TEST(Journal, FileThatVanishedBetweenSyncsIsAFailureNotALoss) {
+  const TempDir folder;
+  auto journal = Journal::open(folder / "j", Journal::Keep::kCloseAtSync);
+  ASSERT_TRUE(journal);
+  std::filesystem::remove(folder / "j");
+  std::filesystem::create_directory(folder / "j");  // as a Drive that was unmounted may leave it
+  EXPECT_FALSE((*journal)->sync().is_ok());
+  EXPECT_FALSE((*journal)->add(kA, "img-1", "/a.png", 1).is_ok());
+}
+
+TEST(JournalPlace, IsOnTheDriveWhereThereIsOne) {
+  const TempDir folder;
+  const std::string drive = folder / "MyDrive";
+  EXPECT_EQ(default_journal(drive), ".ca4-journal");
+  std::filesystem::create_directory(drive);
+  EXPECT_EQ(default_journal(drive), drive + "/ca4/produce.journal");
+  EXPECT_TRUE(Journal::open(default_journal(drive)));
 }
 
 }  // namespace

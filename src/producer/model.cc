@@ -4,19 +4,16 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
-#include <numeric>
+#include <mutex>
 #include <optional>
 #include <thread>
 
+#include "producer/gpu.h"
 #include "producer/hash.h"
 #include "producer/model_input.h"
+#include "producer/onnx_lane.h"
 #include "producer/onnx_library.h"
-
-// The library is opened while the program runs, see onnx_library.h.
-#define ORT_API_MANUAL_INIT
-#include <onnxruntime_cxx_api.h>
 
 namespace ca4::producer {
 namespace {
@@ -26,7 +23,8 @@ struct Tensor {
   ONNXTensorElementDataType type = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
   std::vector<int64_t> shape;  // -1: free
 
-  bool is_float() const { return type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT; }
+  bool is_half() const { return type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16; }
+  bool is_float() const { return type == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT || is_half(); }
   std::string describe() const { return fmt::format("{} ({})", name, fmt::join(shape, ", ")); }
 };
 
@@ -65,7 +63,7 @@ Result<size_t> choose_output(const std::vector<Tensor>& outputs, const ModelOpti
                    fmt::format("no output is named {}; it has:{}", options.output, all));
     }
     if (is_usable(outputs[*chosen])) return *chosen;
-    return wrong(options.path, fmt::format("output {} is no float32 tensor of shape (N, C) or "
+    return wrong(options.path, fmt::format("output {} is no float tensor of shape (N, C) or "
                                            "(N, C, H, W)",
                                            outputs[*chosen].describe()));
   }
@@ -79,41 +77,39 @@ Result<size_t> choose_output(const std::vector<Tensor>& outputs, const ModelOpti
     }
   }
   return wrong(options.path,
-               "no output is a float32 tensor of shape (N, C) or (N, C, H, W); it has:" + all);
+               "no output is a float tensor of shape (N, C) or (N, C, H, W); it has:" + all);
 }
 
 class OnnxModel final : public Embedder {
  public:
-  OnnxModel(const OnnxLibrary& library, int threads)
-      : env_(ORT_LOGGING_LEVEL_ERROR, "ca4"), memory_(nullptr), session_(nullptr) {
+  explicit OnnxModel(const OnnxLibrary& library)
+      : library_(library), env_(ORT_LOGGING_LEVEL_ERROR, "ca4"), session_(nullptr) {
     info_.runtime = "onnxruntime " + library.version;
-    info_.threads = threads;
-    memory_ = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
   }
 
   // May throw Ort::Exception.
   Status load(const ModelOptions& options) {
     Ort::SessionOptions session_options;
+    Result<ChosenDevice> device =
+        choose_device(options.device, has_cuda_device(), library_.path, session_options);
+    if (!device) return device.status();
+    advice_ = device->advice;
+    shape_.on_gpu = device->is_cuda;
+    if (device->is_cuda) info_.device = "cuda:0";
+    share_cores(options);
     session_options.SetIntraOpNumThreads(info_.threads);
     session_options.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
     // Idle threads of the model must not take the cores from the decoders.
     session_options.AddConfigEntry("session.intra_op.allow_spinning", "0");
     session_ = Ort::Session(env_, options.path.c_str(), session_options);
     if (Status bad = read_input(options.path); !bad.is_ok()) return bad;
-    Ort::AllocatorWithDefaultOptions allocator;
-    std::vector<Tensor> outputs;
-    for (size_t i = 0; i < session_.GetOutputCount(); ++i) {
-      outputs.push_back(
-          describe(session_.GetOutputNameAllocated(i, allocator), session_.GetOutputTypeInfo(i)));
-    }
-    Result<size_t> chosen = choose_output(outputs, options);
-    if (!chosen) return chosen.status();
-    info_.output = outputs[*chosen].name;
+    if (Status bad = read_outputs(options); !bad.is_ok()) return bad;
     return warm_up();
   }
 
   const ModelInfo& info() const override { return info_; }
   ModelInfo& info() { return info_; }
+  const std::string& advice() const { return advice_; }
 
   Result<std::vector<float>> run(std::span<const float> tensors, size_t count) override {
     const size_t step = info_.batch == 0 ? count : info_.batch;
@@ -121,10 +117,12 @@ class OnnxModel final : public Embedder {
     std::vector<float> out;
     out.reserve(count * info_.dim);
     try {
+      std::unique_ptr<OnnxLane> lane = take_lane();
       for (size_t done = 0; done < count; done += step) {
         const size_t now = std::min(step, count - done);
-        run_once(tensors.subspan(done * floats, now * floats), now, out);
+        lane->run(tensors.subspan(done * floats, now * floats), step, now, out);
       }
+      give_back(std::move(lane));
     } catch (const Ort::Exception& e) {
       return Status(Code::kInternal, fmt::format("the model failed: {}", e.what()));
     }
@@ -136,6 +134,18 @@ class OnnxModel final : public Embedder {
   }
 
  private:
+  // Two lanes with half the threads each do more than one with all of them: within a run, threads
+  // wait for the slowest at each layer, most of all when decoders want the same cores. Two, not
+  // one a core: a lane holds a batch's activations. On a GPU one lane copies while the other
+  // computes.
+  void share_cores(const ModelOptions& options) {
+    const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+    const int threads = options.threads == 0 ? cores : options.threads;
+    const bool pays = shape_.on_gpu || threads >= 2;
+    info_.lanes = options.for_throughput && pays ? 2 : 1;
+    info_.threads = shape_.on_gpu ? 1 : std::max(1, threads / static_cast<int>(info_.lanes));
+  }
+
   Status read_input(const std::string& path) {
     if (session_.GetInputCount() != 1) {
       return wrong(
@@ -144,8 +154,7 @@ class OnnxModel final : public Embedder {
     Ort::AllocatorWithDefaultOptions allocator;
     const Tensor input =
         describe(session_.GetInputNameAllocated(0, allocator), session_.GetInputTypeInfo(0));
-    if (!input.is_float()) return wrong(path, "its input is not float32");
-    input_name_ = input.name;
+    if (!input.is_float()) return wrong(path, "its input is neither float32 nor float16");
     const Ort::ModelMetadata metadata = session_.GetModelMetadata();
     const auto lookup = [&](const std::string& key) -> std::string {
       const auto value = metadata.LookupCustomMetadataMapAllocated(key.c_str(), allocator);
@@ -157,6 +166,25 @@ class OnnxModel final : public Embedder {
     info_.batch = how->batch;
     info_.name = lookup("ca4.name");
     if (info_.name.empty()) info_.name = std::filesystem::path(path).stem().string();
+    const int64_t side = info_.preprocess.crop_side;
+    shape_.input_name = input.name;
+    shape_.half_input = input.is_half();
+    shape_.input = info_.preprocess.channels_last ? std::vector<int64_t>{side, side, 3}
+                                                  : std::vector<int64_t>{3, side, side};
+    return Status::ok();
+  }
+
+  Status read_outputs(const ModelOptions& options) {
+    Ort::AllocatorWithDefaultOptions allocator;
+    std::vector<Tensor> outputs;
+    for (size_t i = 0; i < session_.GetOutputCount(); ++i) {
+      outputs.push_back(
+          describe(session_.GetOutputNameAllocated(i, allocator), session_.GetOutputTypeInfo(i)));
+    }
+    Result<size_t> chosen = choose_output(outputs, options);
+    if (!chosen) return chosen.status();
+    info_.output = shape_.output_name = outputs[*chosen].name;
+    shape_.half_output = outputs[*chosen].is_half();
     return Status::ok();
   }
 
@@ -164,43 +192,34 @@ class OnnxModel final : public Embedder {
   Status warm_up() {
     const std::vector<float> blank(info_.preprocess.tensor_floats());
     std::vector<float> out;
-    run_once(blank, 1, out);
+    std::unique_ptr<OnnxLane> lane = take_lane();
+    lane->run(blank, std::max<size_t>(info_.batch, 1), 1, out);
+    give_back(std::move(lane));
     info_.dim = out.size();
     return Status::ok();
   }
 
-  // `count` is at most info_.batch when that is set; what a fixed batch has more of is zeros.
-  void run_once(std::span<const float> tensors, size_t count, std::vector<float>& out) {
-    const size_t rows = info_.batch == 0 ? count : info_.batch;
-    std::span<const float> input = tensors;
-    if (rows != count) {
-      padded_.assign(rows * info_.preprocess.tensor_floats(), 0.0F);
-      std::ranges::copy(tensors, padded_.begin());
-      input = padded_;
-    }
-    const int64_t side = info_.preprocess.crop_side;
-    const auto n = static_cast<int64_t>(rows);
-    const std::array<int64_t, 4> shape = info_.preprocess.channels_last
-                                             ? std::array<int64_t, 4>{n, side, side, 3}
-                                             : std::array<int64_t, 4>{n, 3, side, side};
-    // ONNX Runtime's signature is not const; an input is only read.
-    const Ort::Value value = Ort::Value::CreateTensor<float>(
-        memory_, const_cast<float*>(input.data()), input.size(), shape.data(), shape.size());
-    const char* input_name = input_name_.c_str();
-    const char* output_name = info_.output.c_str();
-    const std::vector<Ort::Value> results =
-        session_.Run(Ort::RunOptions{nullptr}, &input_name, &value, 1, &output_name, 1);
-    const std::vector<int64_t> result_shape =
-        results.front().GetTensorTypeAndShapeInfo().GetShape();
-    append_pooled(results.front().GetTensorData<float>(), result_shape, count, out);
+  // There are as many lanes as there were runs at once. One that failed is not given back.
+  std::unique_ptr<OnnxLane> take_lane() {
+    const std::scoped_lock lock(mutex_);
+    if (idle_.empty()) return std::make_unique<OnnxLane>(session_, shape_);
+    std::unique_ptr<OnnxLane> lane = std::move(idle_.back());
+    idle_.pop_back();
+    return lane;
+  }
+  void give_back(std::unique_ptr<OnnxLane> lane) {
+    const std::scoped_lock lock(mutex_);
+    idle_.push_back(std::move(lane));
   }
 
+  const OnnxLibrary library_;
   Ort::Env env_;
-  Ort::MemoryInfo memory_;
   Ort::Session session_;
   ModelInfo info_;
-  std::string input_name_;
-  std::vector<float> padded_;
+  LaneShape shape_;
+  std::string advice_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<OnnxLane>> idle_;
 };
 
 }  // namespace
@@ -211,12 +230,11 @@ Result<std::unique_ptr<Embedder>> open_model(const ModelOptions& options) {
   Result<OnnxLibrary> library = open_onnx_library(options.ort_path);
   if (!library) return library.status();
   Ort::InitApi(library->api);
-  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   try {
-    auto model =
-        std::make_unique<OnnxModel>(*library, options.threads == 0 ? cores : options.threads);
+    auto model = std::make_unique<OnnxModel>(*library);
     if (Status bad = model->load(options); !bad.is_ok()) return bad;
     model->info().sha256 = std::move(*hash);
+    if (options.advise && !model->advice().empty()) options.advise(model->advice());
     return std::unique_ptr<Embedder>(std::move(model));
   } catch (const std::exception& e) {
     return wrong(options.path, e.what());

@@ -97,9 +97,10 @@ Result<std::vector<std::string>> expand_paths(const std::vector<std::string>& ar
   return collector.take();
 }
 
-std::string file_uri(std::string_view absolute_path) {
-  std::string out = "file://";
-  for (const char c : absolute_path) {
+namespace {
+
+std::string escape_uri(std::string out, std::string_view path) {
+  for (const char c : path) {
     if (std::isalnum(static_cast<unsigned char>(c)) != 0 ||
         std::string_view("/-._~").find(c) != std::string_view::npos) {
       out += c;
@@ -108,6 +109,16 @@ std::string file_uri(std::string_view absolute_path) {
     }
   }
   return out;
+}
+
+}  // namespace
+
+std::string file_uri(std::string_view absolute_path) {
+  return escape_uri("file://", absolute_path);
+}
+
+std::string memory_uri(std::string_view name) {
+  return escape_uri("memory:", name);
 }
 
 }  // namespace ca4::producer

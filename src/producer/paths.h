@@ -19,4 +19,7 @@ Result<std::vector<std::string>> expand_paths(const std::vector<std::string>& ar
 // "file:///a/b%20c.png" of an absolute path (RFC 8089, RFC 3986).
 std::string file_uri(std::string_view absolute_path);
 
+// "memory:NAME" of a picture that no file holds.
+std::string memory_uri(std::string_view name);
+
 }  // namespace ca4::producer

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/digest.h"
-#include "producer/paths.h"
 
 namespace ca4::producer {
 namespace {
@@ -36,7 +35,8 @@ Json extra(const RunFacts& run, const ModelInfo& model, const ItemFacts& item,
                   {"sha256", item.content_sha256}};
   out["model"] = {{"sha256", model.sha256}, {"output", model.output}};
   // What the embedding was computed on, which need not be the GPU that gpu_hardware tells of.
-  out["execution"] = {{"device", "cpu"}, {"runtime", model.runtime}, {"threads", model.threads}};
+  out["execution"] = {
+      {"device", model.device}, {"runtime", model.runtime}, {"threads", model.threads}};
   return out;
 }
 
@@ -44,19 +44,22 @@ Json extra(const RunFacts& run, const ModelInfo& model, const ItemFacts& item,
 
 std::string payload_json(const RunFacts& run, const ModelInfo& model, const ItemFacts& item,
                          const ImageFacts& image, const std::string& id,
-                         std::span<const float> embedding, int64_t embedded_at_us) {
+                         std::span<const float> embedding, std::string_view gpu_hardware_json,
+                         int64_t embedded_at_us) {
   Json event;
   event["metadata_id"] = id;
-  event["source_uri"] = file_uri(item.path);
+  event["source_uri"] = item.uri;
   event["source_type"] = "image";
   event["model_name"] = model.name;
   event["model_version"] = model.sha256.substr(0, 12);
   event["timestamp"] = static_cast<double>(embedded_at_us) / 1e6;
   event["embedding_dim"] = embedding.size();
-  event["gpu_hardware"] = Json::parse(run.gpu_hardware_json);
   event["extra"] = extra(run, model, item, image);
   std::string text = event.dump(-1, ' ', false, Json::error_handler_t::replace);
-  text.pop_back();  // the closing brace: numbers are written faster past the JSON library
+  // Past the JSON library: what is text already, and numbers, which are written faster so.
+  text.pop_back();
+  text += ",\"gpu_hardware\":";
+  text += gpu_hardware_json;
   text += run.numbers_as_text ? ",\"embedding\":" + number_list(embedding) + "}"
                               : ",\"embedding_b64\":\"" + base64(std::as_bytes(embedding)) + "\"}";
   return text;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "producer/embedder.h"
@@ -13,7 +14,6 @@ namespace ca4::producer {
 
 // What all events of a run share.
 struct RunFacts {
-  std::string gpu_hardware_json;
   std::string pipeline;
   std::vector<std::string> tags;
   std::string notes;
@@ -26,10 +26,11 @@ struct ImageFacts {
   std::string_view format;
 };
 
-// One JSON object on one line. `embedded_at_us`: Unix microseconds, becomes `timestamp`. Bytes of
-// paths and notes that are no UTF-8 become U+FFFD.
+// One JSON object on one line. `gpu_hardware_json` is put in as it is. `embedded_at_us`: Unix
+// microseconds, becomes `timestamp`. Bytes of paths and notes that are no UTF-8 become U+FFFD.
 std::string payload_json(const RunFacts& run, const ModelInfo& model, const ItemFacts& item,
                          const ImageFacts& image, const std::string& id,
-                         std::span<const float> embedding, int64_t embedded_at_us);
+                         std::span<const float> embedding, std::string_view gpu_hardware_json,
+                         int64_t embedded_at_us);
 
 }  // namespace ca4::producer

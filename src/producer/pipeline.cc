@@ -10,9 +10,8 @@
 
 #include "base/digest.h"
 #include "event/event.h"
-#include "producer/bounded_queue.h"
-#include "producer/hash.h"
-#include "producer/preprocess.h"
+#include "producer/batch_feed.h"
+#include "producer/busy_clock.h"
 
 namespace ca4::producer {
 namespace {
@@ -23,100 +22,86 @@ double seconds_since(Steady::time_point start) {
   return std::chrono::duration<double>(Steady::now() - start).count();
 }
 
+FeedOptions feed_options(const PipelineOptions& options, const ModelInfo& model) {
+  FeedOptions out;
+  out.preprocess = model.preprocess;
+  out.batch_images = feed_batch(options.batch_images, model.batch);
+  out.batches_ahead = model.lanes + 1;
+  out.decode_threads = options.decode_threads;
+  out.file_bytes_max = options.file_bytes_max;
+  out.decode = options.decode;
+  return out;
+}
+
 // Lines between two syncs of the journal: a crash of the machine repeats at most so many images.
 constexpr size_t kLinesPerSync = 256;
-
-struct Prepared {
-  ItemFacts item;
-  ImageFacts image;
-  std::string key;
-  std::vector<float> tensor;
-};
 
 // One run; its threads share this object.
 class Run {
  public:
-  Run(const PipelineOptions& options, Embedder& embedder, Transport& transport, Journal& journal,
-      const Clock& clock, Progress& progress, std::stop_token stop)
+  Run(const PipelineOptions& options, ImageSource& source, Embedder& embedder, Transport& transport,
+      Journal& journal, const Clock& clock, Progress& progress, std::stop_token stop,
+      std::stop_token abandon)
       : options_(options),
         embedder_(embedder),
         journal_(journal),
         clock_(clock),
         progress_(progress),
         stop_(stop),
-        batch_(round_up(options.batch_images, embedder.info().batch)),
-        decoded_(2 * batch_),
         sender_(
             transport, options.sender,
             [this](const Parcel& parcel, const Status& outcome) { return settle(parcel, outcome); },
-            std::move(stop)) {}
+            stop),
+        feed_(feed_options(options, embedder.info()), source,
+              {.wanted = [this](Prepared& item) { return is_wanted(item); },
+               .failed =
+                   [this](const Prepared& item, const Status& why) {
+                     if (!item.key.empty()) note_lost(item.key);
+                     skip(item.item.path, why.message());
+                   }},
+              std::move(stop)),
+        count_(source.count()),
+        on_abandon_(std::move(abandon), [this] { feed_.drop(); }) {}
 
   Report run() {
     const Steady::time_point start = Steady::now();
-    decoders_left_ = options_.decode_threads;
-    std::vector<std::jthread> decoders;
-    for (size_t i = 0; i < options_.decode_threads; ++i)
-      decoders.emplace_back([this] { decode_files(); });
-    const Status embedded = embed_batches();
-    decoded_.close(/*drop=*/true);  // releases decoders when embedding ended early
-    decoders.clear();
+    {
+      std::vector<std::jthread> lanes;
+      for (size_t i = 0; i < embedder_.info().lanes; ++i) {
+        lanes.emplace_back([this] { embed_batches(); });
+      }
+    }
+    const Status read = feed_.close();  // releases decoders when embedding ended early
     const Status sent = sender_.finish();
     const Status synced = journal_.sync();
     skip_copies_of_lost();
-    report_.files = options_.files.size();
+    report_.files = count_.value_or(feed_.taken());
     report_.sent = progress_.sent;
     report_.already_sent = progress_.already_sent;
     report_.wall_s = seconds_since(start);
-    for (const Status& status : {embedded, sent, synced}) {
+    report_.model_busy_s = busy_.seconds();
+    for (const Status& status : {embedding_failure_, read, sent, synced}) {
       if (report_.status.is_ok()) report_.status = status;
     }
     if (report_.status.is_ok() && stop_.stop_requested() &&
-        progress_.settled() < options_.files.size()) {
+        (!feed_.exhausted() || progress_.settled() < feed_.taken())) {
       report_.status = {Code::kCancelled, "stopped"};
     }
     return std::move(report_);
   }
 
  private:
-  // A model that runs a fixed number of images is given whole multiples of it.
-  static size_t round_up(size_t wanted, size_t fixed) {
-    return fixed == 0 ? wanted : (wanted + fixed - 1) / fixed * fixed;
-  }
-
   // --- Decode threads ---
 
-  void decode_files() {
-    for (size_t i = 0; (i = next_file_++) < options_.files.size() && !stop_.stop_requested();) {
-      Result<std::optional<Prepared>> prepared = prepare(options_.files[i]);
-      if (!prepared) {
-        skip(options_.files[i], prepared.status().message());
-      } else if (!*prepared) {
-        ++progress_.already_sent;
-      } else if (!decoded_.push(std::move(**prepared))) {
-        break;
-      }
-    }
-    if (--decoders_left_ == 0) decoded_.close();
-  }
-
-  // Nothing when the item is done already.
-  Result<std::optional<Prepared>> prepare(const std::string& path) {
-    Result<std::string> bytes = read_file(path, options_.file_bytes_max);
-    if (!bytes) return bytes.status();
+  bool is_wanted(Prepared& item) {
     const ModelInfo& model = embedder_.info();
-    Prepared out;
-    out.item = {path, sha256_hex(*bytes), model.sha256, model.name, model.output};
-    out.key = item_key(out.item);
-    if (!claim(out.key, path)) return std::optional<Prepared>();
-    Result<Image> image = decode_image(*bytes, options_.decode);
-    if (!image) {
-      note_lost(out.key);
-      return image.status();
-    }
-    out.image = {image->file_width, image->file_height, image->format};
-    out.tensor.resize(model.preprocess.tensor_floats());
-    to_tensor(*image, model.preprocess, out.tensor);
-    return std::optional<Prepared>(std::move(out));
+    item.item.model_sha256 = model.sha256;
+    item.item.model_name = model.name;
+    item.item.output = model.output;
+    item.key = item_key(item.item);
+    const bool fresh = claim(item.key, item.item.path);
+    if (!fresh) ++progress_.already_sent;
+    return fresh;
   }
 
   // Everything a person chose that shows in the stored document: with the same arguments nothing is
@@ -155,28 +140,39 @@ class Run {
     }
   }
 
-  // --- The calling thread ---
+  // --- Model lanes ---
 
-  Status embed_batches() {
+  void embed_batches() {
     std::vector<float> tensors;
     while (true) {
-      const std::vector<Prepared> batch = decoded_.pop(batch_);
-      if (batch.empty()) return Status::ok();
-      tensors.clear();
-      for (const Prepared& item : batch) {
-        tensors.insert(tensors.end(), item.tensor.begin(), item.tensor.end());
-      }
-      const Steady::time_point start = Steady::now();
-      const Result<std::vector<float>> embeddings = embedder_.run(tensors, batch.size());
-      report_.model_busy_s += seconds_since(start);
-      if (!embeddings) return embeddings.status();
-      if (!sender_.submit(pack(batch, *embeddings))) return Status::ok();  // finish() says why
+      std::vector<Prepared> batch = feed_.next();
+      if (batch.empty()) return;
+      join_tensors(batch, tensors);
+      const Result<std::vector<float>> embeddings = compute(tensors, batch.size());
+      if (!embeddings) return fail(embeddings.status());
+      if (!sender_.submit(pack(batch, *embeddings)))
+        return fail(Status::ok());  // finish() says why
     }
+  }
+
+  Result<std::vector<float>> compute(std::span<const float> tensors, size_t count) {
+    const BusyClock::Work work(busy_);
+    return embedder_.run(tensors, count);
+  }
+
+  // Ends the other lanes too.
+  void fail(const Status& why) {
+    {
+      const std::scoped_lock lock(mutex_);
+      if (embedding_failure_.is_ok()) embedding_failure_ = why;
+    }
+    feed_.drop();
   }
 
   std::vector<Parcel> pack(const std::vector<Prepared>& batch, std::span<const float> embeddings) {
     const ModelInfo& model = embedder_.info();
     const int64_t now_us = clock_.now_us();
+    const std::string gpu = options_.gpu_hardware_json();
     std::vector<Parcel> parcels;
     for (size_t i = 0; i < batch.size(); ++i) {
       const Prepared& item = batch[i];
@@ -188,7 +184,7 @@ class Run {
         continue;
       }
       std::string payload = payload_json(options_.run, model, item.item, item.image, id,
-                                         embeddings.subspan(i * model.dim, model.dim), now_us);
+                                         embeddings.subspan(i * model.dim, model.dim), gpu, now_us);
       parcels.push_back({std::move(id), item.key, item.item.path, std::move(payload)});
     }
     return parcels;
@@ -219,24 +215,27 @@ class Run {
   const Clock& clock_;
   Progress& progress_;
   const std::stop_token stop_;
-  const size_t batch_;
-  std::atomic<size_t> next_file_ = 0;
-  std::atomic<size_t> decoders_left_ = 0;
-  std::mutex mutex_;  // claimed_, lost_, copies_, report_.skipped
+  BusyClock busy_;
+  std::mutex mutex_;  // what stands from here to report_
+  Status embedding_failure_;
   std::unordered_set<std::string> claimed_;
   std::unordered_set<std::string> lost_;                     // keys of skipped items
   std::vector<std::pair<std::string, std::string>> copies_;  // key and path, of this run
   Report report_;
-  BoundedQueue<Prepared> decoded_;
-  Sender sender_;  // last: its threads use all of the above
+  Sender sender_;   // from here on: their threads use all of the above
+  BatchFeed feed_;  // the last to start, the first to end
+  const std::optional<size_t> count_;
+  const std::stop_callback<std::function<void()>> on_abandon_;
 };
 
 }  // namespace
 
-Report run_pipeline(const PipelineOptions& options, Embedder& embedder, Transport& transport,
-                    Journal& journal, const Clock& clock, Progress& progress,
-                    std::stop_token stop) {
-  return Run(options, embedder, transport, journal, clock, progress, std::move(stop)).run();
+Report run_pipeline(const PipelineOptions& options, ImageSource& source, Embedder& embedder,
+                    Transport& transport, Journal& journal, const Clock& clock, Progress& progress,
+                    std::stop_token stop, std::stop_token abandon) {
+  return Run(options, source, embedder, transport, journal, clock, progress, std::move(stop),
+             std::move(abandon))
+      .run();
 }
 
 }  // namespace ca4::producer

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "producer/embed_all.h"
 #include "producer/test_support.h"
 
 namespace ca4::producer {
@@ -16,15 +17,18 @@ using testing::HasSubstr;
 // The mean of each channel stands for an embedding; counts its runs.
 class FakeEmbedder final : public Embedder {
  public:
-  explicit FakeEmbedder(const std::string& sha256 = std::string(64, 'f')) {
+  FakeEmbedder() {
     info_.name = "fake";
-    info_.sha256 = sha256;
+    set_sha256(std::string(64, 'f'));
     info_.output = "mean";
     info_.dim = 3;
     info_.preprocess.resize_side = info_.preprocess.crop_side = 8;
   }
+  void set_sha256(const std::string& sha256) { info_.sha256 = sha256; }
+  void set_lanes(size_t lanes) { info_.lanes = lanes; }
   const ModelInfo& info() const override { return info_; }
   Result<std::vector<float>> run(std::span<const float> tensors, size_t count) override {
+    const std::scoped_lock lock(mutex_);
     batches.push_back(count);
     if (fails) return Status(Code::kInternal, "the model failed");
     std::vector<float> out;
@@ -38,6 +42,7 @@ class FakeEmbedder final : public Embedder {
 
  private:
   ModelInfo info_;
+  std::mutex mutex_;
 };
 
 // A processor without a network: keeps events, answers as `status` says.
@@ -71,11 +76,11 @@ class Pipeline : public testing::Test {
  protected:
   Pipeline() {
     for (const auto& entry : std::filesystem::directory_iterator(deps("images/formats"))) {
-      options_.files.push_back(entry.path().string());
+      files_.push_back(entry.path().string());
     }
     options_.id_template = *IdTemplate::parse(kDefaultIdTemplate);
     options_.endpoint = "http://127.0.0.1:1";
-    options_.run.gpu_hardware_json = R"({"available":false})";
+    options_.gpu_hardware_json = [] { return R"({"available":false})"; };
     options_.run.pipeline = "test";
     options_.run.tags = {"a", "b"};
     options_.batch_images = 4;
@@ -83,17 +88,23 @@ class Pipeline : public testing::Test {
   }
 
   Report run() {
+    FileSource source(files_);
+    return run_from(source);
+  }
+
+  Report run_from(ImageSource& source) {
     auto journal = Journal::open(folder_ / "journal");
     EXPECT_TRUE(journal) << journal.status().message();
     Progress progress;
-    Report report = run_pipeline(options_, embedder_, transport_, **journal, clock_, progress,
-                                 stop_.get_token());
+    Report report = run_pipeline(options_, source, embedder_, transport_, **journal, clock_,
+                                 progress, stop_.get_token());
     EXPECT_EQ(progress.sent, report.sent);
     EXPECT_EQ(progress.skipped, report.skipped.size());
     return report;
   }
 
   TempDir folder_;
+  std::vector<std::string> files_;
   PipelineOptions options_;
   FakeEmbedder embedder_;
   FakeTransport transport_;
@@ -112,7 +123,7 @@ TEST_F(Pipeline, SendsEveryImageOnceInFullBatches) {
 }
 
 TEST_F(Pipeline, EventIsTheContracts) {
-  options_.files = {deps("images/formats/png-rgb.png")};
+  files_ = {deps("images/formats/png-rgb.png")};
   options_.run.notes = "n\xff";  // no UTF-8
   run();
   ASSERT_EQ(transport_.events.size(), 1U);
@@ -135,7 +146,7 @@ TEST_F(Pipeline, EventIsTheContracts) {
 }
 
 TEST_F(Pipeline, NumbersAsTextAreTheSameNumbers) {
-  options_.files = {deps("images/formats/png-rgb.png")};
+  files_ = {deps("images/formats/png-rgb.png")};
   options_.run.numbers_as_text = true;
   run();
   ASSERT_EQ(transport_.events.size(), 1U);
@@ -153,14 +164,110 @@ TEST_F(Pipeline, SecondRunSendsNothing) {
   EXPECT_EQ(transport_.events.size(), 22U);
 }
 
+TEST_F(Pipeline, SeveralLanesSendEveryImageOnce) {
+  embedder_.set_lanes(3);
+  const Report report = run();
+  EXPECT_TRUE(report.status.is_ok());
+  EXPECT_EQ(report.sent, 22U);
+  EXPECT_EQ(transport_.ids().size(), 22U);
+}
+
+TEST_F(Pipeline, FailureInOneLaneEndsAll) {
+  embedder_.set_lanes(3);
+  embedder_.fails = true;
+  EXPECT_EQ(run().status.message(), "the model failed");
+}
+
+// Pictures that no file holds; the third can't be had.
+class MemorySource final : public ImageSource {
+ public:
+  Result<std::optional<SourceImage>> next() override {
+    if (breaks_at == given_) return Status(Code::kInternal, "the caller's iterator failed");
+    if (given_ == 4) return std::optional<SourceImage>();
+    const size_t number = given_++;
+    return std::optional<SourceImage>({"picture " + std::to_string(number), [number] {
+                                         if (number == 2) {
+                                           return Result<Image>(Status(Code::kIo, "no pixels"));
+                                         }
+                                         Image image;
+                                         image.width = 9;
+                                         image.height = 8;
+                                         image.rgb.assign(9 * 8 * 3, static_cast<uint8_t>(number));
+                                         image.file_width = 9;
+                                         image.file_height = 8;
+                                         image.format = "memory";
+                                         return Result<Image>(std::move(image));
+                                       }});
+  }
+  std::optional<size_t> count() const override { return std::nullopt; }
+
+  std::optional<size_t> breaks_at;
+
+ private:
+  size_t given_ = 0;
+};
+
+TEST_F(Pipeline, PicturesInMemoryAreSentUnderTheirNames) {
+  MemorySource source;
+  const Report report = run_from(source);
+  EXPECT_TRUE(report.status.is_ok());
+  EXPECT_EQ(report.files, 4U);
+  EXPECT_EQ(report.sent, 3U);
+  ASSERT_EQ(report.skipped.size(), 1U);
+  EXPECT_EQ(report.skipped.front().path, "picture 2");
+  EXPECT_EQ(report.skipped.front().reason, "no pixels");
+  std::set<std::string> uris;
+  for (const Json& event : transport_.events) uris.insert(event["source_uri"].get<std::string>());
+  EXPECT_EQ(uris, (std::set<std::string>{"memory:picture%200", "memory:picture%201",
+                                         "memory:picture%203"}));
+  MemorySource again;
+  EXPECT_EQ(run_from(again).already_sent, 3U);
+}
+
+TEST_F(Pipeline, SourceThatFailsEndsTheRunWithItsReason) {
+  MemorySource source;
+  source.breaks_at = 2;
+  const Report report = run_from(source);
+  EXPECT_EQ(report.status.message(), "the caller's iterator failed");
+  EXPECT_EQ(report.sent, 2U);
+}
+
+TEST_F(Pipeline, EmbeddingsAloneComeInTheOrderOfTheSource) {
+  embedder_.set_lanes(2);
+  MemorySource source;
+  std::atomic<size_t> done = 0;
+  EmbedOptions one_by_one;
+  one_by_one.batch_images = 1;
+  const auto rows = embed_all(one_by_one, source, embedder_, &done, stop_.get_token());
+  ASSERT_TRUE(rows) << rows.status().message();
+  EXPECT_EQ(rows->images, 4U);
+  EXPECT_EQ(done, 4U);
+  ASSERT_EQ(rows->rows.size(), 12U);
+  EXPECT_LT(rows->rows[0], rows->rows[3]);
+  EXPECT_LT(rows->rows[3], rows->rows[9]);
+  EXPECT_EQ(rows->rows[6], 0.0F);
+  ASSERT_EQ(rows->bad.size(), 1U);
+  EXPECT_EQ(rows->bad.front().index, 2U);
+}
+
+TEST_F(Pipeline, EmbeddingsAloneFailAsTheModelOrTheSourceDoes) {
+  MemorySource source;
+  source.breaks_at = 1;
+  EXPECT_EQ(embed_all({}, source, embedder_, nullptr, {}).status().message(),
+            "the caller's iterator failed");
+  MemorySource whole;
+  embedder_.fails = true;
+  EXPECT_EQ(embed_all({}, whole, embedder_, nullptr, {}).status().message(), "the model failed");
+}
+
 TEST_F(Pipeline, ChangedArgumentsSendAgain) {
-  options_.files.resize(2);
+  files_.resize(2);
   EXPECT_EQ(run().sent, 2U);
   options_.run.pipeline = "other";
   EXPECT_EQ(run().sent, 2U);
   options_.endpoint += "2";
   EXPECT_EQ(run().sent, 2U);
-  embedder_ = FakeEmbedder(std::string(64, 'e'));
+  embedder_.set_sha256(std::string(64, 'e'));
   EXPECT_EQ(run().sent, 2U);
   EXPECT_EQ(run().sent, 0U);
 }
@@ -168,7 +275,7 @@ TEST_F(Pipeline, ChangedArgumentsSendAgain) {
 TEST_F(Pipeline, SamePictureTwiceIsSentOnce) {
   const std::string copy = folder_ / "copy.png";
   std::filesystem::copy(deps("images/formats/png-rgb.png"), copy);
-  options_.files = {deps("images/formats/png-rgb.png"), copy};
+  files_ = {deps("images/formats/png-rgb.png"), copy};
   const Report report = run();
   EXPECT_EQ(report.sent, 1U);
   EXPECT_EQ(report.already_sent, 1U);
@@ -177,7 +284,7 @@ TEST_F(Pipeline, SamePictureTwiceIsSentOnce) {
 TEST_F(Pipeline, CopyOfABrokenPictureIsSkippedToo) {
   std::ofstream(folder_ / "a.png") << "\x89PNG\r\n\x1a\n and no more";
   std::filesystem::copy(folder_ / "a.png", folder_ / "b.png");
-  options_.files = {folder_ / "a.png", folder_ / "b.png"};
+  files_ = {folder_ / "a.png", folder_ / "b.png"};
   const Report report = run();
   EXPECT_EQ(report.already_sent, 0U);
   EXPECT_EQ(report.skipped.size(), 2U);
@@ -193,9 +300,9 @@ TEST_F(Pipeline, IdsWithATimeAreStillSentOnce) {
 
 TEST_F(Pipeline, BrokenImagesAreReportedAndTheRestIsSent) {
   for (const auto& entry : std::filesystem::directory_iterator(deps("images/broken"))) {
-    options_.files.insert(options_.files.begin(), entry.path().string());
+    files_.insert(files_.begin(), entry.path().string());
   }
-  options_.files.push_back(folder_ / "missing.png");
+  files_.push_back(folder_ / "missing.png");
   const Report report = run();
   EXPECT_TRUE(report.status.is_ok());
   EXPECT_EQ(report.sent, 22U);
@@ -204,7 +311,7 @@ TEST_F(Pipeline, BrokenImagesAreReportedAndTheRestIsSent) {
 }
 
 TEST_F(Pipeline, OnlyBrokenImagesEndsCleanly) {
-  options_.files = {deps("images/broken/truncated.jpg")};
+  files_ = {deps("images/broken/truncated.jpg")};
   const Report report = run();
   EXPECT_TRUE(report.status.is_ok());
   EXPECT_EQ(report.skipped.size(), 1U);
@@ -258,7 +365,7 @@ TEST_F(Pipeline, ModelThatFailsEndsTheRunWithItsReason) {
 }
 
 TEST_F(Pipeline, IdThatIsTooLongIsSkipped) {
-  options_.files.resize(1);
+  files_.resize(1);
   options_.id_template = *IdTemplate::parse(std::string(600, 'x') + "{sha}");
   const Report report = run();
   ASSERT_EQ(report.skipped.size(), 1U);

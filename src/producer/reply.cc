@@ -39,6 +39,19 @@ std::string explain(const Reply& reply) {
   return fmt::format("HTTP {} {}", reply.status, detail.substr(0, kDetailBytesMax));
 }
 
+// Its code, "ERR_NGROK_3200", when the answer is ngrok's own and not the processor's: while an
+// agent restarts ngrok says 404, which from a processor would be for good. By the header, or by the
+// page: older edges send only that.
+std::string ngrok_error(const Reply& reply) {
+  if (!reply.ngrok_error.empty()) return reply.ngrok_error;
+  constexpr std::string_view kMark = "ERR_NGROK_";
+  const size_t at = reply.body.find(kMark);
+  const bool is_page = reply.body.find("<html") != std::string::npos;
+  if (at == std::string::npos || !is_page) return "";
+  const size_t digits = at + kMark.size();
+  return reply.body.substr(at, reply.body.find_first_not_of("0123456789", digits) - at);
+}
+
 Status judge_line(std::string_view line) {
   const Json result = Json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!result.is_object()) return {Code::kUnavailable, "the answer has a line that is no object"};
@@ -56,6 +69,10 @@ Status judge_line(std::string_view line) {
 }  // namespace
 
 Status judge_reply(const Reply& reply) {
+  if (const std::string error = ngrok_error(reply); !error.empty()) {
+    return {Code::kUnavailable,
+            fmt::format("ngrok answers for the processor: {} (HTTP {})", error, reply.status)};
+  }
   if (reply.status >= 200 && reply.status < 300) return Status::ok();
   if (may_succeed_later(reply.status)) return {Code::kUnavailable, explain(reply)};
   if (reply.status == 413) return {Code::kTooLarge, explain(reply)};

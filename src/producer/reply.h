@@ -10,7 +10,8 @@
 namespace ca4::producer {
 
 // Of an answer as a whole: ok (2xx); kUnavailable when the same request may succeed later (408,
-// 429, 5xx); kTooLarge (413); otherwise kInvalidArgument. Messages carry the answer's own detail.
+// 429, 5xx, or ngrok's own answer while the processor can't be reached through it); kTooLarge
+// (413); otherwise kInvalidArgument. Messages carry the answer's own detail.
 Status judge_reply(const Reply& reply);
 
 // Of each line of a batch's answer, in the order sent: ok, kUnavailable (try this one again), or

@@ -10,8 +10,8 @@ namespace ca4::producer {
 struct RetryLimits {
   int64_t base_ms = 200;    // a dropped connection or a full queue is over by then
   int64_t cap_ms = 15'000;  // a server that is back is used within a quarter of a minute
-  // From the first failure; outlives the restart of a processor. 0: never try again.
-  int64_t budget_ms = 300'000;
+  // From the first failure; outlives ten minutes without a tunnel. 0: never try again.
+  int64_t budget_ms = 1'800'000;
 };
 
 // Exponential back-off with full jitter: the n-th pause is drawn evenly from 0 to

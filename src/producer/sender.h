@@ -48,7 +48,7 @@ class Sender {
   Sender& operator=(const Sender&) = delete;
 
   // Hands over a batch; waits while enough others are on their way. False when sending has failed
-  // for good. One caller at a time.
+  // for good. Any thread.
   bool submit(std::vector<Parcel> batch);
 
   // Waits until everything submitted is settled or given up. Ok, or why sending ended early: the

@@ -277,5 +277,49 @@ TEST(JudgeLines, UnreadableLinesPromiseNothing) {
   for (size_t i = 1; i < 5; ++i) EXPECT_EQ(verdicts[i].code(), Code::kUnavailable);
 }
 
+// What ngrok's edge sends while no agent holds the name, headers and page as seen from outside.
+std::string ngrok_offline(bool with_header) {
+  return FakeEndpoint::response(
+      404, "<!DOCTYPE html><html><body>The endpoint is offline. ERR_NGROK_3200</body></html>",
+      with_header ? "Content-Type: text/html\r\nngrok-error-code: ERR_NGROK_3200\r\n"
+                  : "Content-Type: text/html\r\n");
+}
+
+TEST(Sender, NgrokThatHasLostItsAgentIsWaitedFor) {
+  std::atomic<int> asked = 0;
+  Fixture f(
+      [&](const FakeRequest& request) {
+        const int number = asked++;
+        return number < 2 ? ngrok_offline(number == 0) : all_ok(request);
+      },
+      quick());
+  EXPECT_TRUE(f.sender.submit(parcels(2)));
+  EXPECT_TRUE(f.sender.finish().is_ok());
+  EXPECT_EQ(f.acknowledged(), 2U);
+  EXPECT_EQ(asked, 3);
+}
+
+TEST(Sender, NgrokThatStaysAwayIsNamedWhenTheBudgetIsUsedUp) {
+  Fixture f([](const FakeRequest&) { return ngrok_offline(true); }, quick(20));
+  EXPECT_TRUE(f.sender.submit(parcels(1)));
+  const Status status = f.sender.finish();
+  EXPECT_EQ(status.code(), Code::kUnavailable);
+  EXPECT_THAT(status.message(), HasSubstr("ngrok answers for the processor: ERR_NGROK_3200"));
+}
+
+TEST(Sender, AskNgrokForNoPageOfItsOwn) {
+  Fixture f(all_ok, quick());
+  EXPECT_TRUE(f.sender.submit(parcels(1)));
+  EXPECT_TRUE(f.sender.finish().is_ok());
+  EXPECT_THAT(f.endpoint.requests().front().head, HasSubstr("ngrok-skip-browser-warning: 1"));
+}
+
+TEST(Sender, ProcessorsOwn404StaysARefusal) {
+  Fixture f([](const FakeRequest&) { return FakeEndpoint::response(404, "no such path"); },
+            quick());
+  EXPECT_TRUE(f.sender.submit(parcels(1)));
+  EXPECT_EQ(f.sender.finish().code(), Code::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace ca4::producer

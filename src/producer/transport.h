@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -15,6 +16,7 @@ struct Reply {
   int status = 0;  // of HTTP
   std::string body;
   std::optional<int64_t> retry_after_ms;  // the server's Retry-After
+  std::string ngrok_error = {};           // header Ngrok-Error-Code: ngrok answers, not the server
 };
 
 class Transport {
@@ -30,10 +32,13 @@ class Transport {
 struct HttpOptions {
   std::string endpoint;                // "http://127.0.0.1:8000", with or without a path
   std::string token;                   // sent as "Authorization: Bearer"; empty: none
+  std::string ca_file = {};            // PEM certificates to trust; empty: libcurl's own
   int64_t connect_timeout_ms = 5'000;  // several round trips to the far side of the world
   // A batch is parsed and made durable in well under a second; a server that takes longer than this
   // is stuck, and trying again is safe.
   int64_t request_timeout_ms = 60'000;
+  // Once requested, requests on their way and new ones end at once, as if the server were gone.
+  std::stop_token abandon = {};
 };
 
 // Over libcurl, with connections kept alive. HTTP and HTTPS, certificates checked.

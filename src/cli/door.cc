@@ -1,0 +1,118 @@
+#include "cli/door.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <openssl/rand.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <system_error>
+
+#include "cli/common.h"
+#include "config/address.h"
+#include "door/door.h"
+
+namespace ca4::cli {
+namespace {
+
+constexpr size_t kTokenBytes = 32;  // 256 bits: nobody guesses it
+
+door::DoorOptions options_of(const config::Processor& from) {
+  door::DoorOptions out;
+  out.kind = from.tunnel == "ngrok" ? door::Kind::kNgrok : door::Kind::kCloudflared;
+  out.command = from.tunnel_command;
+  out.domain = from.tunnel_domain;
+  return out;
+}
+
+Status failed(const std::string& path, int error) {
+  return {Code::kIo, fmt::format("{}: {}", path, std::generic_category().message(error))};
+}
+
+Status write_new_token(const std::string& path) {
+  std::array<unsigned char, kTokenBytes> bytes{};
+  if (RAND_bytes(bytes.data(), bytes.size()) != 1) {
+    return {Code::kInternal, "OpenSSL gives no random bytes"};
+  }
+  std::string text;
+  for (const unsigned char byte : bytes) text += fmt::format("{:02x}", byte);
+  text += "\n";
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) return failed(path, errno);
+  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                       ::fsync(fd) == 0;
+  const int error = errno;
+  ::close(fd);
+  return written ? Status::ok() : failed(path, error);
+}
+
+// A server that listens everywhere is reached over loopback.
+std::string agent_url(const std::string& local_url) {
+  for (const std::string_view any : {"//0.0.0.0:", "//[::]:"}) {
+    const size_t at = local_url.find(any);
+    if (at == std::string::npos) continue;
+    return local_url.substr(0, at) + "//127.0.0.1:" + local_url.substr(at + any.size());
+  }
+  return local_url;
+}
+
+// The token itself only where a person reads, not into logs.
+void announce(const std::string& url, const std::string& token_file) {
+  std::string token;
+  if (isatty(STDOUT_FILENO) != 0) {
+    if (Result<std::string> read = read_token(token_file)) token = std::move(*read);
+  }
+  fmt::print("public at {}\nIn a notebook:\n\n{}\n", url, notebook_cell(url, token, token_file));
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+Status prepare_door(config::Settings& settings) {
+  config::Processor& processor = settings.processor;
+  if (processor.tunnel == "none") return Status::ok();
+  if (Status missing = door::check_agent(options_of(processor)); !missing.is_ok()) return missing;
+  if (!processor.token_file.empty()) return Status::ok();
+  std::error_code error;
+  std::filesystem::create_directories(settings.data_dir, error);
+  if (error) return failed(settings.data_dir, error.value());
+  processor.token_file = settings.data_dir + "/tunnel-token";
+  if (std::filesystem::exists(processor.token_file, error)) return Status::ok();
+  if (Status bad = write_new_token(processor.token_file); !bad.is_ok()) return bad;
+  // Before logging is set up, and to be seen at every level of it.
+  fmt::print(stderr, "a token was made for the tunnel: {}\n", processor.token_file);
+  return Status::ok();
+}
+
+Result<std::unique_ptr<door::Door>> open_door(const config::Settings& settings,
+                                                    const std::string& local_url) {
+  if (settings.processor.tunnel == "none") return std::unique_ptr<door::Door>();
+  door::DoorOptions options = options_of(settings.processor);
+  options.local_url = agent_url(local_url);
+  const std::string& token_file = settings.processor.token_file;
+  return door::Door::start(
+      options, {.opened = [token_file](const std::string& url) { announce(url, token_file); },
+                .trouble = [](const std::string& why) { spdlog::warn("tunnel: {}", why); }});
+}
+
+std::string notebook_cell(const std::string& url, const std::string& token,
+                          const std::string& token_file) {
+  const std::string secret =
+      token.empty()
+          ? fmt::format("__import__(\"getpass\").getpass(\"token: \")  # in {}", token_file)
+          : fmt::format("\"{}\"", token);
+  return fmt::format(
+      "    ENDPOINT = \"{}\"\n"
+      "    TOKEN = {}\n"
+      "    import ca4\n"
+      "    print(ca4.Producer(endpoint=ENDPOINT, token=TOKEN, "
+      "model=\"model.onnx\").run(\"images/\"))\n",
+      url, secret);
+}
+
+}  // namespace ca4::cli
