@@ -57,6 +57,19 @@ bench: setup-test ## measure against the floors; writes build/bench/
 	@scripts/build.sh release all
 	@scripts/bench.sh
 
+.PHONY: wheel
+wheel: setup-test ## the Python package ca4-producer: build/wheel/dist, installed and tested with the notebook
+	@scripts/build.sh release ca4
+	@scripts/setup-wheel.sh
+	@scripts/setup-python.sh scripts/requirements-wheel.txt
+	@scripts/wheel.sh
+	@scripts/test-wheel.sh
+
+.PHONY: bench-producer
+bench-producer: setup-test build ## measure `ca4 produce` against the model alone and a plain Python loop; build/bench/producer.md
+	@scripts/setup-model.sh resnet50
+	@.deps/venv/bin/python bench/producer.py
+
 .PHONY: clean
 clean: ## remove what was built (not what was downloaded: .deps/)
 	@rm -rf build demo-data

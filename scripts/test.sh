@@ -11,6 +11,12 @@ scripts/lint.sh
 step "end to end: contract, limits, crash, producer, browser, OpenAPI"
 .deps/venv/bin/python -m pytest -q tests
 
+step "the Python package and the notebook, installed from its wheel"
+scripts/setup-wheel.sh
+scripts/setup-python.sh scripts/requirements-wheel.txt
+scripts/wheel.sh
+scripts/test-wheel.sh
+
 step "unit and end-to-end tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 scripts/build.sh asan all >/dev/null
 ctest --preset asan -L unit -j "$(nproc)"

@@ -35,9 +35,10 @@ struct DecodeLimits {
   int64_t side_max = 65'535;
   // The shorter side, in pixels, below which a JPEG is not scaled while it is decoded; 0: never
   // scaled. Scaling by a power of two in the DCT is several times faster on camera pictures; what
-  // remains is resized afterwards, and with at least twice the wanted size left the difference to
-  // full decoding is a grey level or so.
-  int keep_side_min = 512;
+  // remains is resized afterwards. With four times the usual 256 pixels left, embeddings stay
+  // within a cosine of 0.9999 of full decoding; with twice, a photograph of fine lines fell to
+  // 0.9995.
+  int keep_side_min = 1024;
 };
 
 // The format by the file's first bytes: "jpeg", "png", "webp", or empty for anything else.

@@ -1,0 +1,3 @@
+from ca4._command import main
+
+main()

@@ -1,0 +1,72 @@
+"""What callers give as images, as the core wants it: an iterator of (name, load)."""
+
+import functools
+import glob
+import os
+from collections.abc import Iterable
+
+import numpy
+
+from ca4 import _native
+
+
+class ImageError(ValueError):
+    """Some of the images can't be embedded. `bad` is [(index, name, reason)]."""
+
+    def __init__(self, bad):
+        self.bad = bad
+        shown = "".join(f"\n  {name}: {reason}" for _, name, reason in bad[:10])
+        more = f"\n  and {len(bad) - 10} more" if len(bad) > 10 else ""
+        super().__init__(f"{len(bad)} image{'s' if len(bad) != 1 else ''} can't be embedded:{shown}{more}")
+
+
+def _is_one_picture(image):
+    return isinstance(image, numpy.ndarray) or hasattr(image, "convert")
+
+
+def _rgb(image):
+    """The pixels as a C-contiguous (height, width, 3) uint8 array; alpha is dropped, grey repeated."""
+    if hasattr(image, "convert"):  # Pillow, which need not be installed
+        image = image.convert("RGB")
+    pixels = numpy.asarray(image)
+    if pixels.dtype != numpy.uint8:
+        raise TypeError(f"an array of {pixels.dtype}; expected uint8, 0 to 255")
+    if pixels.ndim == 2:
+        pixels = numpy.repeat(pixels[:, :, None], 3, axis=2)
+    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
+        raise TypeError(f"an array of shape {pixels.shape}; expected (height, width, 3)")
+    return numpy.ascontiguousarray(pixels[:, :, :3])
+
+
+def _pairs(images):
+    """Files of paths, folders and patterns; names and loaders of pictures in memory."""
+    for index, image in enumerate(images):
+        name = f"image-{index}"
+        if isinstance(image, tuple) and len(image) == 2 and isinstance(image[0], str):
+            name, image = image
+        if isinstance(image, (str, os.PathLike)):
+            for path in _native.expand_paths([os.fspath(image)]):
+                yield path, None
+        elif _is_one_picture(image):
+            yield name, functools.partial(_rgb, image)
+        else:
+            raise TypeError(f"{name} is of type {type(image).__name__}; expected a path, a PIL image or a uint8 array")
+
+
+def _is_one_file(image):
+    return isinstance(image, (str, os.PathLike)) and not (os.path.isdir(image) or glob.has_magic(os.fspath(image)))
+
+
+def pairs(images):
+    """(iterator for the core, how many there are or None)."""
+    if isinstance(images, (str, os.PathLike)) or _is_one_picture(images):
+        images = [images]
+    if not isinstance(images, Iterable):
+        raise TypeError(f"images: expected paths, PIL images or arrays, not {type(images).__name__}")
+    if isinstance(images, (list, tuple)) and all(isinstance(i, (str, os.PathLike)) for i in images):
+        if all(map(_is_one_file, images)):  # as many rows as were given, also of the same file twice
+            files = [os.path.abspath(i) for i in images]
+        else:
+            files = _native.expand_paths([os.fspath(i) for i in images])
+        return iter([(path, None) for path in files]), len(files)
+    return _pairs(images), len(images) if isinstance(images, (list, tuple)) else None

@@ -1,0 +1,43 @@
+"""A progress bar: tqdm's where it is installed (also in notebooks), a plain line otherwise."""
+
+import sys
+import time
+
+
+class _Plain:
+    def __init__(self, total, unit):
+        self.total, self.unit, self.n = total, unit, 0
+        self._start, self._drawn = time.monotonic(), 0.0
+
+    def update(self, more):
+        self.n += more
+        now = time.monotonic()
+        if now - self._drawn < 1 and self.n != self.total:
+            return
+        self._drawn = now
+        of = f"/{self.total}" if self.total is not None else ""
+        rate = self.n / max(now - self._start, 1e-9)
+        print(f"\r{self.n}{of} {self.unit}s, {rate:.1f}/s", end="", file=sys.stderr, flush=True)
+
+    def close(self):
+        print(file=sys.stderr)
+
+
+class _Silent:
+    n = 0
+
+    def update(self, more):
+        self.n += more
+
+    def close(self):
+        pass
+
+
+def bar(wanted, total, unit="image"):
+    if not wanted:
+        return _Silent()
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return _Plain(total, unit)
+    return tqdm(total=total, unit=unit)

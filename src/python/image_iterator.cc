@@ -1,0 +1,62 @@
+#include "python/image_iterator.h"
+
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+
+#include <memory>
+
+namespace nb = nanobind;
+
+namespace ca4::python {
+namespace {
+
+using Pixels = nb::ndarray<const uint8_t, nb::shape<-1, -1, 3>, nb::c_contig, nb::device::cpu>;
+
+// The last to let go need not hold the lock that Python's counting of references asks for.
+std::shared_ptr<nb::object> share(nb::object object) {
+  return {new nb::object(std::move(object)), [](nb::object* shared) {
+            const nb::gil_scoped_acquire lock;
+            delete shared;
+          }};
+}
+
+Result<producer::Image> load_picture(const nb::object& load) {
+  const nb::gil_scoped_acquire lock;
+  try {
+    const auto pixels = nb::cast<Pixels>(load());
+    producer::Image image;
+    image.height = image.file_height = static_cast<int>(pixels.shape(0));
+    image.width = image.file_width = static_cast<int>(pixels.shape(1));
+    if (Status bad = producer::check_size(image.width, image.height, {}); !bad.is_ok()) return bad;
+    image.rgb.assign(pixels.data(), pixels.data() + pixels.size());
+    image.format = "memory";
+    return image;
+  } catch (const std::exception& error) {
+    return Status(Code::kInvalidArgument, error.what());
+  }
+}
+
+}  // namespace
+
+Result<std::optional<producer::SourceImage>> ImageIterator::next() {
+  const nb::gil_scoped_acquire lock;
+  try {
+    nb::object item = nb::steal(PyIter_Next(iterator_.ptr()));
+    if (!item.is_valid()) {
+      if (PyErr_Occurred() != nullptr) nb::raise_python_error();
+      return std::optional<producer::SourceImage>();
+    }
+    producer::SourceImage out;
+    out.path = nb::cast<std::string>(item[0]);
+    nb::object load = item[1];
+    if (!load.is_none()) {
+      out.load = [shared = share(std::move(load))] { return load_picture(*shared); };
+    }
+    return std::optional<producer::SourceImage>(std::move(out));
+  } catch (const std::exception& error) {
+    failure_ = std::current_exception();
+    return Status(Code::kInternal, error.what());
+  }
+}
+
+}  // namespace ca4::python

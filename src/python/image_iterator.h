@@ -1,0 +1,35 @@
+// Images out of a Python iterator.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include <atomic>
+#include <exception>
+
+#include "producer/image_source.h"
+
+namespace ca4::python {
+
+// The iterator gives (name, load): `load` is None for a file, whose absolute path is the name, or a
+// function that returns the picture as a C-contiguous uint8 array of shape (height, width, 3).
+// Takes the interpreter's lock itself; made and destroyed by a thread that holds it.
+class ImageIterator final : public producer::ImageSource {
+ public:
+  ImageIterator(nanobind::object iterator, std::optional<size_t> count)
+      : iterator_(std::move(iterator)), count_(count) {}
+
+  Result<std::optional<producer::SourceImage>> next() override;
+  std::optional<size_t> count() const override { return count_; }
+
+  // Throws again what the iterator threw, if it did. Hold the lock.
+  void rethrow() const {
+    if (failure_) std::rethrow_exception(failure_);
+  }
+
+ private:
+  nanobind::object iterator_;
+  const std::optional<size_t> count_;
+  std::exception_ptr failure_;
+};
+
+}  // namespace ca4::python

@@ -1,0 +1,58 @@
+"""notebooks/ca4_producer.ipynb, executed as a user would, against a live pipeline with real photographs and a real model."""
+
+import json
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from support import MODEL, PHOTOS, ROOT, documents
+
+NOTEBOOK = ROOT / "notebooks/ca4_producer.ipynb"
+TOKEN = "a-token-for-this-test"
+
+
+@pytest.fixture
+def executed(up, tmp_path, monkeypatch):
+    tokens = tmp_path / "tokens"
+    tokens.write_text(TOKEN + "\n")
+    server = up("--token-file", tokens)
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    (parameters,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    given = {"ENDPOINT": server.url, "TOKEN": TOKEN, "IMAGES": str(PHOTOS), "MODEL": str(MODEL), "PIPELINE": "notebook", "PACKAGE": "none"}
+    parameters.source = "\n".join(f"{name} = {value!r}" for name, value in given.items())
+    monkeypatch.chdir(tmp_path)
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    nbformat.write(notebook, ROOT / "build/wheel/executed.ipynb")  # to look at: jupyter nbconvert --to html
+    return server, notebook
+
+
+def outputs_of(notebook, source, mime):
+    (cell,) = [cell for cell in notebook.cells if cell.cell_type == "code" and source in cell.source]
+    return [output["data"][mime] for output in cell.outputs if mime in output.get("data", {})]
+
+
+def test_every_cell_shows_what_it_is_for(executed):
+    server, notebook = executed
+    stored = documents(server.data_dir)
+    different = len({path.read_bytes() for path in PHOTOS.iterdir()})
+    assert len(stored) == different
+    errors = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs if o.output_type == "error"]
+    assert not errors
+    (machine,) = outputs_of(notebook, "ca4.gpu_info()", "text/html")
+    assert "cpu_model" in machine
+    (table,) = outputs_of(notebook, "pandas.DataFrame({\"image\"", "text/html")
+    assert f"{different} rows" in table
+    assert "chelsea.png" in table or "astronaut" in table
+    pictures = outputs_of(notebook, "nearest neighbours, with their cosine", "image/png")
+    plots = outputs_of(notebook, "gpu.set(ylabel=", "image/png")
+    # Base64 of a figure of 20 photographs, and of a plot: an empty figure has a few kB.
+    assert len(pictures) == 1 and len(pictures[0]) > 200_000
+    assert len(plots) == 1 and len(plots[0]) > 10_000
+    (sent,) = [o["text"] for c in notebook.cells if c.cell_type == "code" and "producer.run(" in c.source
+               for o in c.outputs if o.output_type == "stream" and o.name == "stdout"]
+    assert f"{different} sent" in sent
+
+
+def test_the_notebook_is_committed_without_outputs():
+    text = json.loads(NOTEBOOK.read_text())
+    assert all(not cell.get("outputs") and cell.get("execution_count") is None for cell in text["cells"])
