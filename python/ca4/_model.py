@@ -38,8 +38,8 @@ class Model:
         iterator, count = pairs(images)
         bar = _progress.bar(progress, count)
         try:
-            rows, bad = self._native.embed(iterator, count, batch, lambda done: bar.update(done - bar.n))
-            bar.update(len(rows) - bar.n)
+            rows, bad = self._native.embed(iterator, count, batch, lambda done: _progress.advance(bar, done))
+            _progress.advance(bar, len(rows))
         finally:
             bar.close()
         if bad:

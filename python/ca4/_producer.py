@@ -97,8 +97,8 @@ class Producer:
         self._options.known_json = _gpu.known_json()
         bar = _progress.bar(progress, count)
         try:
-            report = self.model._native.run(iterator, count, self._options, lambda *settled: bar.update(sum(settled) - bar.n))
-            bar.update(report["sent"] + report["already_sent"] + len(report["skipped"]) - bar.n)
+            report = self.model._native.run(iterator, count, self._options, lambda *settled: _progress.advance(bar, sum(settled)))
+            _progress.advance(bar, report["sent"] + report["already_sent"] + len(report["skipped"]))
         finally:
             bar.close()
         failure = report.pop("failure")
