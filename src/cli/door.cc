@@ -90,7 +90,7 @@ Status prepare_door(config::Settings& settings) {
 }
 
 Result<std::unique_ptr<door::Door>> open_door(const config::Settings& settings,
-                                                    const std::string& local_url) {
+                                              const std::string& local_url) {
   if (settings.processor.tunnel == "none") return std::unique_ptr<door::Door>();
   door::DoorOptions options = options_of(settings.processor);
   options.local_url = agent_url(local_url);

@@ -22,7 +22,7 @@ Status prepare_door(config::Settings& settings);
 // Starts the agent for the server at `local_url`; prints the public URL and the notebook cell
 // whenever they are known or change. Null when no tunnel is wanted.
 Result<std::unique_ptr<door::Door>> open_door(const config::Settings& settings,
-                                                    const std::string& local_url);
+                                              const std::string& local_url);
 
 // The cell for a notebook. `token` empty: it asks for the token, which `token_file` holds.
 std::string notebook_cell(const std::string& url, const std::string& token,

@@ -8,8 +8,8 @@
 
 #include "cli/common.h"
 #include "cli/door.h"
-#include "ops/logging.h"
 #include "door/door.h"
+#include "ops/logging.h"
 #include "worker/archiver.h"
 #include "worker/worker.h"
 

@@ -104,13 +104,13 @@ Status check_agent(const DoorOptions& options) {
                       name, agent_of(options).remedy)};
 }
 
-Result<std::unique_ptr<Door>> Door::start(const DoorOptions& options, TunnelEvents events) {
+Result<std::unique_ptr<Door>> Door::start(const DoorOptions& options, DoorEvents events) {
   if (Status missing = check_agent(options); !missing.is_ok()) return missing;
   curl_global_init(CURL_GLOBAL_DEFAULT);
   return std::unique_ptr<Door>(new Door(options, std::move(events)));
 }
 
-Door::Door(DoorOptions options, TunnelEvents events)
+Door::Door(DoorOptions options, DoorEvents events)
     : options_(std::move(options)),
       events_(std::move(events)),
       thread_([this](const std::stop_token& stop) { watch(stop); }) {}

@@ -26,7 +26,7 @@ struct DoorOptions {
 };
 
 // Called from the tunnel's thread.
-struct TunnelEvents {
+struct DoorEvents {
   std::function<void(const std::string& url)> opened;   // also when the URL has changed
   std::function<void(const std::string& why)> trouble;  // the agent complains or has ended
 };
@@ -35,20 +35,20 @@ class Door {
  public:
   // Starts the agent, watches it in a thread and starts it again whenever it ends. kNotFound, with
   // where to get it, when it is not installed.
-  static Result<std::unique_ptr<Door>> start(const DoorOptions& options, TunnelEvents events);
+  static Result<std::unique_ptr<Door>> start(const DoorOptions& options, DoorEvents events);
   // Ends the agent.
   ~Door();
   Door(const Door&) = delete;
   Door& operator=(const Door&) = delete;
 
  private:
-  Door(DoorOptions options, TunnelEvents events);
+  Door(DoorOptions options, DoorEvents events);
   void watch(const std::stop_token& stop);
   // Until the agent ends. True when it had opened a tunnel.
   bool run_once(const std::stop_token& stop);
 
   const DoorOptions options_;
-  const TunnelEvents events_;
+  const DoorEvents events_;
   std::string url_;  // the last that was told
   std::jthread thread_;
 };

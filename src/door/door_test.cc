@@ -77,18 +77,18 @@ TEST(Door, AgentThatEndsIsStartedAgainAndItsReasonTold) {
   std::condition_variable changed;
   size_t opened = 0;
   std::string troubles;
-  TunnelEvents events{.opened =
-                          [&](const std::string& url) {
-                            EXPECT_EQ(url, "https://a-b.trycloudflare.com");
-                            const std::scoped_lock lock(mutex);
-                            ++opened;
-                            changed.notify_all();
-                          },
-                      .trouble =
-                          [&](const std::string& why) {
-                            const std::scoped_lock lock(mutex);
-                            troubles += why + "\n";
-                          }};
+  DoorEvents events{.opened =
+                        [&](const std::string& url) {
+                          EXPECT_EQ(url, "https://a-b.trycloudflare.com");
+                          const std::scoped_lock lock(mutex);
+                          ++opened;
+                          changed.notify_all();
+                        },
+                    .trouble =
+                        [&](const std::string& why) {
+                          const std::scoped_lock lock(mutex);
+                          troubles += why + "\n";
+                        }};
   const auto tunnel = Door::start(
       {.kind = Kind::kCloudflared, .command = agent, .domain = "", .local_url = ""}, events);
   ASSERT_TRUE(tunnel) << tunnel.status().message();
