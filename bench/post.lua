@@ -1,16 +1,27 @@
--- wrk script: POSTs one file over and over and prints the outcome as one JSON line.
--- Environment: BODY_FILE, CONTENT_TYPE, TARGET (path).
-local file = assert(io.open(os.getenv("BODY_FILE"), "rb"))
-local body = file:read("*a")
-file:close()
-local request_text
+-- wrk script: POSTs the events of a file, a line each, in turn, and prints the outcome as one JSON
+-- line. Environment: EVENTS_FILE, EVENTS_A_REQUEST, CONTENT_TYPE, TARGET (path).
+local bodies = {}
+local requests = {}
+local next_request = 0
+
+local batch = {}
+for line in io.lines(assert(os.getenv("EVENTS_FILE"))) do
+  batch[#batch + 1] = line
+  if #batch == tonumber(os.getenv("EVENTS_A_REQUEST")) then
+    bodies[#bodies + 1] = table.concat(batch, "\n")
+    batch = {}
+  end
+end
 
 function init()
-  request_text = wrk.format("POST", os.getenv("TARGET"), {["Content-Type"] = os.getenv("CONTENT_TYPE")}, body)
+  for i, body in ipairs(bodies) do
+    requests[i] = wrk.format("POST", os.getenv("TARGET"), {["Content-Type"] = os.getenv("CONTENT_TYPE")}, body)
+  end
 end
 
 function request()
-  return request_text
+  next_request = next_request % #requests + 1
+  return requests[next_request]
 end
 
 function done(summary, latency)

@@ -2,7 +2,9 @@
 
 The floor of an event is the sum of three costs that no server of this kind can avoid, each measured here alone, with the
 same libraries: the HTTP layer reading and dropping the body, parsing the body's numbers, and writing 8 kB rows to SQLite in groups
-with full sync. Costs are CPU seconds of the process under test (user + system), never of the load generator.
+with full sync, as many a group as `ca4 serve` just had. Costs are CPU seconds of the process under test (user + system), never of
+the load generator. Ours and the floor are measured in turn, several times, so that what else this machine does falls on both;
+the figures are medians, also that of the ratios.
 """
 
 import argparse
@@ -15,12 +17,15 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
+import statistics
 import struct
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,9 +63,24 @@ class Server:
         self.process.wait(timeout=60)
 
 
+@dataclass
+class Payload:
+    """What one request carries. No two events are alike: of one that comes again and again the processor's branch
+    predictor would learn the numbers by heart, which it can do for nobody's real embeddings."""
+
+    events: list
+    events_a_request: int = 1
+    content_type: str = "application/json"
+    target: str = "/metadata"
+
+    def file(self, folder):
+        path = folder / "events"
+        path.write_text("\n".join(self.events) + "\n")
+        return path
+
+
 def payloads():
     rng = random.Random(20261123)
-    floats = [struct.unpack("<f", struct.pack("<f", abs(rng.gauss(0, 0.5))))[0] for _ in range(2048)]
     common = {
         "source_uri": "file:///data/images/000001.jpg",
         "model_name": "resnet50",
@@ -68,42 +88,43 @@ def payloads():
                          "multi_processor_count": 40, "cuda_compute_capability": "7.5", "cuda_version": "12.4"},
         "extra": {"pipeline": "bench", "notes": "2048 floats as Python prints them"},
     }
-    as_json = json.dumps(common | {"embedding": floats})
-    packed = base64.b64encode(struct.pack("<2048f", *floats)).decode()
-    as_base64 = json.dumps(common | {"embedding_b64": packed})
+    as_json, as_base64 = [], []
+    for _ in range(128):
+        packed = struct.pack("<2048f", *(abs(rng.gauss(0, 0.5)) for _ in range(2048)))
+        as_json.append(json.dumps(common | {"embedding": struct.unpack("<2048f", packed)}))
+        as_base64.append(json.dumps(common | {"embedding_b64": base64.b64encode(packed).decode()}))
+    batch = {"events_a_request": 64, "content_type": "application/x-ndjson", "target": "/metadata/batch"}
     return {
-        "json": (as_json, "application/json", "/metadata", 1),
-        "base64": (as_base64, "application/json", "/metadata", 1),
-        "json x64": ("\n".join([as_json] * 64), "application/x-ndjson", "/metadata/batch", 64),
-        "base64 x64": ("\n".join([as_base64] * 64), "application/x-ndjson", "/metadata/batch", 64),
+        "json": Payload(as_json),
+        "base64": Payload(as_base64),
+        "json x64": Payload(as_json, **batch),
+        "base64 x64": Payload(as_base64, **batch),
     }
 
 
-def wrk(server, work_dir, payload, connections, seconds):
-    body, content_type, target, _ = payload
-    body_file = work_dir / "body"
-    body_file.write_text(body)
-    env = os.environ | {"BODY_FILE": str(body_file), "CONTENT_TYPE": content_type, "TARGET": target}
+def wrk(server, events_file, payload, connections, seconds):
+    env = os.environ | {"EVENTS_FILE": str(events_file), "EVENTS_A_REQUEST": str(payload.events_a_request),
+                        "CONTENT_TYPE": payload.content_type, "TARGET": payload.target}
     cpu_before = cpu_seconds(server.pid)
     run = subprocess.run(
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(ROOT / "bench/post.lua"),
-         f"http://{server.host}:{server.port}{target}"],
+         f"http://{server.host}:{server.port}{payload.target}"],
         env=env, capture_output=True, text=True, check=True, timeout=seconds + 60)
     result = json.loads(re.search(r"RESULT (.*)", run.stdout).group(1))
     result["cpu_s"] = cpu_seconds(server.pid) - cpu_before
     return result
 
 
-def measure(argv, payload, connections, seconds, work_dir):
+def measure(argv, payload, connections, seconds, events_file):
     """One server, fresh; one second of warm-up, then `seconds` of load."""
     server = Server(argv)
     try:
-        wrk(server, work_dir, payload, connections, 1)
-        result = wrk(server, work_dir, payload, connections, seconds)
-        events = (result["requests"] - result["failed"]) * payload[3]
+        wrk(server, events_file, payload, connections, 1)
+        result = wrk(server, events_file, payload, connections, seconds)
+        events = (result["requests"] - result["failed"]) * payload.events_a_request
         return {
             "events_per_s": events / result["seconds"],
-            "cpu_us_per_event": result["cpu_s"] / max(events, 1) * 1e6,
+            "cpu_us": result["cpu_s"] / max(events, 1) * 1e6,
             "p50_ms": result["p50_ms"],
             "p99_ms": result["p99_ms"],
             "peak_mib": memory_kib(server.pid, "VmHWM") / 1024,
@@ -135,30 +156,49 @@ def table(rows, columns):
     return "\n".join(lines)
 
 
-def bench_serve(seconds, scratch):
+def events_a_commit(data_dir):
+    """How large the groups were: the records of one transaction have one time."""
+    log = sqlite3.connect(data_dir / "log/gpu-metadata.db")
+    events, commits = log.execute("SELECT count(*), count(DISTINCT appended_at_us) FROM records").fetchone()
+    log.close()
+    return events / commits
+
+
+def measure_once(payload, connections, seconds, scratch):
+    """Ours, then the three parts of its floor, the writing in groups as large as ours just were."""
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    try:
+        events_file = payload.file(folder)
+        serve = [str(BUILD / "ca4"), "serve", "--data-dir", str(folder / "data"), "--listen", "127.0.0.1:0"]
+        once = measure(serve, payload, connections, seconds, events_file)
+        once["group"] = events_a_commit(folder / "data")
+        once["http_us"] = measure([str(BUILD / "bench/floor"), "http"], payload, connections, seconds, events_file)["cpu_us"]
+        once["parse_us"] = floor_program("parse", events_file)["cpu_us_per_event"]
+        once["write_us"] = floor_program("write", folder / "floor.db", round(once["group"]))["cpu_us_per_event"]
+        once["floor_us"] = once["http_us"] + once["parse_us"] + once["write_us"]
+        once["ratio"] = once["cpu_us"] / once["floor_us"]
+        return once
+    finally:
+        shutil.rmtree(folder)
+
+
+def bench_serve(seconds, repetitions, scratch, only, connection_counts):
     rows = []
     for name, payload in payloads().items():
-        for connections in (1, 16, 64):
-            data_dir = Path(tempfile.mkdtemp(dir=scratch))
-            serve = [str(BUILD / "ca4"), "serve", "--data-dir", str(data_dir), "--listen", "127.0.0.1:0"]
-            ours = measure(serve, payload, connections, seconds, data_dir)
-            drop = measure([str(BUILD / "bench/floor"), "http"], payload, connections, seconds, data_dir)
-            body_file = data_dir / "body"
-            parse = floor_program("parse", body_file)
-            # The group a real run forms: about as many rows as connections (times the batch), at most 256.
-            group = min(max(connections * payload[3] // 2, 1), 256)
-            write = floor_program("write", data_dir / "floor.db", group, 4000)
-            floor = drop["cpu_us_per_event"] + parse["cpu_us_per_event"] + write["cpu_us_per_event"]
+        for connections in connection_counts if name in only else ():
+            runs = [measure_once(payload, connections, seconds, scratch) for _ in range(repetitions)]
+            middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+            ratios = [run["ratio"] for run in runs]
             rows.append({
-                "payload": name, "conns": connections, "events/s": f"{ours['events_per_s']:.0f}",
-                "CPU µs/event": f"{ours['cpu_us_per_event']:.1f}", "floor µs": f"{floor:.1f}",
-                "http+parse+write": f"{drop['cpu_us_per_event']:.1f}+{parse['cpu_us_per_event']:.1f}+{write['cpu_us_per_event']:.1f}",
-                "ratio": f"{ours['cpu_us_per_event'] / floor:.2f}",
-                "p50 ms": f"{ours['p50_ms']:.2f}", "p99 ms": f"{ours['p99_ms']:.2f}",
-                "peak MiB": f"{ours['peak_mib']:.0f}", "failed": ours["failed"],
+                "payload": name, "conns": connections, "events/s": f"{middle['events_per_s']:.0f}",
+                "CPU µs/event": f"{middle['cpu_us']:.1f}", "floor µs": f"{middle['floor_us']:.1f}",
+                "http+parse+write": f"{middle['http_us']:.1f}+{middle['parse_us']:.1f}+{middle['write_us']:.1f}",
+                "ratio": f"{middle['ratio']:.2f}", "lowest to highest": f"{min(ratios):.2f} to {max(ratios):.2f}",
+                "events/commit": f"{middle['group']:.1f}",
+                "p50 ms": f"{middle['p50_ms']:.2f}", "p99 ms": f"{middle['p99_ms']:.2f}",
+                "peak MiB": f"{middle['peak_mib']:.0f}", "failed": sum(run["failed"] for run in runs),
             })
             print(rows[-1], flush=True)
-            shutil.rmtree(data_dir)
     return rows
 
 
@@ -191,14 +231,15 @@ def bench_drain(seconds, scratch, events_per_s):
     """`up` under a steady rate: the lag right after the load ends says whether it drains as fast as it accepts."""
     data_dir = Path(tempfile.mkdtemp(dir=scratch))
     server = Server([str(BUILD / "ca4"), "up", "--data-dir", str(data_dir), "--listen", "127.0.0.1:0"])
-    body, content_type, target, _ = payloads()["json"]
+    payload = payloads()["json"]
     body_file = data_dir / "body"
-    body_file.write_text(body)
+    body_file.write_text(payload.events[0])
     clients = 16
     try:
         run = subprocess.run(
             ["h2load", "--h1", f"-c{clients}", "-t1", f"-D{seconds}", f"--rps={events_per_s / clients:.1f}",
-             "-d", str(body_file), "-H", f"content-type: {content_type}", f"http://{server.host}:{server.port}{target}"],
+             "-d", str(body_file), "-H", f"content-type: {payload.content_type}",
+             f"http://{server.host}:{server.port}{payload.target}"],
             capture_output=True, text=True, check=True, timeout=seconds + 60)
         accepted = int(re.search(r"status codes: (\d+) 2xx", run.stdout).group(1))
         lag = lag_of(server)
@@ -213,30 +254,40 @@ def bench_drain(seconds, scratch, events_per_s):
         shutil.rmtree(data_dir)
 
 
+def bench_all(args, scratch):
+    results = {"machine": [{
+        "cores": os.cpu_count(), "processor": platform.processor() or platform.machine(),
+        "system": f"Linux {platform.release()}", "load at the start": f"{os.getloadavg()[0]:.1f}"}]}
+    serve = bench_serve(args.seconds, args.repetitions, scratch, args.payloads.split(","),
+                        [int(n) for n in args.connections.split(",")])
+    results["serve"] = serve
+    if args.serve_only:
+        return results
+    results["idle"] = [bench_idle(scratch)]
+    best = max((float(row["events/s"]) for row in serve if row["payload"] == "json"), default=8000)
+    results["drain"] = [bench_drain(10, scratch, int(best / 2))]
+    results["store"] = [store_bench(scratch, 100_000, 2048)]
+    return results
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=5, help="of load a measurement")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=2, help="of load a measurement (default: 2)")
+    parser.add_argument("--repetitions", type=int, default=5, help="of which the median is shown (default: 5)")
+    parser.add_argument("--payloads", default=",".join(payloads()), help="default: %(default)s")
+    parser.add_argument("--connections", default="1,16,64", help="default: %(default)s")
+    parser.add_argument("--serve-only", action="store_true", help="leave out idle connections, draining and the store")
     args = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
     scratch = tempfile.mkdtemp(dir=OUT)
     try:
-        serve = bench_serve(args.seconds, scratch)
-        best = max(float(r["events/s"]) for r in serve if r["payload"] == "json")
-        results = {
-            "machine": f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}, Linux {platform.release()}",
-            "serve": serve,
-            "idle": [bench_idle(scratch)],
-            "drain": [bench_drain(args.seconds * 2, scratch, int(best / 2))],
-            "store": [store_bench(scratch, 100_000, 2048)],
-        }
+        results = bench_all(args, scratch)
     finally:
         shutil.rmtree(scratch)
     (OUT / "results.json").write_text(json.dumps(results, indent=2))
-    text = [f"Machine: {results['machine']}\n"]
-    for section in ("serve", "idle", "drain", "store"):
-        text += [f"\n## {section}\n", table(results[section], list(results[section][0]))]
-    (OUT / "results.md").write_text("\n".join(text) + "\n")
-    print("\n".join(text))
+    text = "\n".join(f"## {section}\n\n{table(rows, list(rows[0]))}\n" for section, rows in results.items())
+    (OUT / "results.md").write_text(text)
+    print(text)
 
 
 if __name__ == "__main__":
