@@ -9,6 +9,12 @@
 #include "log/headers_codec.h"
 
 namespace ca4::log {
+namespace {
+
+// What a record takes beside its bytes: lengths, row id, time, and its share of pages.
+constexpr int64_t kRecordOverheadBytes = 32;
+
+}  // namespace
 
 struct RecordsFile::Statements {
   sqlite::Statement begin, commit, insert, oldest, remove, page_count, freelist_count;
@@ -107,9 +113,11 @@ Status RecordsFile::append(const std::vector<PendingAppend>& group, int64_t now_
     if (sqlite3_get_autocommit(db_.handle()) == 0) (void)db_.exec("ROLLBACK");
     return status;
   }
-  for (const PendingAppend& append : group) end_ += static_cast<int64_t>(append.records.size());
-  // The records are durable: a size that can't be read now is read after the next group.
-  (void)refresh_size();
+  for (const PendingAppend& append : group) {
+    const auto records = static_cast<int64_t>(append.records.size());
+    end_ += records;
+    bytes_used_ += static_cast<int64_t>(append.bytes) + records * kRecordOverheadBytes;
+  }
   return Status::ok();
 }
 
@@ -145,6 +153,8 @@ Status RecordsFile::checkpoint_if_due() {
   if (sqlite3_wal_checkpoint_v2(db_.handle(), nullptr, mode, nullptr, nullptr) != SQLITE_OK) {
     return db_.error("checkpoint");
   }
+  // A size that can't be read now is read at the next checkpoint.
+  (void)refresh_size();
   return Status::ok();
 }
 
