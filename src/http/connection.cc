@@ -91,6 +91,7 @@ template <class Stream>
 void StreamConnection<Stream>::register_here() {
   boost::system::error_code ignored;
   socket().set_option(net::ip::tcp::no_delay(true), ignored);
+  socket().non_blocking(true, ignored);
   peer_ = peer_text(socket());
   loop_->add(this);
 }
@@ -145,16 +146,20 @@ template <class Stream>
 void StreamConnection<Stream>::pump() {
   if (pumping_) return;
   pumping_ = true;
+  bool tried = false;
   while (!closed_ && !reading_ && !read_ended_) {
     if (finishing_ && idle()) {
       read_ended_ = true;
       break;
     }
     if (phase_ == Phase::kHead && slots_.size() >= loop_->shared().options.pipeline_max) break;
-    if (!step()) {
-      read();
-      break;
+    if (step()) continue;
+    if (!tried && take_body()) {
+      tried = true;  // once a turn: other connections want theirs
+      continue;
     }
+    read();
+    break;
   }
   pumping_ = false;
   close_when_done();
@@ -334,16 +339,38 @@ bool StreamConnection<Stream>::step_chunked() {
   return used > 0 && in_.size() > 0;
 }
 
+// Where the body goes, as far as there is memory for it.
+template <class Stream>
+net::mutable_buffer StreamConnection<Stream>::body_room() {
+  const Request& request = head_.request;
+  return net::buffer(request.body_data.get() + request.body_bytes,
+                     request.body_capacity - kPadding - request.body_bytes);
+}
+
+// Takes what is there of a body without waiting: mostly all of it, right behind its head. False
+// when nothing is, or on an error, which the read that waits meets again.
+template <class Stream>
+bool StreamConnection<Stream>::take_body() {
+  if constexpr (std::is_same_v<Stream, PlainStream>) {
+    if (phase_ != Phase::kBody) return false;
+    boost::system::error_code error;
+    const size_t bytes = stream_.read_some(body_room(), error);
+    if (error) return false;
+    head_.request.body_bytes += bytes;
+    body_received_ += bytes;
+    return true;
+  }
+  return false;
+}
+
 // Reads a body of known length straight into its place, everything else into in_.
 template <class Stream>
 void StreamConnection<Stream>::read() {
   reading_ = true;
   auto done = [self = this->shared_from_this()](const boost::system::error_code& error,
                                                 size_t bytes) { self->on_read(error, bytes); };
-  Request& request = head_.request;
   if (phase_ == Phase::kBody) {
-    const size_t room = request.body_capacity - kPadding - request.body_bytes;
-    stream_.async_read_some(net::buffer(request.body_data.get() + request.body_bytes, room), done);
+    stream_.async_read_some(body_room(), done);
   } else {
     const size_t want = phase_ == Phase::kChunked ? kChunkedReadBytes : kReadBytes;
     stream_.async_read_some(in_.prepare(std::min(want, in_.max_size() - in_.size())), done);
@@ -444,7 +471,15 @@ void StreamConnection<Stream>::write_ready() {
   const ServerOptions& options = loop_->shared().options;
   write_deadline_ms_ = steady_ms() + options.idle_timeout_ms +
                        static_cast<int64_t>(out_.size() * 1000 / options.body_bytes_per_s_min);
-  net::async_write(stream_, net::buffer(out_),
+  size_t sent = 0;
+  if constexpr (std::is_same_v<Stream, PlainStream>) {
+    // Answers nearly always fit the socket's buffer, and then nothing has to be waited for.
+    boost::system::error_code error;
+    sent = stream_.write_some(net::buffer(out_), error);
+    if (error == net::error::would_block) error = {};
+    if (error || sent == out_.size()) return on_written(error);
+  }
+  net::async_write(stream_, net::buffer(out_) + sent,
                    [self = this->shared_from_this()](const boost::system::error_code& error,
                                                      size_t) { self->on_written(error); });
 }

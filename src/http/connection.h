@@ -54,6 +54,8 @@ class StreamConnection final : public Connection,
   bool step_body();
   bool step_chunked();
   void begin_body();
+  net::mutable_buffer body_room();
+  bool take_body();
   void read();
   void on_read(const boost::system::error_code& error, size_t bytes);
   void await_head();
