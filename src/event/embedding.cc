@@ -7,8 +7,8 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <limits>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,8 +23,6 @@ namespace ondemand = simdjson::ondemand;
 
 static_assert(std::endian::native == std::endian::little, "floats are copied as they lie");
 
-// What most image models give; saves growing step by step. A larger list doubles.
-constexpr size_t kDimUsual = 2048;
 constexpr size_t kBase64BytesMax = (kDimMax * sizeof(float) + 2) / 3 * 4;
 
 bool is_nan_literal(std::string_view token) {
@@ -56,60 +54,97 @@ bool refuse_element(std::string_view token, Refusal& why) {
   return refuse_syntax(why, simdjson::NUMBER_ERROR);
 }
 
-// Length and alphabet checked, `text` becomes bytes in `scratch`.
-bool decode_base64(std::string_view text, std::string& scratch, Refusal& why) {
+// How many floats, from the first on, are finite.
+size_t finite_count(const std::vector<float>& floats) {
+  constexpr uint32_t kExponent = 0x7F80'0000;  // all ones: infinite, or not a number
+  constexpr size_t kBlock = 32;
+  size_t i = 0;
+  for (; i + kBlock <= floats.size(); i += kBlock) {
+    uint32_t bad = 0;  // no way out of this loop: then it becomes vector instructions
+    for (size_t k = 0; k < kBlock; ++k) {
+      bad |= (std::bit_cast<uint32_t>(floats[i + k]) & kExponent) == kExponent ? 1U : 0U;
+    }
+    if (bad != 0) break;
+  }
+  while (i < floats.size() && std::isfinite(floats[i])) ++i;
+  return i;
+}
+
+// Length and alphabet checked, `text` becomes the floats whose bytes it stands for.
+bool decode_base64(std::string_view text, std::vector<float>& out, Refusal& why) {
   if (text.size() > kBase64BytesMax) return refuse_too_many(why);
   if (text.empty()) return refuse_content(why, "must not be empty");
   if (text.size() % 4 != 0) {
     return refuse_content(why, "not base64: the length is not a multiple of 4, padding included");
   }
-  scratch.resize(modp_b64_decode_len(text.size()));
-  const size_t bytes = modp_b64_decode(scratch.data(), text.data(), text.size());
+  out.resize(modp_b64_decode_len(text.size()) / sizeof(float) + 1);
+  const size_t bytes =
+      modp_b64_decode(reinterpret_cast<char*>(out.data()), text.data(), text.size());
   if (bytes == std::numeric_limits<size_t>::max()) {
     return refuse_content(why, "not base64: a character outside the standard alphabet");
   }
-  scratch.resize(bytes);
+  if (bytes % sizeof(float) != 0) {
+    return refuse_content(why,
+                          fmt::format("decodes to {} bytes, not a multiple of 4 (float32)", bytes));
+  }
+  if (bytes > kDimMax * sizeof(float)) return refuse_too_many(why);
+  out.resize(bytes / sizeof(float));
   return true;
+}
+
+struct Numbers {
+  size_t count = 0;
+  simdjson::error_code error = simdjson::SUCCESS;
+  std::string_view stopped_at;  // raw token of what is no double; empty where no element was found
+};
+
+// The whole list, as far as it is one of numbers; CAPACITY when it is too long. With room for any
+// list, without looking for infinities and with little to do on failure: so all that the loop needs
+// stays in registers, which makes it a seventh faster.
+Numbers read_numbers(ondemand::array array, std::span<float, kDimMax> out) {
+  size_t count = 0;
+  for (auto element : array) {
+    if (count == kDimMax) return {count, simdjson::CAPACITY, {}};
+    double wide = 0;
+    if (const auto error = element.get_double().get(wide)) {
+      if (element.error()) return {count, error, {}};
+      return {count, error, element.value_unsafe().raw_json_token()};
+    }
+    out[count++] = static_cast<float>(wide);
+  }
+  return {count, simdjson::SUCCESS, {}};
 }
 
 }  // namespace
 
-bool read_float_list(ondemand::value value, std::vector<float>& out, Refusal& why) {
+bool read_float_list(ondemand::value value, std::span<float, kDimMax> scratch,
+                     std::vector<float>& out, Refusal& why) {
   if (!token_of(value).starts_with('[')) {
     return refuse_content(why, "must be a list of numbers");
   }
   ondemand::array array;
   if (auto error = value.get_array().get(array)) return refuse_syntax(why, error);
-  // Written through an index into a vector already long enough: push_back costs a tenth more here.
-  out.resize(std::max(out.size(), kDimUsual));
-  size_t count = 0;
-  for (auto element : array) {
-    ondemand::value number;
-    if (auto error = std::move(element).get(number)) {
-      refuse_syntax(why, error);
-      prefix_index(why, count);
-      return false;
+  const Numbers read = read_numbers(array, scratch);
+  if (read.error == simdjson::CAPACITY) return refuse_too_many(why);
+  if (read.error) {
+    if (read.stopped_at.empty()) {
+      refuse_syntax(why, read.error);
+    } else {
+      refuse_element(trim_token(read.stopped_at), why);
     }
-    if (count == out.size()) {
-      if (count == kDimMax) return refuse_too_many(why);
-      out.resize(std::min(kDimMax, count * 2));
-    }
-    double wide = 0;
-    const auto error = number.get_double().get(wide);
-    const auto narrow = static_cast<float>(wide);
-    if (error || !std::isfinite(narrow)) [[unlikely]] {
-      refuse_element(token_of(number), why);
-      prefix_index(why, count);
-      return false;
-    }
-    out[count++] = narrow;
+    prefix_index(why, read.count);
+    return false;
   }
-  out.resize(count);
-  return count > 0 || refuse_content(why, "must not be empty");
+  out.assign(scratch.begin(), scratch.begin() + static_cast<ptrdiff_t>(read.count));
+  if (out.empty()) return refuse_content(why, "must not be empty");
+  const size_t finite = finite_count(out);
+  if (finite == out.size()) return true;
+  refuse_content(why, "not finite: too large for float32");
+  prefix_index(why, finite);
+  return false;
 }
 
-bool read_float_base64(ondemand::value value, std::string& scratch, std::vector<float>& out,
-                       Refusal& why) {
+bool read_float_base64(ondemand::value value, std::vector<float>& out, Refusal& why) {
   std::string_view text = token_of(value);
   if (!text.starts_with('"')) return refuse_content(why, "must be a base64 string");
   if (text.size() < 2 || !text.ends_with('"')) return refuse_syntax(why, simdjson::TAPE_ERROR);
@@ -118,19 +153,11 @@ bool read_float_base64(ondemand::value value, std::string& scratch, std::vector<
   } else if (auto error = value.get_string().get(text)) {
     return refuse_syntax(why, error);
   }
-  if (!decode_base64(text, scratch, why)) return false;
-  if (scratch.size() % sizeof(float) != 0) {
-    return refuse_content(
-        why, fmt::format("decodes to {} bytes, not a multiple of 4 (float32)", scratch.size()));
-  }
-  const size_t count = scratch.size() / sizeof(float);
-  if (count > kDimMax) return refuse_too_many(why);
-  out.resize(count);
-  std::memcpy(out.data(), scratch.data(), scratch.size());
-  const auto bad = std::find_if(out.begin(), out.end(), [](float f) { return !std::isfinite(f); });
-  if (bad == out.end()) return true;
+  if (!decode_base64(text, out, why)) return false;
+  const size_t finite = finite_count(out);
+  if (finite == out.size()) return true;
   refuse_content(why, "must be a finite float32, not NaN or infinity");
-  prefix_index(why, static_cast<size_t>(bad - out.begin()));
+  prefix_index(why, finite);
   return false;
 }
 

@@ -108,10 +108,12 @@ bool refuse_content(Refusal& why, std::string reason) {
   return false;
 }
 
+std::string_view trim_token(std::string_view raw) {
+  return raw.substr(0, raw.find_last_not_of(" \t\n\r") + 1);
+}
+
 std::string_view token_of(ondemand::value& value) {
-  std::string_view token = value.raw_json_token();
-  const size_t last = token.find_last_not_of(" \t\n\r");
-  return last == std::string_view::npos ? std::string_view() : token.substr(0, last + 1);
+  return trim_token(value.raw_json_token());
 }
 
 void prefix_field(Refusal& why, std::string_view key) {

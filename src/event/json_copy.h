@@ -19,6 +19,8 @@ bool refuse_content(Refusal& why, std::string reason);
 
 // The value's own text, from its first byte to its last: a whole scalar, or the opening bracket.
 std::string_view token_of(simdjson::ondemand::value& value);
+// The same of simdjson's raw token, which ends where the next one begins.
+std::string_view trim_token(std::string_view raw);
 
 // Puts a member or element before what `why.field` already says: "extra" before "notes[3]" is
 // "extra.notes[3]".

@@ -7,7 +7,9 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -82,7 +84,8 @@ bool read_string(ondemand::value& value, std::string_view& out, std::string_view
 
 struct Parser::Impl {
   ondemand::parser json;
-  std::string base64_scratch;
+  // For the largest embedding; memory that no embedding has needed yet is not touched.
+  std::unique_ptr<float[]> floats{new float[kDimMax]};
 
   // What one payload gave; cleared, not freed, between payloads.
   std::array<bool, kFieldCount> seen{};
@@ -182,8 +185,9 @@ bool Parser::Impl::read_known(Field field, ondemand::value value, Event& out, Re
       if (seen[kEmbedding] && seen[kEmbeddingB64]) {
         return refuse_content(why, "give embedding or embedding_b64, not both");
       }
-      return field == kEmbedding ? read_float_list(value, out.embedding, why)
-                                 : read_float_base64(value, base64_scratch, out.embedding, why);
+      if (field == kEmbeddingB64) return read_float_base64(value, out.embedding, why);
+      return read_float_list(value, std::span<float, kDimMax>(floats.get(), kDimMax), out.embedding,
+                             why);
     case kSourceUri:
       return read_source_uri(value, why);
     case kGpuHardware:
