@@ -49,7 +49,7 @@ class Promise {
   ~Promise() {
     if (kept_.exchange(true)) return;
     loop_->shared().bodies_bytes.fetch_sub(body_bytes_);
-    loop_->complete(std::move(connection_), slot_, nullptr);
+    loop_->complete(std::move(connection_), slot_, std::nullopt);
   }
   void keep(Response response) {
     if (kept_.exchange(true)) return;
@@ -57,8 +57,7 @@ class Promise {
     if (loop_->on_this_thread()) {
       connection_->answer(slot_, std::move(response));
     } else {
-      loop_->complete(std::move(connection_), slot_,
-                      std::make_unique<Response>(std::move(response)));
+      loop_->complete(std::move(connection_), slot_, std::move(response));
     }
   }
 

@@ -9,6 +9,8 @@ namespace {
 // Deadlines are at least 100 ms; a tenth of a second late is nothing, and ten wake-ups cost
 // nothing.
 constexpr std::chrono::milliseconds kTick{100};
+// More than a group commit of a busy day answers at once; memory for more is given back.
+constexpr size_t kCompletionsKept = 256;
 
 }  // namespace
 
@@ -44,7 +46,7 @@ void Loop::remove(Connection* connection) {
 }
 
 void Loop::complete(std::shared_ptr<Connection> connection, uint64_t slot,
-                    std::unique_ptr<Response> response) {
+                    std::optional<Response> response) {
   {
     const std::lock_guard lock(mutex_);
     if (ended_) return;
@@ -55,18 +57,19 @@ void Loop::complete(std::shared_ptr<Connection> connection, uint64_t slot,
 }
 
 void Loop::take_completions() {
-  std::vector<Completion> taken;
   {
     const std::lock_guard lock(mutex_);
-    taken.swap(completions_);
+    taken_.swap(completions_);
   }
-  for (Completion& completion : taken) {
+  for (Completion& completion : taken_) {
     if (completion.response) {
       completion.connection->answer(completion.slot, std::move(*completion.response));
     } else {
       completion.connection->abort();
     }
   }
+  taken_.clear();
+  if (taken_.capacity() > kCompletionsKept) taken_.shrink_to_fit();
 }
 
 void Loop::tick() {

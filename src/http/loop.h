@@ -9,6 +9,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_set>
 #include <vector>
 
@@ -67,7 +68,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
   // An answer from any thread; none: `Connection::abort`. Wakes the loop once for all that come
   // together.
   void complete(std::shared_ptr<Connection> connection, uint64_t slot,
-                std::unique_ptr<Response> response);
+                std::optional<Response> response);
   bool on_this_thread() { return context_.get_executor().running_in_this_thread(); }
 
   // From any thread.
@@ -79,7 +80,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
   struct Completion {
     std::shared_ptr<Connection> connection;
     uint64_t slot = 0;
-    std::unique_ptr<Response> response;
+    std::optional<Response> response;
   };
   void take_completions();
   void tick();
@@ -93,6 +94,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
   std::mutex mutex_;
   std::vector<Completion> completions_;  // guarded by mutex_
   bool ended_ = false;                   // guarded by mutex_
+  std::vector<Completion> taken_;        // the loop's own; its memory goes to and fro
 };
 
 }  // namespace ca4::http

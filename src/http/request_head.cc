@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
+#include <vector>
 
 namespace ca4::http {
 namespace {
@@ -62,39 +64,66 @@ std::optional<HeadError> take_target(std::string_view target, Request& request) 
   return std::nullopt;
 }
 
-std::optional<HeadError> take_framing(
-    const beast::http::request_parser<beast::http::string_body>& parser,
-    const beast::http::fields& fields, Head& out) {
-  using beast::http::field;
-  const auto encodings = fields.equal_range(field::transfer_encoding);
-  const auto lengths = fields.equal_range(field::content_length);
-  if (encodings.first != encodings.second) {
-    if (lengths.first != lengths.second) {
-      return HeadError{400, "Content-Length beside Transfer-Encoding"};
-    }
-    const bool one = std::next(encodings.first) == encodings.second;
-    if (!one || !same_ignoring_case(view(encodings.first->value()), "chunked")) {
+// What curl or a browser sends, and a few more.
+constexpr size_t kHeadersUsual = 16;
+
+// Takes the fields as the library finds them, without its own container, which costs an allocation
+// a field. Views are of the text that is parsed.
+class HeadParser final : public beast::http::basic_parser<true> {
+ public:
+  explicit HeadParser(Request& request) : request_(request) {
+    request_.headers.reserve(kHeadersUsual);
+  }
+
+  int version = 0;
+  std::string_view target;
+  size_t hosts = 0;
+  size_t lengths = 0;
+  std::vector<std::string_view> encodings;
+  std::optional<std::string_view> expectation;
+
+ private:
+  using Error = beast::error_code;
+  void on_request_impl(beast::http::verb, beast::string_view method, beast::string_view where,
+                       int which, Error&) override {
+    request_.method = view(method);
+    target = view(where);
+    version = which;
+  }
+  void on_field_impl(beast::http::field field, beast::string_view name, beast::string_view value,
+                     Error&) override {
+    request_.headers.emplace_back(view(name), view(value));
+    if (field == beast::http::field::host) ++hosts;
+    if (field == beast::http::field::content_length) ++lengths;
+    if (field == beast::http::field::transfer_encoding) encodings.push_back(view(value));
+    if (field == beast::http::field::expect && !expectation) expectation = view(value);
+  }
+  void on_header_impl(Error&) override {}
+  // Never called: this is a request, and nothing behind the head is given to the parser.
+  void on_response_impl(int, beast::string_view, int, Error&) override {}
+  void on_body_init_impl(const boost::optional<std::uint64_t>&, Error&) override {}
+  size_t on_body_impl(beast::string_view text, Error&) override { return text.size(); }
+  void on_chunk_header_impl(std::uint64_t, beast::string_view, Error&) override {}
+  size_t on_chunk_body_impl(std::uint64_t, beast::string_view text, Error&) override {
+    return text.size();
+  }
+  void on_finish_impl(Error&) override {}
+
+  Request& request_;
+};
+
+std::optional<HeadError> take_framing(const HeadParser& parser, Head& out) {
+  if (!parser.encodings.empty()) {
+    if (parser.version == 10) return HeadError{400, "Transfer-Encoding in HTTP/1.0"};
+    if (parser.lengths > 0) return HeadError{400, "Content-Length beside Transfer-Encoding"};
+    if (parser.encodings.size() > 1 || !same_ignoring_case(parser.encodings[0], "chunked")) {
       return HeadError{501, "the only transfer coding is chunked"};
     }
     out.chunked = true;
-  } else if (lengths.first != lengths.second) {
-    if (std::next(lengths.first) != lengths.second) {
-      return HeadError{400, "more than one Content-Length"};
-    }
+  } else if (parser.lengths > 0) {
+    if (parser.lengths > 1) return HeadError{400, "more than one Content-Length"};
     out.content_bytes = parser.content_length().value_or(0);
   }
-  return std::nullopt;
-}
-
-// RFC 9110 section 10.1.1: an HTTP/1.0 client knows no interim answers; what it expects is ignored.
-std::optional<HeadError> take_expectation(const beast::http::fields& fields, unsigned version,
-                                          Head& out) {
-  const auto expect = fields.find(beast::http::field::expect);
-  if (expect == fields.end() || version == 10) return std::nullopt;
-  if (!same_ignoring_case(view(expect->value()), "100-continue")) {
-    return HeadError{417, "the only expectation is 100-continue"};
-  }
-  out.expects_continue = true;
   return std::nullopt;
 }
 
@@ -104,7 +133,7 @@ std::optional<HeadError> parse_head(std::string_view text, Head& out) {
   if (text.find("\n ") != std::string_view::npos || text.find("\n\t") != std::string_view::npos) {
     return HeadError{400, "a header is folded over lines"};
   }
-  beast::http::request_parser<beast::http::string_body> parser;
+  HeadParser parser(out.request);
   parser.header_limit(static_cast<uint32_t>(text.size() + 1));
   parser.body_limit(boost::none);  // the server's to judge
   beast::error_code error;
@@ -112,26 +141,23 @@ std::optional<HeadError> parse_head(std::string_view text, Head& out) {
   if (error || !parser.is_header_done()) {
     return HeadError{400, fmt::format("not an HTTP/1.1 request: {}", error.message())};
   }
-  const auto& message = parser.get();
-  if (message.version() != 10 && message.version() != 11) {
+  if (parser.version != 10 && parser.version != 11) {
     return HeadError{505, "the only versions are HTTP/1.1 and HTTP/1.0"};
   }
-  out.keep_alive = message.keep_alive();
-  out.request.method = view(message.method_string());
-  const auto hosts = message.equal_range(beast::http::field::host);
-  const auto host_count = std::distance(hosts.first, hosts.second);
-  if (host_count > 1 || (host_count == 0 && message.version() == 11)) {
+  out.keep_alive = parser.keep_alive();
+  if (parser.hosts > 1 || (parser.hosts == 0 && parser.version == 11)) {
     return HeadError{400, "exactly one Host header is needed"};
   }
-  if (message.version() == 10 && message.count(beast::http::field::transfer_encoding) > 0) {
-    return HeadError{400, "Transfer-Encoding in HTTP/1.0"};
+  if (auto bad_target = take_target(parser.target, out.request)) return bad_target;
+  if (auto bad_framing = take_framing(parser, out)) return bad_framing;
+  // RFC 9110 section 10.1.1: an HTTP/1.0 client knows no interim answers; what it expects is
+  // ignored.
+  if (!parser.expectation || parser.version == 10) return std::nullopt;
+  if (!same_ignoring_case(*parser.expectation, "100-continue")) {
+    return HeadError{417, "the only expectation is 100-continue"};
   }
-  for (const auto& field : message) {
-    out.request.headers.emplace_back(view(field.name_string()), view(field.value()));
-  }
-  if (auto error_target = take_target(view(message.target()), out.request)) return error_target;
-  if (auto error_framing = take_framing(parser, message, out)) return error_framing;
-  return take_expectation(message, message.version(), out);
+  out.expects_continue = true;
+  return std::nullopt;
 }
 
 struct ChunkedBody::Impl {

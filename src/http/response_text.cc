@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <ctime>
-#include <iterator>
 
 #include "http/problem.h"
 
@@ -32,15 +31,17 @@ const std::string& date_text(int64_t unix_s) {
 
 void append_response(const Response& response, bool head_only, bool keep_alive, int64_t unix_s,
                      std::string& out) {
-  fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status,
-                 reason_phrase(response.status), date_text(unix_s));
+  out.append("HTTP/1.1 ").append(fmt::format_int(response.status).c_str()).append(" ");
+  out.append(reason_phrase(response.status)).append("\r\nDate: ").append(date_text(unix_s));
+  out.append("\r\n");
   const bool may_have_body =
       response.status >= 200 && response.status != 204 && response.status != 304;
   if (may_have_body) {
     if (!response.content_type.empty()) {
       out.append("Content-Type: ").append(response.content_type).append("\r\n");
     }
-    fmt::format_to(std::back_inserter(out), "Content-Length: {}\r\n", response.body.size());
+    out.append("Content-Length: ").append(fmt::format_int(response.body.size()).c_str());
+    out.append("\r\n");
   }
   for (const auto& [name, value] : response.headers) {
     out.append(name).append(": ").append(value).append("\r\n");
