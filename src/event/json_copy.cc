@@ -20,6 +20,7 @@ constexpr size_t kKeyExcerptBytesMax = 64;
 
 bool copy_object(ondemand::object object, size_t depth, std::string& out, Refusal& why) {
   std::vector<std::string_view> keys;
+  keys.reserve(kKeysUsual);
   out += '{';
   for (auto member : object) {
     ondemand::field field;

@@ -12,6 +12,9 @@
 
 namespace ca4::event {
 
+// Members of an ordinary object, gpu_hardware among them.
+inline constexpr size_t kKeysUsual = 16;
+
 // `why` for what simdjson found wrong with the syntax. Returns false.
 bool refuse_syntax(Refusal& why, simdjson::error_code error);
 // `why` for content that is JSON but not what the contract asks for. Returns false.

@@ -3,6 +3,8 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -48,19 +50,41 @@ void append_escape(std::string& out, char c) {
   }
 }
 
+bool needs_escape(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\';
+}
+
+// Whether one of these eight bytes needs an escape. The top bit of a byte of `(x - n) & ~x` is set
+// where the byte is below n; borrows only spoil bytes above one that is below n itself.
+bool any_needs_escape(const char* eight) {
+  constexpr uint64_t kOnes = 0x0101'0101'0101'0101;
+  uint64_t x = 0;
+  std::memcpy(&x, eight, sizeof x);
+  const uint64_t quote = x ^ (kOnes * '"');
+  const uint64_t backslash = x ^ (kOnes * '\\');
+  const uint64_t found =
+      ((x - kOnes * 0x20) & ~x) | ((quote - kOnes) & ~quote) | ((backslash - kOnes) & ~backslash);
+  return (found & (kOnes * 0x80)) != 0;
+}
+
+// The first byte from `i` on that needs an escape; the end when none does.
+size_t find_escape(std::string_view text, size_t i) {
+  while (i + 8 <= text.size() && !any_needs_escape(text.data() + i)) i += 8;
+  while (i < text.size() && !needs_escape(text[i])) ++i;
+  return i;
+}
+
 }  // namespace
 
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
-  size_t plain_from = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    if (byte >= 0x20 && byte != '"' && byte != '\\') continue;
-    out.append(text, plain_from, i - plain_from);
-    append_escape(out, text[i]);
-    plain_from = i + 1;
+  for (size_t from = 0;;) {
+    const size_t to = find_escape(text, from);
+    out.append(text, from, to - from);
+    if (to == text.size()) break;
+    append_escape(out, text[to]);
+    from = to + 1;
   }
-  out.append(text, plain_from);
   out += '"';
 }
 

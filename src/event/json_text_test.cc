@@ -25,6 +25,22 @@ TEST(JsonString, EscapesOnlyWhatMustBe) {
   EXPECT_EQ(quoted(""), "\"\"");
 }
 
+TEST(JsonString, EscapesTheSameAtEveryPlace) {
+  for (int byte = 0; byte < 256; ++byte) {
+    const char c = static_cast<char>(byte);
+    const std::string alone = quoted(std::string_view(&c, 1));
+    const std::string inner = alone.substr(1, alone.size() - 2);
+    EXPECT_EQ(inner.size() > 1, byte < 0x20 || c == '"' || c == '\\') << byte;
+    for (size_t at = 0; at < 20; ++at) {
+      std::string text(20, '\xff');
+      text[at] = c;
+      std::string expected = "\"" + std::string(at, '\xff');
+      expected += inner + std::string(19 - at, '\xff') + "\"";
+      EXPECT_EQ(quoted(std::string_view(text)), expected) << byte << " at " << at;
+    }
+  }
+}
+
 TEST(JsonNumber, FollowsTheGrammar) {
   for (const char* good :
        {"0", "-0", "10", "1.5", "1e5", "1E+5", "-1.25e-10", "123456789012345678901"}) {

@@ -247,6 +247,7 @@ bool Parser::Impl::read_extra(ondemand::value value, Refusal& why) {
   if (!token_of(value).starts_with('{')) return refuse_content(why, "must be an object or null");
   if (auto error = value.get_object().get(object)) return refuse_syntax(why, error);
   std::vector<std::string_view> keys;
+  keys.reserve(kKeysUsual);
   bool has_pipeline = false;
   extra = "{";
   for (auto member : object) {

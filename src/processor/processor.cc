@@ -11,6 +11,7 @@
 #include <iterator>
 #include <string_view>
 
+#include "event/json_text.h"
 #include "http/inflate.h"
 #include "http/problem.h"
 #include "processor/assets.h"
@@ -126,11 +127,11 @@ struct Processor::Batch {
     std::string out;
     for (const Line& line : lines) {
       if (!line.id.empty()) {
-        fmt::format_to(
-            std::back_inserter(out),
-            R"({{"line":{},"status":"ok","metadata_id":{},"embedding_dim":{},"durable_in":"{}"}})"
-            "\n",
-            line.number, json_string(line.id), line.dim, durable_in);
+        out.append(R"({"line":)").append(fmt::format_int(line.number).c_str());
+        out.append(R"(,"status":"ok","metadata_id":)");
+        event::append_json_string(out, line.id);
+        out.append(R"(,"embedding_dim":)").append(fmt::format_int(line.dim).c_str());
+        out.append(R"(,"durable_in":")").append(durable_in).append("\"}\n");
       } else {
         fmt::format_to(
             std::back_inserter(out),
@@ -229,9 +230,10 @@ void Processor::post_one(http::Request request, http::Respond respond) {
   std::vector<log::NewRecord> records(1);
   records[0].key = event.metadata_id;
   records[0].value = event::encode(event);
-  std::string answer =
-      fmt::format(R"({{"status":"ok","message":"durable","metadata_id":{},"embedding_dim":{}{})",
-                  json_string(event.metadata_id), event.embedding.size(), answer_tail_);
+  std::string answer = R"({"status":"ok","message":"durable","metadata_id":)";
+  event::append_json_string(answer, event.metadata_id);
+  answer.append(R"(,"embedding_dim":)").append(fmt::format_int(event.embedding.size()).c_str());
+  answer.append(answer_tail_);
   request.body_data.reset();  // 42 kB that need not wait for the disk
   log_.append(std::move(records), [this, began_us, answer = std::move(answer),
                                    respond = std::move(respond)](
