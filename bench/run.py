@@ -58,6 +58,12 @@ class Server:
     def pid(self):
         return self.process.pid
 
+    def when_idle(self):
+        before = -1
+        while before != cpu_seconds(self.pid):
+            before = cpu_seconds(self.pid)
+            time.sleep(0.1)
+
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(timeout=60)
@@ -120,6 +126,7 @@ def measure(argv, payload, connections, seconds, events_file):
     server = Server(argv)
     try:
         wrk(server, events_file, payload, connections, 1)
+        server.when_idle()  # what was in flight when the warm-up ended
         result = wrk(server, events_file, payload, connections, seconds)
         events = (result["requests"] - result["failed"]) * payload.events_a_request
         return {
