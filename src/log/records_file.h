@@ -42,8 +42,8 @@ class RecordsFile {
 
   int64_t begin() const { return begin_; }  // smallest offset there is; `end` when empty
   int64_t end() const { return end_; }      // the next offset
-  // Of the pages in use at the last checkpoint or deletion, and of the records appended since: SQLite
-  // compiles the question anew each time, which is too much for every group.
+  // Of the pages in use at the last checkpoint or deletion, and of the records appended since:
+  // SQLite compiles the question anew each time, which is too much for every group.
   int64_t bytes_used() const { return bytes_used_; }
   int64_t log_id() const { return log_id_; }
 
