@@ -3,19 +3,26 @@
 //   floor http                    the HTTP layer, reading and dropping bodies, until SIGTERM
 //   floor parse FILE              the numbers (JSON list or base64) of FILE's events, a line each
 //   floor write DB ROWS_A_GROUP   8 kB rows into SQLite, WAL, full sync, so many a transaction
-// Each prints one JSON object (http: the address).
+//   floor joined DB               http and write in one program: a row a request, written by a
+//                                 thread of its own, and then the answer; until SIGTERM. No floor,
+//                                 but what handing over costs where the sum counts it as nothing.
+// Each prints one JSON object (http and joined: the address).
 #include <modp_b64.h>
 #include <signal.h>
 #include <simdjson.h>
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <random>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/sqlite.h"
@@ -51,7 +58,7 @@ void must(const ca4::Status& status) {
   if (!status.is_ok()) fail(status.to_string());
 }
 
-int run_http() {
+int serve(const ca4::http::Handler& handler) {
   sigset_t ends;
   sigemptyset(&ends);
   sigaddset(&ends, SIGTERM);
@@ -59,16 +66,19 @@ int run_http() {
   pthread_sigmask(SIG_BLOCK, &ends, nullptr);
   ca4::http::ServerOptions options;
   options.port = 0;
-  auto server =
-      must(ca4::http::Server::start(options, [](ca4::http::Request, ca4::http::Respond respond) {
-        respond(ca4::http::Response{.body = R"({"status":"ok"})"});
-      }));
+  auto server = must(ca4::http::Server::start(options, handler));
   std::printf("listening on http://127.0.0.1:%u\n", static_cast<unsigned>(server->port()));
   std::fflush(stdout);
   int signal = 0;
   sigwait(&ends, &signal);
   server->stop(1000);
   return 0;
+}
+
+int run_http() {
+  return serve([](const ca4::http::Request&, const ca4::http::Respond& respond) {
+    respond(ca4::http::Response{.body = R"({"status":"ok"})"});
+  });
 }
 
 double sum_of_numbers(simdjson::ondemand::parser& parser, simdjson::padded_string_view json) {
@@ -138,28 +148,81 @@ int run_parse(const char* path) {
   return 0;
 }
 
-int run_write(const char* path, size_t group) {
-  auto database = must(ca4::sqlite::Database::open(path, {.page_size_bytes = 8192}));
-  must(
-      database.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                    "CREATE TABLE rows(id INTEGER PRIMARY KEY, value BLOB)"));
-  auto begin = must(database.prepare("BEGIN IMMEDIATE"));
-  auto insert = must(database.prepare("INSERT INTO rows(value) VALUES(?)"));
-  auto commit = must(database.prepare("COMMIT"));
-  std::string row(8192, 'x');
-  std::mt19937 random(7);
-  for (char& c : row) c = static_cast<char>(random());
-  const double us = cpu_us_per_event(kWriteSeconds, [&] {
-    must(begin.run());
+// A table of 8 kB rows.
+class Rows {
+ public:
+  explicit Rows(const char* path)
+      : database_(must(ca4::sqlite::Database::open(path, {.page_size_bytes = 8192}))),
+        begin_(prepared("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                        "CREATE TABLE rows(id INTEGER PRIMARY KEY, value BLOB)",
+                        "BEGIN IMMEDIATE")),
+        insert_(must(database_.prepare("INSERT INTO rows(value) VALUES(?)"))),
+        commit_(must(database_.prepare("COMMIT"))),
+        row_(8192, 'x') {
+    std::mt19937 random(7);
+    for (char& c : row_) c = static_cast<char>(random());
+  }
+
+  void write(size_t group) {
+    must(begin_.run());
     for (size_t i = 0; i < group; ++i) {
-      insert.bind_blob(1, row);
-      must(insert.run());
+      insert_.bind_blob(1, row_);
+      must(insert_.run());
     }
-    must(commit.run());
+    must(commit_.run());
+  }
+
+ private:
+  ca4::sqlite::Statement prepared(const char* setup, const char* sql) {
+    must(database_.exec(setup));
+    return must(database_.prepare(sql));
+  }
+
+  ca4::sqlite::Database database_;
+  ca4::sqlite::Statement begin_, insert_, commit_;
+  std::string row_;
+};
+
+int run_write(const char* path, size_t group) {
+  Rows rows(path);
+  const double us = cpu_us_per_event(kWriteSeconds, [&] {
+    rows.write(group);
     return group;
   });
   std::printf("{\"cpu_us_per_event\": %.2f}\n", us);
   return 0;
+}
+
+int run_joined(const char* path) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<ca4::http::Respond> waiting;
+  bool ending = false;
+  std::thread writer([&] {
+    Rows rows(path);
+    std::unique_lock lock(mutex);
+    for (;;) {
+      changed.wait(lock, [&] { return ending || !waiting.empty(); });
+      if (waiting.empty()) return;
+      const auto group = std::exchange(waiting, {});
+      lock.unlock();
+      rows.write(group.size());
+      for (const auto& respond : group) respond({.body = R"({"status":"ok"})"});
+      lock.lock();
+    }
+  });
+  const int code = serve([&](const ca4::http::Request&, ca4::http::Respond respond) {
+    const std::lock_guard lock(mutex);
+    waiting.push_back(std::move(respond));
+    changed.notify_one();
+  });
+  {
+    const std::lock_guard lock(mutex);
+    ending = true;
+  }
+  changed.notify_one();
+  writer.join();
+  return code;
 }
 
 }  // namespace
@@ -169,6 +232,7 @@ int main(int argc, char** argv) {
   if (mode == "http") return run_http();
   if (mode == "parse" && argc == 3) return run_parse(argv[2]);
   if (mode == "write" && argc == 4) return run_write(argv[2], std::stoul(argv[3]));
-  std::fprintf(stderr, "usage: floor http | parse FILE | write DB ROWS_A_GROUP\n");
+  if (mode == "joined" && argc == 3) return run_joined(argv[2]);
+  std::fprintf(stderr, "usage: floor http | parse FILE | write DB ROWS_A_GROUP | joined DB\n");
   return 2;
 }

@@ -209,6 +209,28 @@ def bench_serve(seconds, repetitions, scratch, only, connection_counts):
     return rows
 
 
+def bench_handover(seconds, repetitions, scratch):
+    """The HTTP layer and the writing in one program, and their sum: what it costs to hand an event from one thread to
+    another and back, which the floor counts as nothing."""
+    payload = payloads()["base64"]
+    rows = []
+    for connections in (1, 16):
+        runs = []
+        for _ in range(repetitions):
+            folder = Path(tempfile.mkdtemp(dir=scratch))
+            events_file = payload.file(folder)
+            floor = str(BUILD / "bench/floor")
+            joined = measure([floor, "joined", str(folder / "joined.db")], payload, connections, seconds, events_file)
+            http = measure([floor, "http"], payload, connections, seconds, events_file)
+            write = floor_program("write", folder / "floor.db", connections)
+            runs.append((joined["cpu_us"], http["cpu_us"], write["cpu_us_per_event"]))
+            shutil.rmtree(folder)
+        joined, http, write = (statistics.median(column) for column in zip(*runs))
+        rows.append({"conns": connections, "http µs": f"{http:.1f}", "write µs": f"{write:.1f}",
+                     "joined µs": f"{joined:.1f}", "handing over µs": f"{joined - http - write:.1f}"})
+    return rows
+
+
 def bench_idle(scratch, connections=1000):
     data_dir = Path(tempfile.mkdtemp(dir=scratch))
     server = Server([str(BUILD / "ca4"), "serve", "--data-dir", str(data_dir), "--listen", "127.0.0.1:0"])
@@ -270,6 +292,7 @@ def bench_all(args, scratch):
     results["serve"] = serve
     if args.serve_only:
         return results
+    results["hand-over"] = bench_handover(args.seconds, args.repetitions, scratch)
     results["idle"] = [bench_idle(scratch)]
     best = max((float(row["events/s"]) for row in serve if row["payload"] == "json"), default=8000)
     results["drain"] = [bench_drain(10, scratch, int(best / 2))]
@@ -280,7 +303,7 @@ def bench_all(args, scratch):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=2, help="of load a measurement (default: 2)")
-    parser.add_argument("--repetitions", type=int, default=5, help="of which the median is shown (default: 5)")
+    parser.add_argument("--repetitions", type=int, default=4, help="of which the median is shown (default: 4)")
     parser.add_argument("--payloads", default=",".join(payloads()), help="default: %(default)s")
     parser.add_argument("--connections", default="1,16,64", help="default: %(default)s")
     parser.add_argument("--serve-only", action="store_true", help="leave out idle connections, draining and the store")
