@@ -1,3 +1,5 @@
+#include <gtest/gtest.h>
+
 #include <nlohmann/json.hpp>
 
 #include "store/store_test_support.h"

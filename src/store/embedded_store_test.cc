@@ -7,12 +7,23 @@
 #include <fstream>
 
 #include "base/sqlite.h"
-#include "store/store_test_support.h"
+#include "store/embedded_store.h"
+#include "store/store_conformance.h"
 
 namespace ca4::store {
 namespace {
 
 using testing::HasSubstr;
+
+std::unique_ptr<DocumentStore> open_embedded(const std::string& dir) {
+  Result<std::unique_ptr<EmbeddedStore>> store = EmbeddedStore::open({.dir = dir});
+  EXPECT_TRUE(store) << store.status().to_string();
+  return store ? std::move(*store) : nullptr;
+}
+
+constexpr Backend kEmbedded = {"store", open_embedded};
+INSTANTIATE_TEST_SUITE_P(Embedded, StoreConformance, testing::Values(kEmbedded), backend_name);
+INSTANTIATE_TEST_SUITE_P(Embedded, StoreSimilar, testing::Values(kEmbedded), backend_name);
 
 std::string store_file(const TempDir& dir) {
   return dir.path() + "/ca4.gpu_metadata.db";

@@ -1,6 +1,5 @@
 #include "store/ranking.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "store/cosine.h"
@@ -8,37 +7,11 @@
 namespace ca4::store {
 namespace {
 
-bool better(const Ranked& a, const Ranked& b) {
-  return a.cosine != b.cosine ? a.cosine > b.cosine : a.row < b.row;
-}
-
 bool contains_folded(const std::optional<std::string>& text, const std::string& part) {
   return text && fold_case(*text).find(part) != std::string::npos;
 }
 
 }  // namespace
-
-void TopK::offer(double cosine, int64_t row) {
-  const Ranked candidate{cosine, row};
-  if (heap_.size() == k_) {
-    if (k_ == 0 || !better(candidate, heap_.front())) return;
-    std::pop_heap(heap_.begin(), heap_.end(), better);
-    heap_.pop_back();
-  }
-  heap_.push_back(candidate);
-  std::push_heap(heap_.begin(), heap_.end(), better);
-}
-
-void TopK::merge(const TopK& other) {
-  for (const Ranked& ranked : other.heap_) offer(ranked.cosine, ranked.row);
-}
-
-std::vector<Ranked> TopK::take() {
-  std::vector<Ranked> ranked = std::move(heap_);
-  heap_.clear();
-  std::sort(ranked.begin(), ranked.end(), better);
-  return ranked;
-}
 
 std::string fold_case(std::string_view text) {
   std::string folded(text);

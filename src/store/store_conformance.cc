@@ -1,18 +1,15 @@
-// The conformance suite of the DocumentStore port, but for similarity (store_similar_test.cc).
+// The conformance suite of the DocumentStore port, but for similarity
+// (store_similar_conformance.cc).
 #include <algorithm>
 #include <atomic>
 #include <thread>
 
-#include "store/store_test_support.h"
+#include "store/store_conformance.h"
 
 namespace ca4::store {
 namespace {
 
-using testing::TestWithParam;
 using enum Outcome;
-
-INSTANTIATE_TEST_SUITE_P(Backends, StoreConformance, testing::ValuesIn(kBackends),
-                         [](const auto& test) { return std::string(test.param.name); });
 
 TEST_P(StoreConformance, NewNewerSameAndOlderVersionsAreToldApart) {
   EXPECT_EQ(upsert({make_document("a", 5)}), std::vector{kInserted});

@@ -2,31 +2,12 @@
 #include <cmath>
 #include <random>
 
-#include "store/store_test_support.h"
+#include "store/store_conformance.h"
 
 namespace ca4::store {
 namespace {
 
-class StoreSimilar : public StoreConformance {
- protected:
-  std::vector<std::string> nearest(const std::vector<float>& query, size_t k,
-                                   const Filter& filter = {}) {
-    std::vector<std::string> found;
-    const Result<std::vector<Neighbour>> neighbours = store_->similar(query, k, filter);
-    EXPECT_TRUE(neighbours) << neighbours.status().to_string();
-    if (!neighbours) return found;
-    for (const Neighbour& neighbour : *neighbours) {
-      EXPECT_TRUE(neighbour.document.embedding.empty());
-      found.push_back(neighbour.document.metadata_id);
-    }
-    return found;
-  }
-};
-
 using Ids = std::vector<std::string>;
-
-INSTANTIATE_TEST_SUITE_P(Backends, StoreSimilar, testing::ValuesIn(kBackends),
-                         [](const auto& test) { return std::string(test.param.name); });
 
 TEST_P(StoreSimilar, RanksByCosineWhateverTheLengths) {
   upsert({make_document("opposite", 1, {-5, 0}), make_document("same", 1, {0.001F, 0}),
