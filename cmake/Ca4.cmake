@@ -1,5 +1,6 @@
 # ca4_library(NAME SOURCES … DEPS …): a static library `ca4_NAME` of src/NAME, with the project's warnings.
 # ca4_test(NAME SOURCES … DEPS …): a gtest program `NAME_test`, registered with ctest under the label "unit".
+# ca4_server_test(NAME SOURCES … DEPS …): a gtest program `NAME_test` that needs a real server: the tests in tests/ start both.
 include_guard()
 
 find_package(Threads REQUIRED)
@@ -37,13 +38,20 @@ function(ca4_library NAME)
   target_link_libraries(ca4_${NAME} PUBLIC ca4_flags ${ARG_DEPS})
 endfunction()
 
-function(ca4_test NAME)
+function(ca4_server_test NAME)
   if(SKBUILD)
     return()
   endif()
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${NAME}_test ${ARG_SOURCES})
   target_link_libraries(${NAME}_test PRIVATE ca4_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+endfunction()
+
+function(ca4_test NAME)
+  if(SKBUILD)
+    return()
+  endif()
+  ca4_server_test(${NAME} ${ARGN})
   add_test(NAME ${NAME} COMMAND ${NAME}_test)
   set_tests_properties(${NAME} PROPERTIES LABELS unit TIMEOUT 120)
 endfunction()

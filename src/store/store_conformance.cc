@@ -2,6 +2,7 @@
 // (store_similar_conformance.cc).
 #include <algorithm>
 #include <atomic>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "store/store_conformance.h"
@@ -128,6 +129,34 @@ TEST_P(StoreConformance, ADocumentComesBackAsItWasStored) {
   EXPECT_EQ(to_json(without[0], false), to_json(stored, false));
 }
 
+// What producers may put into extra, gpu_hardware and fields of their own.
+TEST_P(StoreConformance, JsonOfAnyShapeComesBackEqual) {
+  const char* const strange = R"({
+    "": "no name", "a.b": 1, ".": 2, "..": 3, "$set": {"$inc": {"x.y": 1}}, "%2E": 4, "%": 5,
+    "100%25": 6, "nul\u0000inside": 7, "_id": 8, "日本語": "🙂", "quote\"and\\": "\u0000\u001f",
+    "whole": 9223372036854775807, "least": -9223372036854775808, "one": 1.0, "tenth": 0.1,
+    "tiny": 5e-324, "huge": 1.7976931348623157e308, "minus": -0.0, "none": null, "yes": true,
+    "empty": {}, "list": [], "mixed": [1, "1", 1.5, [[]], [{}], {"a": [null]}], "pipeline": "p"})";
+  std::string deep = "1";
+  for (int i = 0; i < 30; ++i)
+    deep = (i % 2 == 0 ? "[" : "{\"n\":") + deep + (i % 2 == 0 ? "]" : "}");
+  Document stored = make_document("a");
+  stored.extra_json = strange;
+  stored.gpu_hardware_json = R"(["a list", 1, {"a.b": "$c"}])";
+  stored.other_json = R"({"camera.model": "x", "$where": 1, "offset": "mine", "version": [1],)"
+                      R"( "deep": )" +
+                      deep + "}";
+  EXPECT_EQ(upsert({stored}), std::vector{kInserted});
+  const std::vector<Document> found = find({.metadata_id = "a"});
+  ASSERT_EQ(found.size(), 1U);
+  using nlohmann::json;
+  EXPECT_EQ(json::parse(found[0].extra_json), json::parse(stored.extra_json));
+  EXPECT_EQ(json::parse(found[0].gpu_hardware_json), json::parse(stored.gpu_hardware_json));
+  EXPECT_EQ(json::parse(found[0].other_json), json::parse(stored.other_json));
+  EXPECT_EQ(found[0].version, stored.version);
+  EXPECT_EQ(found[0].offset, stored.offset);
+}
+
 TEST_P(StoreConformance, FiltersHoldOneByOneAndTogether) {
   std::vector<Document> batch;
   for (int i = 0; i < 8; ++i) {
@@ -150,6 +179,8 @@ TEST_P(StoreConformance, FiltersHoldOneByOneAndTogether) {
   EXPECT_EQ(ids({.device = "cpu"}, oldest_first), (Ids{"d6", "d7"}));
   EXPECT_EQ(ids({.device = "CUDA"}).size(), 6U);
   EXPECT_EQ(ids({.device = "%"}), Ids{});
+  EXPECT_EQ(ids({.device = "."}), Ids{});
+  EXPECT_EQ(ids({.device = "A a1"}).size(), 6U);
   EXPECT_EQ(ids({.model = "resnet50"}, oldest_first), (Ids{"d0", "d1", "d2", "d3"}));
   EXPECT_EQ(ids({.from_us = 1006}, oldest_first), (Ids{"d6", "d7"}));
   EXPECT_EQ(ids({.until_us = 1002}, oldest_first), (Ids{"d0", "d1"}));

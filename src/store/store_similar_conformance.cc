@@ -85,7 +85,7 @@ TEST_P(StoreSimilar, HugeAndTinyValuesKeepTheirRank) {
 
 // Enough rows that every thread of a search has its part, against a search in plain doubles.
 TEST_P(StoreSimilar, ManyDocumentsAreRankedAsASimpleLoopRanksThem) {
-  constexpr size_t kDocuments = 5000;
+  constexpr size_t kDocuments = 2500;
   constexpr size_t kDim = 37;
   std::mt19937 random(7);
   std::normal_distribution<float> normal;
