@@ -17,6 +17,7 @@ constexpr Entry kCommands[] = {
     {"replay", "fill the document store again, from the archive or the event log", make_replay},
     {"tunnel", "keep ports of a private network forwarded, through its bastion", make_tunnel},
     {"verify", "is everything there, and does an event get all the way?", make_verify},
+    {"db", "make MongoDB's indexes; see whether it answers", make_db},
     {"config", "show every setting, its value and where that comes from; check a file",
      make_config},
     {"completion", "print the shell completion script for bash or zsh", make_completion},

@@ -1,6 +1,7 @@
 #include "cli/ports.h"
 
 #include "cli/embedded_ports.h"
+#include "cli/mongo_ports.h"
 #include "cli/s3_ports.h"
 #include "worker/archiver.h"
 #include "worker/worker.h"
@@ -26,6 +27,7 @@ Result<std::unique_ptr<log::EventLog>> open_dead_letters(const Site& site, bool 
 }
 
 Result<std::unique_ptr<store::DocumentStore>> open_store(const Site& site, bool read_only) {
+  if (!site.settings.store.mongo_uri.empty()) return mongo_store(site);
   return embedded_store(site, read_only);
 }
 

@@ -1,4 +1,4 @@
-// `ca4 query`: looks into the embedded store, also while the pipeline runs.
+// `ca4 query`: looks into the document store, also while the pipeline runs.
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -14,6 +14,7 @@
 #include "cli/query_print.h"
 #include "cli/query_time.h"
 #include "cli/subcommand.h"
+#include "ops/logging.h"
 #include "store/document_store.h"
 
 namespace ca4::cli {
@@ -98,6 +99,9 @@ class Query final : public Subcommand {
   int run() override {
     const Result<config::Settings> settings = flags_.load();
     if (!settings) return report("query", settings.status());
+    // Libraries that log must not do it between the documents.
+    const Status logging = ops::setup_logging(settings->logging.level, settings->logging.format);
+    if (!logging.is_ok()) return report("query", logging);
     // Writing tells that the reader went away; the signal would end the program as if it had
     // failed.
     std::signal(SIGPIPE, SIG_IGN);

@@ -39,6 +39,7 @@ std::unique_ptr<Subcommand> make_dlq();
 std::unique_ptr<Subcommand> make_replay();
 std::unique_ptr<Subcommand> make_tunnel();
 std::unique_ptr<Subcommand> make_verify();
+std::unique_ptr<Subcommand> make_db();
 std::unique_ptr<Subcommand> make_config();
 std::unique_ptr<Subcommand> make_completion();
 

@@ -1,12 +1,16 @@
 #include "config/render.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
+#include <iterator>
 #include <map>
-#include <regex>
+#include <sstream>
 
 namespace ca4::config {
 namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
 
 Loaded load_with(const std::map<std::string, std::string>& variables) {
   Sources sources;
@@ -19,10 +23,15 @@ Loaded load_with(const std::map<std::string, std::string>& variables) {
 
 TEST(Render, TheTableShowsEveryValueAndItsOrigin) {
   const std::string text = render_table(load_with({{"KAFKA_TOPIC", "images"}}));
-  // The widths are those of the longest name and value there happen to be.
-  const std::string collapsed = std::regex_replace(text, std::regex(" +"), " ");
-  EXPECT_TRUE(collapsed.starts_with("SETTING VALUE FROM\n")) << text;
-  EXPECT_NE(collapsed.find("\nlog.topic \"images\" env KAFKA_TOPIC\n"), std::string::npos) << text;
+  std::istringstream lines(text);
+  std::vector<std::vector<std::string>> rows;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    rows.emplace_back(std::istream_iterator<std::string>(words),
+                      std::istream_iterator<std::string>());
+  }
+  EXPECT_THAT(rows, Contains(ElementsAre("SETTING", "VALUE", "FROM")));
+  EXPECT_THAT(rows, Contains(ElementsAre("log.topic", "\"images\"", "env", "KAFKA_TOPIC")));
   for (const Setting& setting : table()) {
     EXPECT_NE(text.find("\n" + setting.name() + " "), std::string::npos) << setting.name();
   }
@@ -30,8 +39,8 @@ TEST(Render, TheTableShowsEveryValueAndItsOrigin) {
 
 TEST(Render, NoFormatShowsAPassword) {
   const Loaded loaded = load_with({{"MONGO_URI", "mongodb://ann:s3cret@db/"}});
-  for (const std::string& text :
-       {render_table(loaded), render_json(loaded), render_toml(loaded), loaded.problems.at(0)}) {
+  for (const std::string& text : {render_table(loaded), render_json(loaded), render_toml(loaded)}) {
+    EXPECT_NE(text.find("ann:****@db"), std::string::npos) << text;
     EXPECT_EQ(text.find("s3cret"), std::string::npos) << text;
   }
 }

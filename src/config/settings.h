@@ -77,6 +77,18 @@ struct Store {
   std::string database = "ca4";             // the wire contract's
   std::string collection = "gpu_metadata";  // the wire contract's
   std::string mongo_uri;
+  std::string mongo_ca_file;
+  std::string mongo_embedding = "array";     // what every consumer and every vector index reads
+  std::string mongo_vector_search = "scan";  // exact, and needs no index
+  std::string mongo_vector_index = "ca4_embedding";
+  int64_t mongo_connect_timeout_ms = 5'000;     // a lost first packet is sent again after 1 and 3 s
+  int64_t mongo_selection_timeout_ms = 10'000;  // an election takes up to ten seconds
+  // 4 MiB, one message of upserts, in a second and a half at 25 Mbit/s: a slow uplink gets through.
+  // Below the 30 s that Kubernetes gives before SIGKILL, since a stop waits for the answer.
+  int64_t mongo_socket_timeout_ms = 20'000;
+  int64_t mongo_write_timeout_ms =
+      10'000;                         // below the socket's: the server's own answer comes first
+  int64_t mongo_connections_max = 8;  // the worker, the page's two searches, and room
 };
 
 struct Producer {

@@ -104,6 +104,8 @@ constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warn", "error
 constexpr std::string_view kTunnels[] = {"none", "ngrok", "cloudflared"};
 constexpr std::string_view kDevices[] = {"auto", "cpu", "cuda"};
 constexpr std::string_view kFormats[] = {"text", "json"};
+constexpr std::string_view kMongoEmbeddings[] = {"array", "vector", "none"};
+constexpr std::string_view kMongoVectorSearches[] = {"scan", "atlas", "documentdb"};
 
 constexpr int64_t kTiB = int64_t{1} << 40;
 constexpr int64_t kHourMs = 3'600'000;
@@ -257,8 +259,34 @@ const Setting kTable[] = {
      Text{CA4_FIELD(store.collection), "NAME", check_collection}},
     {Section::kStore, "mongo_uri", "MONGO_URI", "",
      "MongoDB connection string (its password is never printed); empty: the embedded store",
-     Text{CA4_FIELD(store.mongo_uri), "URI", nullptr},
-     "this build has no MongoDB back end yet"},
+     Text{CA4_FIELD(store.mongo_uri), "URI", nullptr}},
+    {Section::kStore, "mongo_ca_file", "CA4_STORE_MONGO_CA_FILE", "--mongo-ca-file",
+     "PEM file of the CAs to trust, for DocumentDB its bundle; turns TLS on; empty: as the URI says, the system's CAs",
+     Text{CA4_FIELD(store.mongo_ca_file), "FILE", nullptr}},
+    {Section::kStore, "mongo_embedding", "CA4_STORE_MONGO_EMBEDDING", "--mongo-embedding",
+     "how embeddings are stored: array of doubles, float32 vector (BSON binary subtype 9), or not at all",
+     Choice{CA4_FIELD(store.mongo_embedding), kMongoEmbeddings}},
+    {Section::kStore, "mongo_vector_search", "CA4_STORE_MONGO_VECTOR_SEARCH", "--mongo-vector-search",
+     "who finds the nearest: this program by reading all, or the service's vector index",
+     Choice{CA4_FIELD(store.mongo_vector_search), kMongoVectorSearches}},
+    {Section::kStore, "mongo_vector_index", "CA4_STORE_MONGO_VECTOR_INDEX", "--mongo-vector-index",
+     "name of Atlas' search index, with mongo_vector_search = atlas",
+     Text{CA4_FIELD(store.mongo_vector_index), "NAME", check_given}},
+    {Section::kStore, "mongo_connect_timeout_ms", "CA4_STORE_MONGO_CONNECT_TIMEOUT_MS", "--mongo-connect-timeout-ms",
+     "longest time to connect, in milliseconds (connectTimeoutMS in the URI wins)",
+     WholeNumber{CA4_FIELD(store.mongo_connect_timeout_ms), 100, kHourMs, "ms"}},
+    {Section::kStore, "mongo_selection_timeout_ms", "CA4_STORE_MONGO_SELECTION_TIMEOUT_MS", "--mongo-selection-timeout-ms",
+     "how long a request looks for a server that may take it, in milliseconds (serverSelectionTimeoutMS in the URI wins)",
+     WholeNumber{CA4_FIELD(store.mongo_selection_timeout_ms), 100, kHourMs, "ms"}},
+    {Section::kStore, "mongo_socket_timeout_ms", "CA4_STORE_MONGO_SOCKET_TIMEOUT_MS", "--mongo-socket-timeout-ms",
+     "longest time to send a request or wait for its answer, in milliseconds (socketTimeoutMS in the URI wins)",
+     WholeNumber{CA4_FIELD(store.mongo_socket_timeout_ms), 100, kHourMs, "ms"}},
+    {Section::kStore, "mongo_write_timeout_ms", "CA4_STORE_MONGO_WRITE_TIMEOUT_MS", "--mongo-write-timeout-ms",
+     "how long the server may wait for a majority to have a write, in milliseconds; then it is tried again",
+     WholeNumber{CA4_FIELD(store.mongo_write_timeout_ms), 100, kHourMs, "ms"}},
+    {Section::kStore, "mongo_connections_max", "CA4_STORE_MONGO_CONNECTIONS_MAX", "--mongo-connections-max",
+     "requests to MongoDB at once (maxPoolSize in the URI wins)",
+     WholeNumber{CA4_FIELD(store.mongo_connections_max), 1, 1000, "connections"}},
 
     {Section::kProducer, "endpoint", "CA4_PRODUCER_ENDPOINT", "--endpoint",
      "processor to send to",

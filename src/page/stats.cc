@@ -93,17 +93,21 @@ Result<std::string> gpus_json(store::DocumentStore& store) {
 
 Stats::Stats(const PageParts& parts) : parts_(parts), started_us_(parts.clock->now_us()) {}
 
+// Asks no more of a store that does not answer: each question may wait for it as long as the last.
+Status Stats::measure_store(store::DocumentStore& store, Costly& found) {
+  if (Status status = store.ping(); !status.is_ok()) return status;
+  const auto documents = store.count({});
+  if (!documents) return documents.status();
+  found.documents = std::to_string(documents.value());
+  const auto gpus = gpus_json(store);
+  if (gpus) found.gpus = gpus.value();
+  return gpus.status();
+}
+
 Stats::Costly Stats::measure() const {
   Costly found;
   if (parts_.store != nullptr) {
-    Status ready = parts_.store->ping();
-    const auto documents = parts_.store->count({});
-    if (documents) found.documents = std::to_string(documents.value());
-    const auto gpus = gpus_json(*parts_.store);
-    if (gpus) found.gpus = gpus.value();
-    if (ready.is_ok()) ready = documents.status();
-    if (ready.is_ok()) ready = gpus.status();
-    found.store_ready = ready_json(ready);
+    found.store_ready = ready_json(measure_store(*parts_.store, found));
   }
   if (parts_.dead_letters != nullptr) {
     if (const auto lag = lag_of(*parts_.dead_letters, worker::kReplayGroup)) {

@@ -32,6 +32,7 @@ class Stats {
   };
   Costly costly(int64_t now_us);
   Costly measure() const;
+  static Status measure_store(store::DocumentStore& store, Costly& found);
 
   const PageParts& parts_;
   const int64_t started_us_;
