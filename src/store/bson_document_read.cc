@@ -127,7 +127,38 @@ void read_field(const bson_iter_t& at, Document& document) {
   if (!is_document_field(name)) append_member(document.other_json, name, at);
 }
 
+// An array as BsonEncoder writes it, without libbson's checks of each of its names: a tenth of the
+// time. False when anything in it is another.
+bool read_doubles(const uint8_t* data, size_t size, std::vector<float>& floats) {
+  const uint8_t* at = data + sizeof(int32_t);
+  const uint8_t* const end = data + size - 1;  // where the array's own zero byte stands
+  size_t digits = 1;
+  size_t next_power = 10;
+  for (size_t i = 0; at < end; ++i) {
+    if (i == next_power) {
+      next_power *= 10;
+      ++digits;
+    }
+    const size_t bytes = 1 + digits + 1 + sizeof(double);
+    const bool fits = static_cast<size_t>(end - at) >= bytes && at[0] == BSON_TYPE_DOUBLE &&
+                      at[1] >= '0' && at[1] <= '9' && at[1 + digits] == 0;
+    if (!fits) return false;
+    double value = 0;
+    std::memcpy(&value, at + 1 + digits + 1, sizeof value);
+    floats.push_back(static_cast<float>(value));
+    at += bytes;
+  }
+  return true;
+}
+
 bool read_array(const bson_iter_t& at, std::vector<float>& floats) {
+  uint32_t size = 0;
+  const uint8_t* data = nullptr;
+  bson_iter_array(&at, &size, &data);
+  const size_t before = floats.size();
+  floats.reserve(before + size / (1 + 4 + 1 + sizeof(double)));
+  if (size > sizeof(int32_t) && read_doubles(data, size, floats)) return true;
+  floats.resize(before);
   bson_iter_t element;
   if (!bson_iter_recurse(&at, &element)) return false;
   while (bson_iter_next(&element)) {

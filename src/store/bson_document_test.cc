@@ -119,7 +119,31 @@ TEST(BsonDocument, ArraysOfEveryLengthAreWhatLibbsonWouldWrite) {
       ASSERT_EQ(bson_iter_double(&at), static_cast<double>(document.embedding[i]));
     }
     EXPECT_EQ(i, dim);
+    const Result<Document> back = from_bson(**bson);
+    ASSERT_TRUE(back);
+    EXPECT_EQ(back->embedding, document.embedding);
   }
+}
+
+// By other programs: integers, doubles among them, and names that are no indexes.
+TEST(BsonDocument, ArraysOfNumbersOfAnyKindAreEmbeddings) {
+  const char* const arrays[] = {R"({"embedding": [1, 2.5, -3]})", R"({"embedding": [1.5, 2]})",
+                                R"({"embedding": []})",
+                                R"({"embedding": [{"$numberLong": "1"}, 1.5]})"};
+  const std::vector<float> expected[] = {{1, 2.5, -3}, {1.5, 2}, {}, {1, 1.5}};
+  for (size_t i = 0; i < std::size(arrays); ++i) {
+    const BsonPtr bson(
+        bson_new_from_json(reinterpret_cast<const uint8_t*>(arrays[i]), -1, nullptr));
+    const Result<Document> back = from_bson(*bson);
+    ASSERT_TRUE(back);
+    EXPECT_EQ(back->embedding, expected[i]);
+  }
+  const BsonPtr bson;
+  bson_t array;
+  BSON_APPEND_ARRAY_BEGIN(bson.get(), "embedding", &array);
+  for (const char* const name : {"0", "first", "1", ""}) BSON_APPEND_DOUBLE(&array, name, 1.5);
+  bson_append_array_end(bson.get(), &array);
+  EXPECT_EQ(from_bson(*bson)->embedding, (std::vector<float>{1.5, 1.5, 1.5, 1.5}));
 }
 
 TEST(BsonDocument, AVectorIsBinarySubtypeNineWithItsHead) {

@@ -118,7 +118,10 @@ Status MongoUpsert::flush() {
     if (Status status = compare(pending); !status.is_ok()) return status;
   }
   for (Group* const group : pending) {
-    group->result = {Outcome::kRetry, "other writers change this document all the time"};
+    // A duplicate of what is not there by its id: in an index of somebody's, by a server that does
+    // not say which.
+    if (!group->seen) group->result.outcome = Outcome::kDeadLetter;
+    if (group->seen) group->result.reason = "other writers change this document all the time";
   }
   for (const Group& group : groups_) settle(group);
   groups_.clear();
@@ -243,6 +246,7 @@ void MongoUpsert::compare_one(const bson_t& stored,
   const auto found = by_id.find(std::string_view(id, size));
   if (found == by_id.end()) return;
   Group& group = *found->second;
+  group.seen = true;
   const Document& ours = batch_[group.newest];
   const bool has_version = bson_iter_init_find(&at, &stored, "version");
   if (has_version && BSON_ITER_HOLDS_NUMBER(&at)) {

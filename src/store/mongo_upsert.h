@@ -37,6 +37,7 @@ class MongoUpsert {
     BsonPtr document{nullptr};
     BsonPtr filter{nullptr};
     UpsertResult result;  // of the one that is written
+    bool seen = false;    // a document of this id is there
   };
 
   void add(size_t index, BsonPtr document);
