@@ -19,8 +19,8 @@ build_packages=(
 wheel_packages=(python3-dev dpkg-dev xz-utils patch)
 test_packages=(
   clang-format-19 clang-tidy-19 shellcheck chromium chromium-driver openssl wrk nghttp2-client procps zsh
-  # For deploy/: Kafka's brokers, machines in network namespaces, SSH servers on them.
-  openjdk-17-jre-headless maven iproute2 nftables util-linux openssh-server openssh-client sudo systemd
+  # Kafka's brokers and the MongoDB-wire server; machines in network namespaces, SSH servers on them.
+  openjdk-17-jdk-headless maven iproute2 nftables util-linux openssh-server openssh-client sudo systemd
 )
 deploy_packages=(python3-venv ca-certificates curl openssl openssh-client)
 
@@ -56,6 +56,7 @@ case "${1:-}" in
     scripts/setup-python.sh tests/requirements.txt
     scripts/setup-s3.sh
     scripts/setup-kafka.sh
+    scripts/setup-mongo.sh
     "$0" deploy
     scripts/setup-checkov.sh
     scripts/setup-cloud-init.sh

@@ -5,6 +5,8 @@ import importlib.util
 import pytest
 from support import BINARY, Program, Server, run
 
+pytest_plugins = ["mongo_server"]
+
 # These run where the Python package is installed: scripts/test-wheel.sh.
 collect_ignore = [] if importlib.util.find_spec("ca4") else ["package"]
 

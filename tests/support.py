@@ -44,15 +44,16 @@ def eventually(condition, what, patience_s=PATIENCE_S):
         time.sleep(0.05)
 
 
-def command_line(args, host=None):
-    """The command of the binary, here or on a netns.Host."""
-    argv = [str(BINARY), *map(str, args)]
+def command_line(args, host=None, prefix=()):
+    """The command of the binary, here or on a netns.Host; `prefix` is a command that runs it, as `unshare --net`."""
+    argv = [*prefix, str(BINARY), *map(str, args)]
     return host.inside(*argv) if host else argv
 
 
-def run(*args, timeout=120, env=None, cwd=None, host=None):
+def run(*args, timeout=120, env=None, cwd=None, host=None, prefix=()):
+    """Runs ca4 to its end."""
     return subprocess.run(
-        command_line(args, host),
+        command_line(args, host, prefix),
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -65,12 +66,12 @@ def run(*args, timeout=120, env=None, cwd=None, host=None):
 class Program:
     """A command of ca4 that runs. Its output goes to files: a full pipe must not stop it."""
 
-    def __init__(self, *args, env=None, cwd=None, host=None):
+    def __init__(self, *args, env=None, cwd=None, host=None, prefix=()):
         self.title = "ca4 " + " ".join(map(str, args))
         self.output = tempfile.TemporaryFile("w+")
         self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            command_line(args, host),
+            command_line(args, host, prefix),
             stdout=self.output,
             stderr=self.errors,
             stdin=subprocess.DEVNULL,
