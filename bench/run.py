@@ -28,6 +28,8 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+import mongo
+
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build/release"
 OUT = ROOT / "build/bench"
@@ -297,6 +299,7 @@ def bench_all(args, scratch):
     best = max((float(row["events/s"]) for row in serve if row["payload"] == "json"), default=8000)
     results["drain"] = [bench_drain(10, scratch, int(best / 2))]
     results["store"] = [store_bench(scratch, 100_000, 2048)]
+    results["mongo"] = mongo.rows(scratch)
     return results
 
 

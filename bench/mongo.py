@@ -1,0 +1,35 @@
+"""Measures the MongoDB store against nx-27017, the durable server of the tests; prints a table. Part of bench/run.py."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from mongo_server import NxServer  # noqa: E402
+
+
+def rows(scratch, documents=4096, dim=2048):
+    server = NxServer(Path(tempfile.mkdtemp(dir=scratch))).start()
+    try:
+        run = subprocess.run(
+            [ROOT / "build/release/bench/mongo_bench", server.uri, str(documents), str(dim)],
+            capture_output=True, text=True, check=True)
+    finally:
+        server.kill()
+    result = json.loads(run.stdout)
+    return [{
+        "embedding": form, "documents": result["documents"], "dim": dim, "BSON bytes": result[form]["bson_bytes_each"],
+        "to BSON CPU µs": result[form]["encode"]["cpu_us_each"], "from BSON CPU µs": result[form]["decode"]["cpu_us_each"],
+        "upserts/s": result[form]["insert"]["per_s"], "upsert CPU µs": result[form]["insert"]["cpu_us_each"],
+        "redelivered CPU µs": result[form]["redelivered"]["cpu_us_each"],
+        "scanned/s": result[form]["scanned"]["per_s"], "scan CPU µs": result[form]["scanned"]["cpu_us_each"],
+    } for form in ("array", "vector")]
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as scratch:
+        print(json.dumps(rows(scratch), indent=1))
