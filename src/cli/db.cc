@@ -46,7 +46,7 @@ class Db final : public Subcommand {
 
  private:
   static Result<std::unique_ptr<store::MongoAdmin>> open(const Site& site,
-                                                         store::MongoClientOptions options) {
+                                                         const store::MongoClientOptions& options) {
     const config::Store& store = site.settings.store;
     return store::MongoAdmin::open(options, store.database, store.collection);
   }
