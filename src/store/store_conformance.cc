@@ -28,6 +28,9 @@ TEST_P(StoreConformance, VersionsOfTheUpperHalfOfTheirRangeAreStillLarger) {
             (std::vector{kInserted, kUpdated}));
   EXPECT_EQ(upsert({make_document("a", 3)}), std::vector{kStale});
   EXPECT_EQ(find({})[0].version, high);
+  EXPECT_EQ(upsert({make_document("b", 3)}), std::vector{kInserted});
+  EXPECT_EQ(upsert({make_document("b", high)}), std::vector{kUpdated});
+  EXPECT_EQ(find({.metadata_id = "b"})[0].version, high);
 }
 
 TEST_P(StoreConformance, AnUpdateReplacesEverythingIncludingTheEmbeddingsLength) {
