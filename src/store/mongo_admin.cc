@@ -1,6 +1,7 @@
 #include "store/mongo_admin.h"
 
 #include <chrono>
+#include <iterator>
 
 #include "store/bson_ptr.h"
 #include "store/mongo_collection.h"
@@ -14,6 +15,11 @@ int64_t number_of(const bson_t& reply, const char* name) {
   return bson_iter_init_find(&at, &reply, name) ? bson_iter_as_int64(&at) : 0;
 }
 
+BsonPtr keys_of(const MongoIndex& index) {
+  return BsonPtr(bson_new_from_json(reinterpret_cast<const uint8_t*>(index.keys.data()),
+                                    static_cast<ssize_t>(index.keys.size()), nullptr));
+}
+
 BsonPtr create_index_bson(const std::string& collection, const MongoIndex& index) {
   BsonPtr command;
   BSON_APPEND_UTF8(command.get(), "createIndexes", collection.c_str());
@@ -21,9 +27,7 @@ BsonPtr create_index_bson(const std::string& collection, const MongoIndex& index
   bson_t spec;
   BSON_APPEND_ARRAY_BEGIN(command.get(), "indexes", &indexes);
   BSON_APPEND_DOCUMENT_BEGIN(&indexes, "0", &spec);
-  const BsonPtr keys(bson_new_from_json(reinterpret_cast<const uint8_t*>(index.keys.data()),
-                                        static_cast<ssize_t>(index.keys.size()), nullptr));
-  BSON_APPEND_DOCUMENT(&spec, "key", keys.get());
+  BSON_APPEND_DOCUMENT(&spec, "key", keys_of(index).get());
   BSON_APPEND_UTF8(&spec, "name", std::string(index.name).c_str());
   // DocumentDB would hold up every write meanwhile; MongoDB since 4.2 never does.
   BSON_APPEND_BOOL(&spec, "background", true);
@@ -32,7 +36,46 @@ BsonPtr create_index_bson(const std::string& collection, const MongoIndex& index
   return command;
 }
 
+// Fields in order. Directions don't matter: an index is walked backwards as well, and none of ours
+// sorts by two fields.
+bool same_fields(const bson_t& a, const bson_t& b) {
+  bson_iter_t at_a;
+  bson_iter_t at_b;
+  if (!bson_iter_init(&at_a, &a) || !bson_iter_init(&at_b, &b)) return false;
+  while (true) {
+    const bool more_a = bson_iter_next(&at_a);
+    const bool more_b = bson_iter_next(&at_b);
+    if (!more_a || !more_b) return more_a == more_b;
+    if (std::string_view(bson_iter_key(&at_a)) != bson_iter_key(&at_b)) return false;
+  }
+}
+
+bool has_fields(const bson_t& listed, const MongoIndex& wanted) {
+  bson_iter_t at;
+  if (!bson_iter_init_find(&at, &listed, "key") || !BSON_ITER_HOLDS_DOCUMENT(&at)) return false;
+  uint32_t size = 0;
+  const uint8_t* data = nullptr;
+  bson_iter_document(&at, &size, &data);
+  bson_t keys;
+  return bson_init_static(&keys, data, size) && same_fields(keys, *keys_of(wanted));
+}
+
 }  // namespace
+
+Result<std::vector<std::string>> missing_indexes(mongoc_collection_t& collection,
+                                                 std::string_view hosts) {
+  const MongoPtr<mongoc_cursor_t> cursor(
+      mongoc_collection_find_indexes_with_opts(&collection, nullptr));
+  std::vector<MongoIndex> missing(std::begin(kMongoIndexes), std::end(kMongoIndexes));
+  const Status status = read_all(*cursor, hosts, [&](const bson_t& listed) {
+    std::erase_if(missing, [&](const MongoIndex& index) { return has_fields(listed, index); });
+    return true;
+  });
+  if (!status.is_ok()) return status;
+  std::vector<std::string> names;
+  for (const MongoIndex& index : missing) names.emplace_back(index.name);
+  return names;
+}
 
 Result<std::unique_ptr<MongoAdmin>> MongoAdmin::open(const MongoClientOptions& options,
                                                      std::string database, std::string collection) {

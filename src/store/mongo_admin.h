@@ -1,6 +1,8 @@
 // What an operator does to a MongoDB-compatible server, by explicit commands only.
 #pragma once
 
+#include <mongoc/mongoc.h>
+
 #include <memory>
 #include <string>
 #include <string_view>
@@ -25,6 +27,11 @@ inline constexpr MongoIndex kMongoIndexes[] = {
     {"ca4_model_name", R"({"model_name": 1, "ingested_at": -1})", "the newest of a model"},
     {"ca4_gpu_name", R"({"gpu.name": 1, "ingested_at": -1})", "the newest of a GPU"},
 };
+
+// Names of those of kMongoIndexes that no index of the collection has the fields of; all of them
+// where there is no collection. `hosts` names the server in errors.
+Result<std::vector<std::string>> missing_indexes(mongoc_collection_t& collection,
+                                                 std::string_view hosts);
 
 struct EnsuredIndex {
   MongoIndex index;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "store/mongo_admin.h"
 #include "store/mongo_errors.h"
 #include "store/mongo_upsert.h"
 
@@ -43,13 +44,19 @@ Result<MongoStore::Session> MongoStore::session() {
   return Session{std::move(*client), std::move(collection)};
 }
 
-Result<std::vector<UpsertResult>> MongoStore::upsert(std::span<const Document> batch) {
+Result<MongoStore::Session> MongoStore::writing_session() {
   Result<Session> session = this->session();
-  if (!session) return session.status();
+  if (!session) return session;
   const MongoPtr<mongoc_write_concern_t> majority(mongoc_write_concern_new());
   mongoc_write_concern_set_wmajority(majority.get(),
                                      static_cast<int32_t>(options_.write_timeout_ms));
   mongoc_collection_set_write_concern(session->collection.get(), majority.get());
+  return session;
+}
+
+Result<std::vector<UpsertResult>> MongoStore::upsert(std::span<const Document> batch) {
+  const Result<Session> session = writing_session();
+  if (!session) return session.status();
   const MongoUpsertOptions options{clients_->hosts(), options_.embedding};
   return MongoUpsert(*session->collection, options).run(batch);
 }
@@ -83,6 +90,22 @@ Result<uint64_t> MongoStore::count(const Filter& filter) {
                                               nullptr, &error);
   if (documents < 0) return to_status(error, clients_->hosts());
   return static_cast<uint64_t>(documents);
+}
+
+Result<std::vector<std::string>> MongoStore::missing_indexes() {
+  const Result<Session> session = this->session();
+  if (!session) return session.status();
+  return store::missing_indexes(*session->collection, clients_->hosts());
+}
+
+Status MongoStore::remove(std::string_view metadata_id) {
+  const Result<Session> session = writing_session();
+  if (!session) return session.status();
+  const BsonPtr id = filter_bson({.metadata_id = std::string(metadata_id)});
+  bson_error_t error;
+  return mongoc_collection_delete_one(session->collection.get(), id.get(), nullptr, nullptr, &error)
+             ? Status::ok()
+             : to_status(error, clients_->hosts());
 }
 
 Status MongoStore::ping() {

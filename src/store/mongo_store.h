@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "store/bson_document.h"
@@ -46,6 +47,10 @@ class MongoStore final : public DocumentStore {
   // read. kInvalidArgument when embeddings are not stored.
   Result<std::vector<Neighbour>> similar(std::span<const float> query, size_t k,
                                          const Filter& filter) override;
+  // Of kMongoIndexes, by their fields: under which name an index goes does not matter.
+  Result<std::vector<std::string>> missing_indexes() override;
+  // Acknowledged by a majority, as upserts are.
+  Status remove(std::string_view metadata_id) override;
   Status ping() override;
 
   // For messages: "db1:27017,db2:27017".
@@ -60,6 +65,7 @@ class MongoStore final : public DocumentStore {
 
   MongoStore(MongoStoreOptions options, std::unique_ptr<MongoClients> clients);
   Result<Session> session();
+  Result<Session> writing_session();
   Result<std::vector<Neighbour>> search_by_server(std::span<const float> query, size_t k);
   Status scan(std::span<const float> query, const Filter& filter, TopKOf<std::string>& best);
   Result<std::vector<Neighbour>> fetch(const std::vector<RankedOf<std::string>>& ranked);

@@ -17,6 +17,7 @@ namespace ca4::store {
 namespace {
 
 using testing::HasSubstr;
+using testing::SizeIs;
 using enum Outcome;
 
 // A collection a folder; tests of one run share the database.
@@ -210,11 +211,13 @@ TEST_F(MongoServer, WritersOfTheSameIdsAtTheSameTimeConverge) {
 }
 
 TEST_F(MongoServer, IndexesAreMadeOnceAndThenThere) {
+  EXPECT_THAT(*store_->missing_indexes(), SizeIs(std::size(kMongoIndexes)));
   const auto admin = MongoAdmin::open(options_.client, options_.database, options_.collection);
   ASSERT_TRUE(admin) << admin.status().to_string();
   const auto first = (*admin)->ensure_indexes();
   ASSERT_TRUE(first) << first.status().to_string();
   ASSERT_EQ(first->size(), std::size(kMongoIndexes));
+  EXPECT_EQ(*store_->missing_indexes(), std::vector<std::string>());
   for (const EnsuredIndex& ensured : *first) EXPECT_TRUE(ensured.created) << ensured.index.name;
   const auto second = (*admin)->ensure_indexes();
   ASSERT_TRUE(second) << second.status().to_string();
