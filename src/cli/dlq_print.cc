@@ -56,7 +56,8 @@ std::string hex_dump(std::string_view bytes) {
 }
 
 std::string value_text(const DeadLetter& letter) {
-  const Result<event::EventView> event = event::decode(letter.value);
+  event::ValueReader reader;
+  const Result<event::EventView> event = worker::read_event(letter, reader);
   if (!event) {
     return fmt::format("value: {} bytes, no event: {}\n", letter.value.size(),
                        printable(event.status().message())) +
@@ -131,7 +132,8 @@ std::string letter_json(const DeadLetter& letter, bool with_value) {
   for (const auto& [name, value] : letter.headers) {
     json["headers"].push_back({{"name", name}, {"value", value}});
   }
-  const Result<event::EventView> event = event::decode(letter.value);
+  event::ValueReader reader;
+  const Result<event::EventView> event = worker::read_event(letter, reader);
   if (!event) {
     json["value_hex"] = hex(std::string_view(letter.value).substr(0, kHexBytesMax));
     return dump(json) + "\n";

@@ -34,6 +34,15 @@ std::string event_bytes() {
   return event::encode(event);
 }
 
+TEST(DlqPrint, AnEventInJsonIsShownAsTheSameEvent) {
+  const std::string record = event_bytes();
+  const std::string json = event::to_wire_json(event::decode(record).value());
+  const auto shown = nlohmann::json::parse(letter_json(letter_of(json), true));
+  EXPECT_EQ(shown["event"]["metadata_id"], "img-1");
+  EXPECT_EQ(shown["event"]["embedding"], nlohmann::json::parse("[0.1,2.0,3.0]"));
+  EXPECT_THAT(letter_text(letter_of(json)), HasSubstr("embedding: 3 floats [0.1, 2, 3]"));
+}
+
 TEST(DlqPrint, HostileKeysDoNotReachTheTerminal) {
   EXPECT_EQ(printable("a\x1b[31m\n"), "a\\x1b[31m\\x0a");
   EXPECT_EQ(printable("k\xff"), "k\\xff");

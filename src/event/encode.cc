@@ -141,6 +141,17 @@ Result<EventView> decode(std::string_view record) {
   return view;
 }
 
+EventView view_of(const Event& event) {
+  EventView view;
+  view.metadata_id = event.metadata_id;
+  view.meta_json = event.meta_json;
+  view.embedding_bytes = std::as_bytes(std::span(event.embedding));
+  view.dim = event.embedding.size();
+  view.ingested_at_us = event.ingested_at_us;
+  view.version = event.version;
+  return view;
+}
+
 std::vector<float> EventView::embedding() const {
   std::vector<float> floats(dim);
   std::memcpy(floats.data(), embedding_bytes.data(), embedding_bytes.size());

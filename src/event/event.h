@@ -63,6 +63,12 @@ class Parser {
   // `why`, leaves `out` unspecified.
   bool parse(std::string_view json, Event& out, Refusal& why);
 
+  // Parses what stands in Kafka (see `to_wire_json`), written by this program or another: as
+  // `parse`, but metadata_id is required, `ingested_at` must be Unix seconds where it is given, and
+  // no padding is needed. Fills `out.ingested_at_us` from it, to the microsecond; without it leaves
+  // that as it was.
+  bool parse_wire(std::string_view json, Event& out, Refusal& why);
+
   static constexpr size_t kPaddingBytes = 64;
 
  private:
@@ -96,6 +102,9 @@ struct EventView {
   // The embedding, copied to aligned floats.
   std::vector<float> embedding() const;
 };
+
+// A view into an event in memory; valid as long as the event is and does not change.
+EventView view_of(const Event& event);
 
 // Reads a record, checking magic, format version, lengths and checksum. kCorruption says what is
 // wrong.

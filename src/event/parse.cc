@@ -6,6 +6,7 @@
 
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -93,8 +94,11 @@ struct Parser::Impl {
   std::array<std::string, 4> model_texts;  // source_type, model_name, model_version, timestamp
   std::vector<std::string_view> unknown_keys;
   int64_t declared_dim = 0;
+  std::string ingested_at;  // as it came; empty when not given
+  std::string padded;       // a copy of a text that came without padding
 
   bool parse(std::string_view payload, Event& out, Refusal& why);
+  bool parse_wire(std::string_view value, Event& out, Refusal& why);
   void clear(Event& out);
   bool read_member(std::string_view key, ondemand::value value, Event& out, Refusal& why);
   bool read_known(Field field, ondemand::value value, Event& out, Refusal& why);
@@ -103,6 +107,7 @@ struct Parser::Impl {
   bool read_extra(ondemand::value value, Refusal& why);
   bool read_timestamp(ondemand::value value, Refusal& why);
   bool read_dim(ondemand::value value, Refusal& why);
+  bool read_acceptance(Event& out, Refusal& why) const;
   bool check_whole(const Event& event, Refusal& why);
   void write_meta(Event& event) const;
 };
@@ -115,6 +120,7 @@ void Parser::Impl::clear(Event& out) {
   extra = R"({"pipeline":"unknown"})";
   unknown.clear();
   unknown_keys.clear();
+  ingested_at.clear();
   for (auto& text : model_texts) text.clear();
   out.metadata_id.clear();
 }
@@ -207,12 +213,10 @@ bool Parser::Impl::read_known(Field field, ondemand::value value, Event& out, Re
       return read_timestamp(value, why);
     case kEmbeddingDim:
       return read_dim(value, why);
-    case kIngestedAt: {
+    case kIngestedAt:
       // Ours to say: an event that a consumer read from the log and sends again carries the old
-      // one. Checked like any other value, then left out.
-      std::string ignored;
-      return copy_value(value, 1, ignored, why);
-    }
+      // one. Checked like any other value and left out; only `parse_wire` reads it.
+      return copy_value(value, 1, ingested_at, why);
     case kFieldCount:
       break;
   }
@@ -295,6 +299,35 @@ bool Parser::Impl::read_dim(ondemand::value value, Refusal& why) {
   return true;
 }
 
+bool Parser::Impl::parse_wire(std::string_view value, Event& out, Refusal& why) {
+  padded.assign(value);
+  padded.append(kPaddingBytes, '\0');
+  if (!parse({padded.data(), value.size()}, out, why)) return false;
+  if (out.metadata_id.empty()) {
+    why.field = "metadata_id";
+    return refuse_content(why, "is required");
+  }
+  if (read_acceptance(out, why)) return true;
+  why.field = kFieldNames[kIngestedAt];
+  return false;
+}
+
+// `ingested_at` of an event that was accepted before.
+bool Parser::Impl::read_acceptance(Event& out, Refusal& why) const {
+  if (ingested_at.empty()) return true;
+  // Years after 290,000 do not fit 64 bits of microseconds.
+  constexpr double kSecondsMax = 9e12;
+  double seconds = kSecondsMax;
+  if (is_json_number(ingested_at)) {
+    std::from_chars(ingested_at.data(), ingested_at.data() + ingested_at.size(), seconds);
+  }
+  if (std::abs(seconds) >= kSecondsMax) {
+    return refuse_content(why, "must be a number of Unix seconds");
+  }
+  out.ingested_at_us = std::llround(seconds * 1e6);
+  return true;
+}
+
 // What only the whole payload can tell: the fields come in any order.
 bool Parser::Impl::check_whole(const Event& event, Refusal& why) {
   if (has_duplicate(unknown_keys, why)) return false;
@@ -345,6 +378,15 @@ Parser::~Parser() {
 bool Parser::parse(std::string_view json, Event& out, Refusal& why) {
   const bool good = impl_->parse(json, out, why);
   if (json.size() > kScratchDocumentBytesMax) impl_->json = ondemand::parser();
+  return good;
+}
+
+bool Parser::parse_wire(std::string_view json, Event& out, Refusal& why) {
+  const bool good = impl_->parse_wire(json, out, why);
+  if (json.size() > kScratchDocumentBytesMax) {
+    impl_->json = ondemand::parser();
+    impl_->padded = std::string();
+  }
   return good;
 }
 

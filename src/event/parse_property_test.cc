@@ -9,6 +9,7 @@
 
 #include "event/event.h"
 #include "event/parse_support.h"
+#include "event/value_reader.h"
 
 namespace ca4::event {
 namespace {
@@ -111,11 +112,30 @@ TEST(ParseProperty, PayloadComesThroughTheRecordUnchanged) {
   }
 }
 
+// What consumers get reads back to the very event: the same bytes under the payload's hash.
+TEST(ParseProperty, EventComesThroughItsWireJsonUnchanged) {
+  Generator generator(kSeed + 2);
+  ValueReader reader;
+  for (int round = 0; round < 500; ++round) {
+    Event event = accepted_event(generator.payload().dump());
+    event.ingested_at_us = 1'785'000'000'000'000 + static_cast<int64_t>(generator.below(1U << 30));
+    event.version = static_cast<uint64_t>(round);
+    const std::string json = to_wire_json(view_of(event));
+    const auto back = reader.read(json, {.version = event.version});
+    ASSERT_TRUE(back.is_ok()) << back.status().to_string() << "\n" << json;
+    EXPECT_EQ(back->metadata_id, event.metadata_id);
+    EXPECT_EQ(back->meta_json, event.meta_json);
+    EXPECT_EQ(back->ingested_at_us, event.ingested_at_us);
+    EXPECT_EQ(payload_hash(*back), payload_hash(view_of(event)));
+  }
+}
+
 // A second opinion on acceptance: what we take, nlohmann takes too. (Not the other way round: the
 // contract refuses more than the grammar does.) Under a sanitizer this is also a small fuzz test.
 TEST(ParseProperty, DamagedPayloadsAreNeverTakenForJson) {
   Generator generator(kSeed + 1);
   static constexpr std::string_view kBytes = "{}[]\",:\\0eE+-.x \x01\xC3\xFF";
+  ValueReader reader;
   size_t refused = 0;
   for (int round = 0; round < 5000; ++round) {
     std::string text = generator.payload().dump();
@@ -134,6 +154,8 @@ TEST(ParseProperty, DamagedPayloadsAreNeverTakenForJson) {
       if (text.empty()) text = "{";
     }
     const Outcome outcome = parse_text(text);
+    const bool stored = reader.read(text, {}).is_ok();
+    EXPECT_TRUE(outcome.accepted || !stored) << text;
     if (outcome.accepted) {
       EXPECT_TRUE(nlohmann::json::accept(text)) << text;
       EXPECT_TRUE(nlohmann::json::accept(outcome.event.meta_json)) << outcome.event.meta_json;

@@ -52,6 +52,12 @@ class Reading {
 
 }  // namespace
 
+const std::string* find_header(const Headers& headers, std::string_view name) {
+  const auto found = std::find_if(headers.begin(), headers.end(),
+                                  [name](const auto& header) { return header.first == name; });
+  return found == headers.end() ? nullptr : &found->second;
+}
+
 Result<std::vector<Position>> append_and_wait(EventLog& log, std::vector<NewRecord> batch) {
   // Shared, because the log may drop its copy of the callback after this function has returned.
   auto outcome = std::make_shared<std::promise<Result<std::vector<Position>>>>();

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -16,10 +17,15 @@
 
 namespace ca4::log {
 
+using Headers = std::vector<std::pair<std::string, std::string>>;
+
+// The value of the first header of that name; null without one.
+const std::string* find_header(const Headers& headers, std::string_view name);
+
 struct NewRecord {
   std::string key;
   std::string value;
-  std::vector<std::pair<std::string, std::string>> headers;
+  Headers headers;
 };
 
 // Not a partition of the log: the record is durable in the outbox in front of it, and on its way.
@@ -36,7 +42,7 @@ struct Record {
   int64_t appended_at_us = 0;
   std::string key;
   std::string value;
-  std::vector<std::pair<std::string, std::string>> headers;
+  Headers headers;
 };
 
 struct PollLimits {

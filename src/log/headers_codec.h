@@ -3,14 +3,11 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "base/status.h"
+#include "log/event_log.h"
 
 namespace ca4::log {
-
-using Headers = std::vector<std::pair<std::string, std::string>>;
 
 // For each header in order: name, then value; each as a little-endian 32-bit length and the bytes.
 std::string encode_headers(const Headers& headers);

@@ -12,8 +12,11 @@
 #include <string_view>
 
 #include "event/json_text.h"
+#include "event/traceparent.h"
+#include "event/value_reader.h"
 #include "http/inflate.h"
 #include "http/problem.h"
+#include "log/wire_values.h"
 #include "processor/assets.h"
 
 namespace ca4::processor {
@@ -70,6 +73,14 @@ Scratch& scratch() {
   return mine;
 }
 
+// What goes with a request's events. A traceparent that is none is as good as absent (W3C Trace
+// Context, section 3.2.2.2).
+log::Headers trace_headers(const http::Request& request) {
+  const std::string_view trace = request.header(event::kTraceparent);
+  if (!event::is_traceparent(trace)) return {};
+  return {{event::kTraceparent, std::string(trace)}};
+}
+
 bool is_blank(std::string_view line) {
   return line.find_first_not_of(" \t\r") == std::string_view::npos;
 }
@@ -84,13 +95,15 @@ constexpr uint64_t kVersionMargin = 1'000'000;
 // back makes the version the larger of both.
 uint64_t version_after(const log::Record& newest) {
   const auto appended = static_cast<uint64_t>(std::max<int64_t>(newest.appended_at_us, 0));
-  const Result<event::EventView> event = event::decode(newest.value);
+  event::ValueReader reader;
+  const Result<event::EventView> event =
+      reader.read(newest.value, log::origin_of(newest.headers, newest.appended_at_us));
   return std::max(event ? event->version : 0, appended) + kVersionMargin;
 }
 
 http::Response append_failed(const Status& status) {
   if (status.code() == Code::kTooLarge) return http::problem(413, status.message());
-  return http::problem_retry(503, "not durable, nothing was kept: " + status.message(),
+  return http::problem_retry(503, "not known to be durable, send it again: " + status.message(),
                              kRetryAfterS);
 }
 
@@ -230,6 +243,7 @@ void Processor::post_one(http::Request request, http::Respond respond) {
   std::vector<log::NewRecord> records(1);
   records[0].key = event.metadata_id;
   records[0].value = event::encode(event);
+  records[0].headers = trace_headers(request);
   std::string answer = R"({"status":"ok","message":"durable","metadata_id":)";
   event::append_json_string(answer, event.metadata_id);
   answer.append(R"(,"embedding_dim":)").append(fmt::format_int(event.embedding.size()).c_str());
@@ -255,6 +269,7 @@ void Processor::post_batch(http::Request request, http::Respond respond) {
   batch->began_us = began_us;
   Scratch& mine = scratch();
   event::Event& event = mine.event;
+  const log::Headers headers = trace_headers(request);
   const std::string_view body = request.body();
   size_t number = 0;
   for (size_t at = 0; at < body.size();) {
@@ -279,7 +294,7 @@ void Processor::post_batch(http::Request request, http::Respond respond) {
     stamp(event);
     result.id = event.metadata_id;
     result.dim = event.embedding.size();
-    batch->records.push_back({event.metadata_id, event::encode(event), {}});
+    batch->records.push_back({event.metadata_id, event::encode(event), headers});
   }
   if (batch->lines.empty()) {
     note(began_us, 0, 1, 0);

@@ -62,11 +62,13 @@ class ProcessorTest : public testing::Test {
   // The answer so far; status 0 while there is none.
   std::shared_ptr<http::Response> send(const std::string& method, const std::string& path,
                                        const std::string& body = "",
-                                       const std::string& type = "application/json") {
+                                       const std::string& type = "application/json",
+                                       const std::string& traceparent = "") {
     http::Request request;
     request.method = method;
     request.path = path;
     if (!type.empty()) request.headers.emplace_back("Content-Type", type);
+    if (!traceparent.empty()) request.headers.emplace_back("Traceparent", traceparent);
     request.body_capacity = body.size() + event::Parser::kPaddingBytes;
     request.body_data = std::make_unique<char[]>(request.body_capacity);
     std::memcpy(request.body_data.get(), body.data(), body.size());
@@ -118,6 +120,25 @@ TEST_F(ProcessorTest, WithoutAnIdATimeOrderedUuidIsGiven) {
   EXPECT_EQ(log_.records[0].key, id);
 }
 
+TEST_F(ProcessorTest, TheRequestsTraceGoesWithItsEvents) {
+  const std::string trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  const std::string event = R"({"metadata_id":"a","embedding":[1]})";
+  send("POST", "/metadata", event, "application/json", trace);
+  send("POST", "/metadata/batch", event + "\n" + event, "application/x-ndjson", trace);
+  ASSERT_EQ(log_.records.size(), 3U);
+  for (const log::NewRecord& record : log_.records) {
+    EXPECT_EQ(record.headers, (log::Headers{{"traceparent", trace}}));
+  }
+}
+
+TEST_F(ProcessorTest, ATraceThatIsNoneIsLeftOut) {
+  const std::string event = R"({"metadata_id":"a","embedding":[1]})";
+  send("POST", "/metadata", event, "application/json", "00-4bf92f3577b34da6a3ce929d0e0e4736-x-01");
+  send("POST", "/metadata", event);
+  EXPECT_THAT(log_.records.at(0).headers, testing::IsEmpty());
+  EXPECT_THAT(log_.records.at(1).headers, testing::IsEmpty());
+}
+
 TEST_F(ProcessorTest, VersionsGrowWhereverTheClockStands) {
   processor_.seed_version(kNow + 10);
   post(R"({"metadata_id":"a","embedding":[1]})");
@@ -142,6 +163,16 @@ TEST(VersionAfter, ADeadLetterThatWasReplayedDoesNotLowerIt) {
   EXPECT_GT(version_after(newest), static_cast<uint64_t>(kNow));
   newest.value = "no event";
   EXPECT_GT(version_after(newest), static_cast<uint64_t>(kNow));
+}
+
+TEST(VersionAfter, AnEventInJsonHasItsVersionInAHeader) {
+  const uint64_t version = kNow + 3'600'000'000;
+  const log::Record newest{.position = {},
+                           .appended_at_us = kNow,
+                           .key = {},
+                           .value = R"({"metadata_id":"a","embedding":[1]})",
+                           .headers = {{"ca4_version", std::to_string(version)}}};
+  EXPECT_GT(version_after(newest), version);
 }
 
 TEST(VersionAfter, AClockThatWasSetBackDoesNotLowerIt) {

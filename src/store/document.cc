@@ -146,6 +146,7 @@ std::string to_json(const Document& document, bool with_embedding) {
   object.text_if("model_name", document.model_name);
   object.text_if("model_version", document.model_version);
   if (document.timestamp) object.number("timestamp", *document.timestamp);
+  object.text_if("traceparent", document.traceparent);
   object.number("l2_norm", document.l2_norm);
   object.text("payload_hash", document.payload_hash);
   object.text("ingested_at_date", format_rfc3339(document.ingested_at_us));

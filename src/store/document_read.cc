@@ -96,6 +96,7 @@ constexpr FieldReader kReaders[] = {
     {"model_name", [](od::value v, Document& d) { d.model_name = text(v); }},
     {"model_version", [](od::value v, Document& d) { d.model_version = text(v); }},
     {"timestamp", [](od::value v, Document& d) { d.timestamp = number(v); }},
+    {"traceparent", [](od::value v, Document& d) { d.traceparent = text(v); }},
     {"l2_norm", [](od::value v, Document& d) { d.l2_norm = number(v); }},
     {"payload_hash", [](od::value v, Document& d) { d.payload_hash = text(v); }},
     {"processed_at", [](od::value v, Document& d) { d.processed_at_us = date_us(v); }},

@@ -40,9 +40,10 @@ struct Document {
   std::string extra_json;         // an object, with "pipeline"
   std::string other_json;         // object of unknown top-level fields, "{}" when none
   std::optional<std::string> source_type, model_name, model_version;
-  std::optional<double> timestamp;  // Unix seconds, as sent
-  std::string pipeline;             // extra.pipeline
-  std::vector<std::string> tags;    // extra.tags where it is a list of strings
+  std::optional<double> timestamp;         // Unix seconds, as sent
+  std::string pipeline;                    // extra.pipeline
+  std::vector<std::string> tags;           // extra.tags where it is a list of strings
+  std::optional<std::string> traceparent;  // W3C trace context of the request that brought it
   GpuInfo gpu;
   std::vector<float> embedding;
   // The stored embedding's length where a document was found without its embedding; otherwise
@@ -60,10 +61,10 @@ struct Document {
 // The document as one compact JSON object, fields as the wire contract names them: metadata_id,
 // source_uri, embedding_dim, gpu_hardware, extra, ingested_at (Unix seconds), topic, partition,
 // offset; then the additive ones: pipeline, tags, gpu (typed), source_type, model_name,
-// model_version, timestamp, l2_norm, payload_hash, ingested_at_date and processed_at (RFC 3339),
-// version, schema_version, unknown fields under their own names; `embedding` only when asked for.
-// An unknown field whose name is one of ours is kept under "other" instead. Raw JSON members are
-// spliced in as they are: who fills them answers for their being JSON.
+// model_version, timestamp, traceparent, l2_norm, payload_hash, ingested_at_date and processed_at
+// (RFC 3339), version, schema_version, unknown fields under their own names; `embedding` only when
+// asked for. An unknown field whose name is one of ours is kept under "other" instead. Raw JSON
+// members are spliced in as they are: who fills them answers for their being JSON.
 std::string to_json(const Document& document, bool with_embedding);
 
 // The document back from `to_json`, with its raw JSON members byte for byte (unknown fields: those

@@ -27,6 +27,7 @@ TEST(DocumentJson, ReadsBackToTheSameText) {
   document.version = ~uint64_t{0};
   document.source_type = "image";
   document.model_version = "2";
+  document.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
   document.gpu.memory_allocated_bytes = 1;
   document.gpu.memory_reserved_bytes = 2;
   document.gpu.multi_processor_count = 108;
@@ -40,6 +41,7 @@ TEST(DocumentJson, ReadsBackToTheSameText) {
   EXPECT_EQ(to_json(*read, true), json);
   EXPECT_EQ(read->metadata_id, document.metadata_id);
   EXPECT_EQ(read->version, document.version);
+  EXPECT_EQ(read->traceparent, document.traceparent);
   EXPECT_EQ(read->embedding, document.embedding);
   EXPECT_EQ(read->gpu_hardware_json, document.gpu_hardware_json);
   EXPECT_EQ(read->ingested_at_us, document.ingested_at_us);

@@ -12,18 +12,17 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "event/event.h"
+#include "log/wire_values.h"
 
 namespace ca4::worker {
 
 namespace {
 
-using Headers = std::vector<std::pair<std::string, std::string>>;
-
 constexpr const char* kOwnHeaders[] = {"reason",           "stage",         "source_topic",
                                        "source_partition", "source_offset", "failed_at"};
 constexpr size_t kOwnHeadersCount = std::size(kOwnHeaders);
 
-bool has_own_headers(const Headers& headers) {
+bool has_own_headers(const log::Headers& headers) {
   if (headers.size() < kOwnHeadersCount) return false;
   for (size_t i = 0; i < kOwnHeadersCount; ++i) {
     if (headers[i].first != kOwnHeaders[i]) return false;
@@ -121,8 +120,9 @@ Status scan(const log::NextRecords& next, const Scan& visit) {
 
 // Ok when the letter is done with, sent or refused.
 Status resend_one(const DeadLetter& letter, const Resend& resend, ReplayReport& report) {
-  const Result<event::EventView> event = event::decode(letter.value);
-  const Status sent = event ? resend(letter) : event.status();
+  event::ValueReader reader;
+  const Status unreadable = read_event(letter, reader).status();
+  const Status sent = unreadable.is_ok() ? resend(letter) : unreadable;
   if (is_refusal(sent)) {
     report.refused.emplace_back(letter.name(), sent.message());
     return Status::ok();
@@ -190,8 +190,13 @@ log::NewRecord make_replayed(const DeadLetter& letter) {
   return record;
 }
 
+Result<event::EventView> read_event(const DeadLetter& letter, event::ValueReader& reader) {
+  return reader.read(letter.value, log::origin_of(letter.headers, 0));
+}
+
 Result<std::string> to_request_json(const DeadLetter& letter) {
-  const Result<event::EventView> event = event::decode(letter.value);
+  event::ValueReader reader;
+  const Result<event::EventView> event = read_event(letter, reader);
   if (!event) return event.status();
   // meta_json is a non-empty object (it has the id): the embedding goes before its closing brace.
   if (event->meta_json.size() < 3 || event->meta_json.back() != '}') {

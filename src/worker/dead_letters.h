@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "event/value_reader.h"
 #include "log/event_log.h"
 #include "worker/transform.h"
 
@@ -43,7 +44,7 @@ struct DeadLetter {
   log::Position position;  // of the letter
   std::string key;
   std::string value;
-  std::vector<std::pair<std::string, std::string>> headers;  // the original's
+  log::Headers headers;  // the original's
 
   // "<partition>:<offset>" of the source; names the letter on the command line. Of the letter
   // itself, prefixed "dlq:", when it has no source.
@@ -94,6 +95,10 @@ Status replay_chosen(const log::NextRecords& next, const std::vector<std::string
 // The record that goes back to the source topic: the original's key, value and headers, and
 // kReplayedFrom.
 log::NewRecord make_replayed(const DeadLetter& letter);
+
+// The letter's event, in whichever form its value has it. The view is valid as long as both
+// arguments are and `reader` is not used again. kCorruption when the value is no event.
+Result<event::EventView> read_event(const DeadLetter& letter, event::ValueReader& reader);
 
 // The letter's event as the body of POST /metadata, with the compact embedding. kCorruption when
 // the value is no event.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/status.h"
@@ -17,6 +18,7 @@ struct TransformContext {
   int32_t partition = 0;
   int64_t offset = 0;
   int64_t processed_at_us = 0;
+  std::optional<std::string> traceparent = {};  // of the request that brought the event
 };
 
 // The document of an event. kInvalidArgument names what of the event can't be stored: it will be
@@ -37,7 +39,8 @@ struct Failure {
   std::string reason;
 };
 
-// Decodes a log record and transforms it. On failure returns false and fills `failure`.
+// Reads the event of a log record, in either of its forms (event/value_reader.h), and transforms
+// it. On failure returns false and fills `failure`.
 bool to_document(const log::Record& record, const std::string& topic, int64_t processed_at_us,
                  store::Document& document, Failure& failure);
 

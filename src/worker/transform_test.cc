@@ -178,5 +178,57 @@ TEST(Transform, RefusesAnEmbeddingThatIsNotFinite) {
   EXPECT_THAT(made.status().message(), HasSubstr("finite"));
 }
 
+log::Record record_of(std::string value, log::Headers headers = {}) {
+  return {{3, 42}, 1'600'000'000'000'000, "key", std::move(value), std::move(headers)};
+}
+
+store::Document document_of(const log::Record& record) {
+  store::Document document;
+  Failure failure;
+  EXPECT_TRUE(to_document(record, "gpu-metadata", 5, document, failure)) << failure.reason;
+  return document;
+}
+
+TEST(ToDocument, IsTheSameFromBothFormsOfAValue) {
+  const event::Event event = make_event("img-1", 7, R"(,"more":[1.50])");
+  const std::string json = event::to_wire_json(event::view_of(event));
+  const store::Document from_record = document_of(record_of(event::encode(event)));
+  const store::Document from_json = document_of(record_of(json, {{"ca4_version", "7"}}));
+  EXPECT_EQ(store::to_json(from_json, true), store::to_json(from_record, true));
+  EXPECT_EQ(from_json.version, 7U);
+}
+
+TEST(ToDocument, JsonOfAnotherWriterHasItsTimeForAVersion) {
+  const store::Document made = document_of(record_of(
+      R"({"metadata_id":"x","embedding":[1],"embedding_dim":1,"ingested_at":1700000000.5})"));
+  EXPECT_EQ(made.version, 1'700'000'000'500'000U);
+  EXPECT_EQ(made.ingested_at_us, 1'700'000'000'500'000);
+  EXPECT_EQ(made.pipeline, "unknown");
+  EXPECT_EQ(document_of(record_of(R"({"metadata_id":"x","embedding":[1]})")).version,
+            1'600'000'000'000'000U);
+}
+
+TEST(ToDocument, TakesTheTraceFromTheHeaders) {
+  const std::string trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  const std::string value = event::encode(make_event("img-1", 7));
+  EXPECT_EQ(document_of(record_of(value, {{"traceparent", trace}})).traceparent, trace);
+  EXPECT_FALSE(document_of(record_of(value, {{"traceparent", "none"}})).traceparent);
+  EXPECT_FALSE(document_of(record_of(value)).traceparent);
+}
+
+TEST(ToDocument, SaysWhatIsWrongWithAValue) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"no event", "event record"},
+      {R"({"metadata_id":"x"})", "embedding: is required"},
+  };
+  for (const auto& [value, reason] : cases) {
+    store::Document document;
+    Failure failure;
+    ASSERT_FALSE(to_document(record_of(value), "gpu-metadata", 5, document, failure));
+    EXPECT_EQ(failure.stage, "decode");
+    EXPECT_THAT(failure.reason, HasSubstr(reason));
+  }
+}
+
 }  // namespace
 }  // namespace ca4::worker
