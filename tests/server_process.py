@@ -40,11 +40,15 @@ class ServerProcess:
         self._ready = ready  # () -> bool, asked until it is true
         self.process = None
 
-    def start(self, ready_s=READY_S):
+    def launch(self):
+        """Starts it without waiting; of use where several need each other."""
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 self.argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self.env, cwd=self.cwd
             )
+
+    def start(self, ready_s=READY_S):
+        self.launch()
         self.wait_until_ready(ready_s)
         return self
 

@@ -25,11 +25,20 @@ std::vector<int64_t> append_values(EventLog& log, const std::vector<std::string>
   return offsets;
 }
 
+Result<std::vector<Record>> poll_first(Consumer& consumer, PollLimits limits) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  limits.wait_ms_max = 300;
+  for (;;) {
+    Result<std::vector<Record>> polled = consumer.poll(limits);
+    EXPECT_TRUE(polled.is_ok()) << polled.status().to_string();
+    if (!polled || !polled->empty() || std::chrono::steady_clock::now() > end) return polled;
+  }
+}
+
 std::vector<Record> poll_records(Consumer& consumer, size_t count) {
   std::vector<Record> all;
   while (all.size() < count) {
-    Result<std::vector<Record>> polled = consumer.poll({.wait_ms_max = 300});
-    EXPECT_TRUE(polled.is_ok()) << polled.status().to_string();
+    Result<std::vector<Record>> polled = poll_first(consumer, {});
     if (!polled || polled->empty()) break;
     for (Record& record : *polled) all.push_back(std::move(record));
   }
@@ -140,6 +149,17 @@ TEST_P(EventLogConformance, RewindGivesAgainWhatIsBehindTheCommit) {
   ASSERT_TRUE(consumer->commit({after(records[0])}).is_ok());
   ASSERT_TRUE(consumer->rewind().is_ok());
   EXPECT_THAT(values_of(poll_records(*consumer, 2)), ElementsAre("b", "c"));
+  EXPECT_THAT(consumer->poll({.wait_ms_max = 300}).value(), IsEmpty());
+}
+
+TEST_P(EventLogConformance, AConsumerHoldsWhatItWasGiven) {
+  append_values(*log_, {"a", "b"});
+  auto consumer = consumer_of(*log_, "g");
+  const std::vector<Record> records = poll_records(*consumer, 2);
+  ASSERT_THAT(records, SizeIs(2));
+  EXPECT_TRUE(consumer->holds(records[0].position.partition).value());
+  ASSERT_TRUE(consumer->rewind().is_ok());
+  EXPECT_THAT(values_of(poll_records(*consumer, 2)), ElementsAre("a", "b"));
 }
 
 TEST_P(EventLogConformance, RewindWithoutACommitStartsOver) {
@@ -193,11 +213,11 @@ TEST_P(EventLogConformance, CommitOfAnUnknownPlaceIsRefused) {
 TEST_P(EventLogConformance, PollKeepsToItsRecordLimit) {
   append_values(*log_, {"a", "b", "c"});
   auto consumer = consumer_of(*log_, "g");
-  const PollLimits two{.records_max = 2, .wait_ms_max = 300};
-  auto polled = consumer->poll(two);
+  const PollLimits two{.records_max = 2};
+  auto polled = poll_first(*consumer, two);
   ASSERT_TRUE(polled.is_ok());
   EXPECT_THAT(values_of(*polled), ElementsAre("a", "b"));
-  polled = consumer->poll(two);
+  polled = poll_first(*consumer, two);
   ASSERT_TRUE(polled.is_ok());
   EXPECT_THAT(values_of(*polled), ElementsAre("c"));
 }
@@ -206,11 +226,11 @@ TEST_P(EventLogConformance, PollKeepsToItsByteLimitButGivesOneLargeRecord) {
   const std::string large(1000, 'x');
   ASSERT_TRUE(append_and_wait(*log_, {{"", large, {}}, {"", "b", {}}, {"", "c", {}}}).is_ok());
   auto consumer = consumer_of(*log_, "g");
-  const PollLimits limits{.bytes_max = 100, .wait_ms_max = 300};
-  auto polled = consumer->poll(limits);
+  const PollLimits limits{.bytes_max = 100};
+  auto polled = poll_first(*consumer, limits);
   ASSERT_TRUE(polled.is_ok());
   EXPECT_THAT(values_of(*polled), ElementsAre(large));
-  polled = consumer->poll(limits);
+  polled = poll_first(*consumer, limits);
   ASSERT_TRUE(polled.is_ok());
   EXPECT_THAT(values_of(*polled), ElementsAre("b", "c"));
 }
@@ -310,7 +330,7 @@ TEST_P(EventLogConformance, CloseAnswersEveryQueuedAppendOnceAndThenRefuses) {
 TEST_P(EventLogConformance, FullLogRefusesWholeBatchesAndSaysSo) {
   log_.reset();
   log_ = under_test_->open_bounded(1U << 20);
-  ASSERT_NE(log_, nullptr);
+  if (!log_) return;  // nothing is promised then
   auto reader = consumer_of(*log_, "g");
   ASSERT_TRUE(log_->ready().is_ok());
   const std::string value(10'000, 'x');
@@ -324,8 +344,9 @@ TEST_P(EventLogConformance, FullLogRefusesWholeBatchesAndSaysSo) {
   EXPECT_EQ(refusal.code(), Code::kOverloaded) << refusal.to_string();
   EXPECT_FALSE(refusal.message().empty());
   ASSERT_GT(kept.size(), 20U);
-  const std::vector<Record> records = poll_records(*reader, kept.size() + 1);
+  const std::vector<Record> records = poll_records(*reader, kept.size());
   ASSERT_EQ(records.size(), kept.size());
+  EXPECT_THAT(reader->poll({.wait_ms_max = 300}).value(), IsEmpty());
   for (size_t i = 0; i < kept.size(); ++i) EXPECT_EQ(records[i].position, kept[i]);
 
   // What was read makes room.

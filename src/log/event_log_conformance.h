@@ -21,7 +21,7 @@ class LogUnderTest {
   // Opens the log; again, after the last one is closed, with what it held when `durable`.
   virtual std::unique_ptr<EventLog> open() = 0;
   // A log over fresh storage that must refuse appends before they sum up to `bytes`, as long as
-  // nobody commits.
+  // nobody commits. Null when the log has no size limit of its own.
   virtual std::unique_ptr<EventLog> open_bounded(size_t bytes) = 0;
   virtual bool durable() const = 0;
 };
@@ -39,7 +39,10 @@ class EventLogConformance : public testing::TestWithParam<MakeLogUnderTest> {
 // Appends one record a value, each in a batch of its own, and expects success. Returns the offsets.
 std::vector<int64_t> append_values(EventLog& log, const std::vector<std::string>& values);
 
-// Polls until `count` records are there or a poll comes back empty.
+// Polls until the first records come, for 20 s at most: a group may take a moment to find together.
+Result<std::vector<Record>> poll_first(Consumer& consumer, PollLimits limits);
+
+// Polls until `count` records are there, for 20 s at most.
 std::vector<Record> poll_records(Consumer& consumer, size_t count);
 
 std::vector<std::string> values_of(const std::vector<Record>& records);

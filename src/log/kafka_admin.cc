@@ -1,0 +1,115 @@
+#include "log/kafka_admin.h"
+
+#include <algorithm>
+
+#include "log/kafka_error.h"
+
+namespace ca4::log {
+namespace {
+
+// librdkafka ends an operation by its own timeout; this is what its answer may take to get here.
+constexpr int kAnswerMarginMs = 500;
+
+Partitions list_of(const std::string& topic, const std::vector<int32_t>& partitions,
+                   int64_t offset) {
+  Partitions list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions.size())));
+  for (const int32_t partition : partitions) {
+    rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition)->offset = offset;
+  }
+  return list;
+}
+
+}  // namespace
+
+int Deadline::left_ms() const {
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(at_ - std::chrono::steady_clock::now());
+  return static_cast<int>(std::max<int64_t>(left.count(), 1));
+}
+
+Result<Metadata> topic_metadata(KafkaClient& client, const std::string& topic, Deadline deadline) {
+  const TopicHandle handle(rd_kafka_topic_new(client.handle(), topic.c_str(), nullptr));
+  if (!handle) return kafka_status(rd_kafka_last_error(), topic);
+  const rd_kafka_metadata_t* raw = nullptr;
+  const rd_kafka_resp_err_t err =
+      rd_kafka_metadata(client.handle(), 0, handle.get(), &raw, deadline.left_ms());
+  if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_status(err, topic, client.trouble());
+  Metadata metadata(raw);
+  if (metadata->topic_cnt == 1) return metadata;
+  return kafka_status(RD_KAFKA_RESP_ERR__BAD_MSG, topic);
+}
+
+Result<std::vector<int32_t>> partitions_of(KafkaClient& client, const std::string& topic,
+                                           Deadline deadline) {
+  const Result<Metadata> metadata = topic_metadata(client, topic, deadline);
+  if (!metadata) return metadata.status();
+  const rd_kafka_metadata_topic_t& told = (*metadata)->topics[0];
+  if (told.err != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_status(told.err, topic);
+  std::vector<int32_t> partitions;
+  for (int i = 0; i < told.partition_cnt; ++i) partitions.push_back(told.partitions[i].id);
+  std::sort(partitions.begin(), partitions.end());
+  return partitions;
+}
+
+Result<std::map<int32_t, int64_t>> offsets_at(KafkaClient& client, const std::string& topic,
+                                              const std::vector<int32_t>& partitions, int64_t where,
+                                              Deadline deadline) {
+  // The request for offsets by time, which goes to all leaders at once; the two ends of a partition
+  // are times to it (Kafka protocol, ListOffsets: -1 is the latest, -2 the earliest).
+  const Partitions list = list_of(topic, partitions, where);
+  const rd_kafka_resp_err_t err =
+      rd_kafka_offsets_for_times(client.handle(), list.get(), deadline.left_ms());
+  if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_status(err, topic, client.trouble());
+  std::map<int32_t, int64_t> offsets;
+  for (int i = 0; i < list->cnt; ++i) {
+    const rd_kafka_topic_partition_t& row = list->elems[i];
+    if (row.err != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_status(row.err, topic);
+    offsets[row.partition] = row.offset;
+  }
+  return offsets;
+}
+
+Result<std::map<int32_t, int64_t>> committed_by(KafkaClient& client, const std::string& group,
+                                                const std::string& topic, Deadline deadline) {
+  const Queue queue(rd_kafka_queue_new(client.handle()));
+  const AdminOptions options =
+      admin_options(client, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, deadline);
+  rd_kafka_ListConsumerGroupOffsets_t* asked =
+      rd_kafka_ListConsumerGroupOffsets_new(group.c_str(), nullptr);
+  rd_kafka_ListConsumerGroupOffsets(client.handle(), &asked, 1, options.get(), queue.get());
+  rd_kafka_ListConsumerGroupOffsets_destroy(asked);
+  const Result<Event> event = admin_outcome(queue.get(), topic, deadline);
+  if (!event) return event.status();
+
+  size_t count = 0;
+  const rd_kafka_group_result_t** groups = rd_kafka_ListConsumerGroupOffsets_result_groups(
+      rd_kafka_event_ListConsumerGroupOffsets_result(event->get()), &count);
+  std::map<int32_t, int64_t> committed;
+  if (count == 0) return committed;
+  if (const rd_kafka_error_t* error = rd_kafka_group_result_error(groups[0])) {
+    return kafka_status(rd_kafka_error_code(error), topic, "group " + group);
+  }
+  const rd_kafka_topic_partition_list_t* rows = rd_kafka_group_result_partitions(groups[0]);
+  for (int i = 0; rows != nullptr && i < rows->cnt; ++i) {
+    const rd_kafka_topic_partition_t& row = rows->elems[i];
+    if (row.topic == topic && row.offset >= 0) committed[row.partition] = row.offset;
+  }
+  return committed;
+}
+
+AdminOptions admin_options(KafkaClient& client, rd_kafka_admin_op_t operation, Deadline deadline) {
+  AdminOptions options(rd_kafka_AdminOptions_new(client.handle(), operation));
+  char why[256];
+  rd_kafka_AdminOptions_set_request_timeout(options.get(), deadline.left_ms(), why, sizeof why);
+  return options;
+}
+
+Result<Event> admin_outcome(rd_kafka_queue_t* queue, const std::string& topic, Deadline deadline) {
+  Event event(rd_kafka_queue_poll(queue, deadline.left_ms() + kAnswerMarginMs));
+  if (!event) return kafka_status(RD_KAFKA_RESP_ERR__TIMED_OUT, topic);
+  const rd_kafka_resp_err_t err = rd_kafka_event_error(event.get());
+  if (err == RD_KAFKA_RESP_ERR_NO_ERROR) return event;
+  return kafka_status(err, topic, rd_kafka_event_error_string(event.get()));
+}
+
+}  // namespace ca4::log

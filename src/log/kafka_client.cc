@@ -1,0 +1,204 @@
+#include "log/kafka_client.h"
+
+#include <fmt/format.h>
+#include <netdb.h>
+#include <spdlog/spdlog.h>
+#include <syslog.h>
+
+#include <chrono>
+
+namespace ca4::log {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr auto kTroubleLasts = std::chrono::seconds(30);
+
+// What every client has, whatever its role. Times in milliseconds. After a network comes back a
+// client must be back within 10 s: an attempt to connect that met silence is over after 5, the next
+// follows within 2. A connection on which an answer is overdue for 10 s is given up.
+const KafkaProperties kCommon = {
+    {"client.id", "ca4"},
+    {"allow.auto.create.topics", "false"},  // `ca4 topics ensure` is the only one who makes topics
+    {"socket.nagle.disable", "true"},       // an answer waits for each request
+    {"socket.keepalive.enable", "true"},
+    {"socket.timeout.ms", "10000"},
+    {"socket.connection.setup.timeout.ms", "5000"},
+    {"reconnect.backoff.ms", "100"},
+    {"reconnect.backoff.max.ms", "2000"},
+    // How soon a topic that was made or grown is noticed.
+    {"topic.metadata.refresh.interval.ms", "10000"},
+    {"log.connection.close", "false"},  // brokers close idle connections; that is no news
+};
+
+KafkaClient& self(void* opaque) {
+  return *static_cast<KafkaClient*>(opaque);
+}
+
+Status set(rd_kafka_conf_t* conf, const std::string& name, const std::string& value) {
+  char why[512];
+  if (rd_kafka_conf_set(conf, name.c_str(), value.c_str(), why, sizeof why) == RD_KAFKA_CONF_OK) {
+    return Status::ok();
+  }
+  return {Code::kConfig, fmt::format("kafka: {}: {}", name, why)};
+}
+
+KafkaProperties security_properties(const KafkaSecurity& security) {
+  KafkaProperties properties = {{"security.protocol", security.protocol}};
+  const auto add = [&](const char* name, const std::string& value) {
+    if (!value.empty()) properties.emplace_back(name, value);
+  };
+  if (security.protocol.starts_with("sasl")) {
+    add("sasl.mechanisms", security.mechanism);
+    add("sasl.username", security.username);
+    add("sasl.password", security.password);
+  }
+  if (security.protocol.ends_with("ssl")) {
+    // The name that the broker is known by must be in its certificate, also behind a tunnel.
+    add("ssl.endpoint.identification.algorithm", "https");
+    add("ssl.ca.location", security.ca_file);
+    add("ssl.certificate.location", security.cert_file);
+    add("ssl.key.location", security.key_file);
+  }
+  return properties;
+}
+
+// librdkafka's resolve callback. With all of the first three null it gives back the memory of
+// `found`.
+int resolve(const BrokerMap& map, const char* node, const char* service, const addrinfo* hints,
+            addrinfo** found) {
+  if (node == nullptr && service == nullptr && hints == nullptr) {
+    freeaddrinfo(*found);
+    return 0;
+  }
+  const auto instead = map.find(node == nullptr ? "" : node, service == nullptr ? "" : service);
+  if (!instead) return getaddrinfo(node, service, hints, found);
+  return getaddrinfo(instead->host.c_str(), instead->port.c_str(), hints, found);
+}
+
+spdlog::level::level_enum severity(int syslog_level) {
+  if (syslog_level <= LOG_WARNING) return spdlog::level::warn;
+  return syslog_level <= LOG_INFO ? spdlog::level::debug : spdlog::level::trace;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<KafkaClient>> KafkaClient::create(rd_kafka_type_t type,
+                                                         const KafkaOptions& options,
+                                                         const KafkaProperties& properties,
+                                                         KafkaHooks hooks) {
+  std::unique_ptr<KafkaClient> client(new KafkaClient(options, std::move(hooks)));
+  std::unique_ptr<rd_kafka_conf_t, decltype(&rd_kafka_conf_destroy)> conf(rd_kafka_conf_new(),
+                                                                          rd_kafka_conf_destroy);
+  const Status configured = client->configure(conf.get(), properties);
+  if (!configured.is_ok()) return configured;
+  char why[512];
+  client->handle_ = rd_kafka_new(type, conf.get(), why, sizeof why);
+  if (client->handle_ == nullptr) return Status(Code::kConfig, fmt::format("kafka: {}", why));
+  (void)conf.release();  // the instance has it now
+  if (options.security.token_source) {
+    rd_kafka_error_t* error = rd_kafka_sasl_background_callbacks_enable(client->handle_);
+    if (error != nullptr) {
+      const Status status(Code::kConfig, fmt::format("kafka: {}", rd_kafka_error_string(error)));
+      rd_kafka_error_destroy(error);
+      return status;
+    }
+  }
+  return client;
+}
+
+KafkaClient::~KafkaClient() {
+  if (handle_ != nullptr) rd_kafka_destroy(handle_);
+}
+
+Status KafkaClient::configure(rd_kafka_conf_t* conf, const KafkaProperties& properties) {
+  KafkaProperties all = kCommon;
+  all.emplace_back("bootstrap.servers", options_.bootstrap);
+  const KafkaProperties security = security_properties(options_.security);
+  all.insert(all.end(), security.begin(), security.end());
+  all.insert(all.end(), properties.begin(), properties.end());
+  for (const auto& [name, value] : all) {
+    const Status status = set(conf, name, value);
+    if (!status.is_ok()) return status;
+  }
+  set_callbacks(conf);
+  return Status::ok();
+}
+
+void KafkaClient::set_callbacks(rd_kafka_conf_t* conf) {
+  rd_kafka_conf_set_opaque(conf, this);
+  rd_kafka_conf_set_log_cb(
+      conf, [](const rd_kafka_t* handle, int level, const char* facility, const char* text) {
+        self(rd_kafka_opaque(handle)).log(level, facility, text);
+      });
+  rd_kafka_conf_set_error_cb(conf, [](rd_kafka_t*, int err, const char* reason, void* opaque) {
+    self(opaque).failed(static_cast<rd_kafka_resp_err_t>(err), reason);
+  });
+  if (hooks_.delivered) {
+    rd_kafka_conf_set_dr_msg_cb(conf,
+                                [](rd_kafka_t*, const rd_kafka_message_t* message, void* opaque) {
+                                  self(opaque).hooks_.delivered(*message);
+                                });
+  }
+  if (hooks_.rebalance) {
+    rd_kafka_conf_set_rebalance_cb(
+        conf, [](rd_kafka_t*, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t* list,
+                 void* opaque) { self(opaque).hooks_.rebalance(what, list); });
+  }
+  if (options_.security.token_source) {
+    rd_kafka_conf_enable_sasl_queue(conf, 1);
+    rd_kafka_conf_set_oauthbearer_token_refresh_cb(
+        conf,
+        [](rd_kafka_t* handle, const char*, void* opaque) { self(opaque).refresh_token(handle); });
+  }
+  if (!options_.broker_map.empty()) {
+    rd_kafka_conf_set_resolve_cb(conf, [](const char* node, const char* service,
+                                          const addrinfo* hints, addrinfo** found, void* opaque) {
+      return resolve(self(opaque).options_.broker_map, node, service, hints, found);
+    });
+  }
+}
+
+std::string KafkaClient::trouble() const {
+  const std::lock_guard lock(mutex_);
+  if (trouble_.empty() || steady_clock::now() - trouble_at_ > kTroubleLasts) return {};
+  return trouble_;
+}
+
+void KafkaClient::failed(rd_kafka_resp_err_t err, const std::string& reason) {
+  if (err == RD_KAFKA_RESP_ERR__FATAL) {
+    char why[512];
+    rd_kafka_fatal_error(handle_, why, sizeof why);
+    if (hooks_.fatal) hooks_.fatal(why);
+    return;
+  }
+  // "All brokers are down" comes after each one's own reason, and says less.
+  if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) return;
+  const std::lock_guard lock(mutex_);
+  trouble_ = reason;
+  trouble_at_ = steady_clock::now();
+}
+
+void KafkaClient::log(int level, const std::string& facility, const char* text) {
+  const spdlog::level::level_enum as = severity(level);
+  if (as != spdlog::level::warn) return spdlog::log(as, "kafka: {}: {}", facility, text);
+  const std::optional<size_t> kept_back = limiter_.allow(facility, steady_clock::now());
+  if (!kept_back) return;
+  const std::string more = *kept_back == 0 ? "" : fmt::format(" (and {} like it)", *kept_back);
+  spdlog::log(as, "kafka: {}: {}{}", facility, text, more);
+}
+
+void KafkaClient::refresh_token(rd_kafka_t* handle) const {
+  const Result<OauthToken> token = options_.security.token_source();
+  if (!token) {
+    rd_kafka_oauthbearer_set_token_failure(handle, token.status().message().c_str());
+    return;
+  }
+  char why[512];
+  const rd_kafka_resp_err_t err =
+      rd_kafka_oauthbearer_set_token(handle, token->token.c_str(), token->expires_at_ms,
+                                     token->principal.c_str(), nullptr, 0, why, sizeof why);
+  if (err != RD_KAFKA_RESP_ERR_NO_ERROR) rd_kafka_oauthbearer_set_token_failure(handle, why);
+}
+
+}  // namespace ca4::log

@@ -1,0 +1,94 @@
+// One instance of librdkafka: its configuration, its callbacks, its life. Internal to the Kafka
+// log.
+#pragma once
+
+#include <librdkafka/rdkafka.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/status.h"
+#include "log/kafka_options.h"
+#include "log/log_limiter.h"
+
+namespace ca4::log {
+
+using KafkaProperties = std::vector<std::pair<std::string, std::string>>;
+
+// What its owner wants to know. Called by librdkafka in the thread that polls this client.
+struct KafkaHooks {
+  std::function<void(const rd_kafka_message_t&)> delivered;
+  std::function<void(rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t*)> rebalance;
+  std::function<void(const std::string&)> fatal;  // this instance is of no use any more
+};
+
+class KafkaClient {
+ public:
+  // `properties` are those of its role, on top of what all share. kConfig says what librdkafka does
+  // not take; brokers that can't be reached are no error.
+  static Result<std::unique_ptr<KafkaClient>> create(rd_kafka_type_t type,
+                                                     const KafkaOptions& options,
+                                                     const KafkaProperties& properties,
+                                                     KafkaHooks hooks);
+  ~KafkaClient();
+  KafkaClient(const KafkaClient&) = delete;
+  KafkaClient& operator=(const KafkaClient&) = delete;
+
+  rd_kafka_t* handle() const { return handle_; }
+
+  // What connections died of in the last half minute; empty when of nothing. Thread-safe.
+  std::string trouble() const;
+
+ private:
+  KafkaClient(const KafkaOptions& options, KafkaHooks hooks)
+      : options_(options), hooks_(std::move(hooks)) {}
+
+  Status configure(rd_kafka_conf_t* conf, const KafkaProperties& properties);
+  void set_callbacks(rd_kafka_conf_t* conf);
+  void failed(rd_kafka_resp_err_t err, const std::string& reason);
+  void log(int level, const std::string& facility, const char* text);
+  void refresh_token(rd_kafka_t* handle) const;
+
+  const KafkaOptions options_;
+  const KafkaHooks hooks_;
+  LogLimiter limiter_;
+  mutable std::mutex mutex_;
+  std::string trouble_;
+  std::chrono::steady_clock::time_point trouble_at_;
+  rd_kafka_t* handle_ = nullptr;
+};
+
+// A topic's handle for as long as it lives.
+struct TopicCloser {
+  void operator()(rd_kafka_topic_t* topic) const { rd_kafka_topic_destroy(topic); }
+};
+using TopicHandle = std::unique_ptr<rd_kafka_topic_t, TopicCloser>;
+
+struct PartitionsCloser {
+  void operator()(rd_kafka_topic_partition_list_t* list) const {
+    rd_kafka_topic_partition_list_destroy(list);
+  }
+};
+using Partitions = std::unique_ptr<rd_kafka_topic_partition_list_t, PartitionsCloser>;
+
+struct QueueCloser {
+  void operator()(rd_kafka_queue_t* queue) const { rd_kafka_queue_destroy(queue); }
+};
+using Queue = std::unique_ptr<rd_kafka_queue_t, QueueCloser>;
+
+struct EventCloser {
+  void operator()(rd_kafka_event_t* event) const { rd_kafka_event_destroy(event); }
+};
+using Event = std::unique_ptr<rd_kafka_event_t, EventCloser>;
+
+struct MessageCloser {
+  void operator()(rd_kafka_message_t* message) const { rd_kafka_message_destroy(message); }
+};
+using Message = std::unique_ptr<rd_kafka_message_t, MessageCloser>;
+
+}  // namespace ca4::log

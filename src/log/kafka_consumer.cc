@@ -1,0 +1,319 @@
+#include "log/kafka_consumer.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "log/kafka_admin.h"
+#include "log/kafka_error.h"
+
+namespace ca4::log {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr int kServeMs = 100;         // how late the serving thread may see that it is to end
+constexpr int64_t kCommitMs = 5'000;  // a group settles, and a broker gets a new leader, within it
+constexpr int kPauseMs = 100;
+constexpr int64_t kSeekMs = 2'000;
+
+// What waits here, unpacked: two batches of the worker. A fetch in flight may overrun it by what
+// one answer of each broker holds.
+constexpr int64_t kQueuedKbytesMax = 16 << 10;
+constexpr int64_t kFetchBytesMax = 8 << 20;
+
+KafkaProperties properties_of(const KafkaOptions& options, const std::string& group) {
+  const int64_t heartbeat_ms = std::min<int64_t>(options.session_timeout_ms / 3, 3'000);
+  return {
+      {"group.id", group},
+      // Members keep what they have while others come and go. Without fixed member names: a process
+      // that ends gives its partitions away at once instead of keeping them until the timeout.
+      {"partition.assignment.strategy", "cooperative-sticky"},
+      {"session.timeout.ms", std::to_string(options.session_timeout_ms)},
+      {"heartbeat.interval.ms", std::to_string(heartbeat_ms)},
+      {"enable.auto.commit", "false"},
+      {"enable.auto.offset.store", "false"},
+      {"auto.offset.reset", "earliest"},
+      {"isolation.level", "read_committed"},
+      {"queued.max.messages.kbytes", std::to_string(kQueuedKbytesMax)},
+      {"fetch.message.max.bytes", std::to_string(1 << 20)},
+      {"fetch.max.bytes", std::to_string(kFetchBytesMax)},
+      {"fetch.error.backoff.ms", "100"},
+  };
+}
+
+// The group is being rearranged, or has been without us: what becomes of our partitions is known in
+// a moment, and with it whether there is still something to commit.
+bool is_unsettled(rd_kafka_resp_err_t err) {
+  return err == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS ||
+         err == RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION ||
+         err == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID || err == RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST ||
+         err == RD_KAFKA_RESP_ERR_NOT_COORDINATOR ||
+         err == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE ||
+         err == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS ||
+         err == RD_KAFKA_RESP_ERR__WAIT_COORD || err == RD_KAFKA_RESP_ERR__TRANSPORT ||
+         err == RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT;
+}
+
+// What no waiting mends. Everything else is tried again underneath.
+bool needs_a_person(rd_kafka_resp_err_t err) {
+  return err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+         err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+         err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED ||
+         err == RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<KafkaConsumer>> KafkaConsumer::join(const KafkaOptions& options,
+                                                           const std::string& group) {
+  std::unique_ptr<KafkaConsumer> consumer(new KafkaConsumer(options, group));
+  KafkaHooks hooks;
+  hooks.rebalance = [raw = consumer.get()](rd_kafka_resp_err_t what,
+                                           rd_kafka_topic_partition_list_t* partitions) {
+    raw->rebalance(what, partitions);
+  };
+  Result<std::unique_ptr<KafkaClient>> client = KafkaClient::create(
+      RD_KAFKA_CONSUMER, options, properties_of(options, group), std::move(hooks));
+  if (!client) return client.status();
+  consumer->client_ = std::move(*client);
+  rd_kafka_t* handle = consumer->client_->handle();
+  rd_kafka_poll_set_consumer(handle);
+  consumer->queue_ = std::make_unique<KafkaQueue>(handle);
+  const Partitions topics(rd_kafka_topic_partition_list_new(1));
+  rd_kafka_topic_partition_list_add(topics.get(), options.topic.c_str(), RD_KAFKA_PARTITION_UA);
+  const rd_kafka_resp_err_t err = rd_kafka_subscribe(handle, topics.get());
+  if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_status(err, options.topic);
+  consumer->thread_ = std::thread([raw = consumer.get()] { raw->serve(); });
+  return consumer;
+}
+
+KafkaConsumer::~KafkaConsumer() {
+  stopping_ = true;
+  if (thread_.joinable()) thread_.join();
+}
+
+// Records do not come this way (see `assign`), only what the group has to say.
+void KafkaConsumer::serve() {
+  while (!stopping_) {
+    const Message said(rd_kafka_consumer_poll(client_->handle(), kServeMs));
+    if (!said || said->err == RD_KAFKA_RESP_ERR_NO_ERROR) continue;
+    const std::lock_guard lock(mutex_);
+    complain(*said);
+  }
+  rd_kafka_consumer_close(client_->handle());
+}
+
+void KafkaConsumer::rebalance(rd_kafka_resp_err_t what,
+                              rd_kafka_topic_partition_list_t* partitions) {
+  const std::lock_guard lock(mutex_);
+  if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) return assign(partitions);
+  for (int i = 0; i < partitions->cnt; ++i) {
+    owned_.erase(partitions->elems[i].partition);
+    queue_->forget_held(partitions->elems[i].partition);
+  }
+  rd_kafka_error_t* error = rd_kafka_incremental_unassign(client_->handle(), partitions);
+  if (error == nullptr) return;
+  spdlog::warn("kafka: {}: partitions not given up: {}", group_, rd_kafka_error_string(error));
+  rd_kafka_error_destroy(error);
+}
+
+// What is fetched goes to our own queue from the start, past the one the serving thread reads.
+void KafkaConsumer::assign(rd_kafka_topic_partition_list_t* partitions) {
+  for (int i = 0; i < partitions->cnt; ++i) {
+    const int32_t partition = partitions->elems[i].partition;
+    owned_[partition] = {};
+    const Queue fetched(
+        rd_kafka_queue_get_partition(client_->handle(), options_.topic.c_str(), partition));
+    rd_kafka_queue_forward(fetched.get(), queue_->handle());
+  }
+  trouble_ = Status::ok();
+  rd_kafka_error_t* error = rd_kafka_incremental_assign(client_->handle(), partitions);
+  if (error == nullptr) return;
+  trouble_ = kafka_status(rd_kafka_error_code(error), options_.topic, rd_kafka_error_string(error));
+  rd_kafka_error_destroy(error);
+}
+
+Result<std::vector<Record>> KafkaConsumer::poll(const PollLimits& limits) {
+  const auto deadline = steady_clock::now() + milliseconds(limits.wait_ms_max);
+  std::vector<Record> records;
+  for (;;) {
+    if (interrupted_) return records;
+    if (rewinds_ && !seek_to_committed().is_ok()) {
+      // The brokers are away, or a new partition is not being read yet.
+      if (steady_clock::now() >= deadline) return records;
+      std::this_thread::sleep_for(milliseconds(kPauseMs));
+      continue;
+    }
+    rewinds_ = false;
+    take(limits, records);
+    if (!records.empty()) return records;
+    if (queue_->wait_until(deadline)) continue;
+    const std::lock_guard lock(mutex_);
+    if (trouble_.is_ok()) return records;
+    return trouble_;
+  }
+}
+
+void KafkaConsumer::take(const PollLimits& limits, std::vector<Record>& records) {
+  const std::lock_guard lock(mutex_);
+  queue_->take(
+      limits, records, [this](const rd_kafka_message_t& message) { return take_note(message); },
+      [this](const rd_kafka_message_t& message) { complain(message); });
+}
+
+void KafkaConsumer::complain(const rd_kafka_message_t& message) {
+  const Status status =
+      kafka_status(message.err, options_.topic, rd_kafka_message_errstr(&message));
+  if (needs_a_person(message.err)) {
+    trouble_ = status;
+  } else if (limiter_.allow(rd_kafka_err2name(message.err), steady_clock::now())) {
+    spdlog::warn("{}: {}", group_, status.message());
+  }
+}
+
+// False for a record of a partition that was given up after it was fetched.
+bool KafkaConsumer::take_note(const rd_kafka_message_t& message) {
+  const auto owned = owned_.find(message.partition);
+  if (owned == owned_.end()) return false;
+  if (!owned->second.first) owned->second.first = message.offset;
+  owned->second.next = message.offset + 1;
+  int64_t& furthest = furthest_[message.partition];
+  furthest = std::max(furthest, message.offset + 1);
+  trouble_ = Status::ok();
+  return true;
+}
+
+Status KafkaConsumer::commit(const std::vector<Position>& next) {
+  const Deadline deadline(kCommitMs);
+  for (;;) {
+    // Each time anew: between two tries partitions may have gone.
+    const Result<Partitions> offsets = still_owned(next);
+    if (!offsets) return offsets.status();
+    if ((*offsets)->cnt == 0) return Status::ok();
+    const rd_kafka_resp_err_t err = commit_once(offsets->get());
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      note_committed(offsets->get());
+      return Status::ok();
+    }
+    if (!is_unsettled(err) || deadline.left_ms() <= kPauseMs) {
+      return kafka_status(err, options_.topic, client_->trouble());
+    }
+    std::this_thread::sleep_for(milliseconds(kPauseMs));
+  }
+}
+
+// The positions of partitions that are ours since their records were given.
+Result<Partitions> KafkaConsumer::still_owned(const std::vector<Position>& next) {
+  const std::lock_guard lock(mutex_);
+  Partitions offsets(rd_kafka_topic_partition_list_new(static_cast<int>(next.size())));
+  for (const Position& position : next) {
+    const auto given = furthest_.find(position.partition);
+    if (given == furthest_.end() || position.offset < 0 || position.offset > given->second) {
+      return Status(Code::kInvalidArgument,
+                    fmt::format("kafka topic {}: group {} commits partition {} offset {}, which no "
+                                "poll came to",
+                                options_.topic, group_, position.partition, position.offset));
+    }
+    const auto owned = owned_.find(position.partition);
+    if (owned == owned_.end() || !owned->second.next) continue;
+    // A partition that went and came back may not be as far again.
+    rd_kafka_topic_partition_list_add(offsets.get(), options_.topic.c_str(), position.partition)
+        ->offset = std::min(position.offset, *owned->second.next);
+  }
+  return offsets;
+}
+
+rd_kafka_resp_err_t KafkaConsumer::commit_once(const rd_kafka_topic_partition_list_t* offsets) {
+  const Queue answers(rd_kafka_queue_new(client_->handle()));
+  const rd_kafka_resp_err_t err =
+      rd_kafka_commit_queue(client_->handle(), offsets, answers.get(), nullptr, nullptr);
+  if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return err;
+  const Event answer(rd_kafka_queue_poll(answers.get(), kCommitMs));
+  if (!answer) return RD_KAFKA_RESP_ERR__TIMED_OUT;
+  // An answer that is good for some partitions and bad for others is good as a whole.
+  const rd_kafka_topic_partition_list_t* rows = rd_kafka_event_topic_partition_list(answer.get());
+  for (int i = 0; rows != nullptr && i < rows->cnt; ++i) {
+    if (rows->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR) return rows->elems[i].err;
+  }
+  return rd_kafka_event_error(answer.get());
+}
+
+void KafkaConsumer::note_committed(const rd_kafka_topic_partition_list_t* offsets) {
+  const std::lock_guard lock(mutex_);
+  for (int i = 0; i < offsets->cnt; ++i) {
+    const auto owned = owned_.find(offsets->elems[i].partition);
+    if (owned == owned_.end() || !owned->second.next) continue;
+    const bool all = offsets->elems[i].offset >= *owned->second.next;
+    owned->second.first = all ? std::nullopt : std::optional(offsets->elems[i].offset);
+  }
+}
+
+// Asks the broker by committing again what is committed already: it refuses a member that it has
+// replaced, also one that does not know it yet.
+Result<bool> KafkaConsumer::holds(int32_t partition) {
+  std::optional<int64_t> first;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto owned = owned_.find(partition);
+    if (owned == owned_.end() || !owned->second.first) return false;
+    first = owned->second.first;
+  }
+  const Status status = commit({{partition, *first}});
+  if (!status.is_ok()) return status;
+  const std::lock_guard lock(mutex_);
+  const auto owned = owned_.find(partition);
+  return owned != owned_.end() && owned->second.first == first;
+}
+
+Status KafkaConsumer::rewind() {
+  rewinds_ = true;
+  return Status::ok();
+}
+
+Status KafkaConsumer::seek_to_committed() {
+  const Deadline deadline(kSeekMs);
+  const Partitions places(rd_kafka_topic_partition_list_new(1));
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [partition, owned] : owned_) {
+      rd_kafka_topic_partition_list_add(places.get(), options_.topic.c_str(), partition);
+    }
+  }
+  if (places->cnt == 0) return Status::ok();
+  const rd_kafka_resp_err_t err =
+      rd_kafka_committed(client_->handle(), places.get(), deadline.left_ms());
+  if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_status(err, options_.topic);
+  for (int i = 0; i < places->cnt; ++i) {
+    int64_t& offset = places->elems[i].offset;
+    if (offset < 0) offset = RD_KAFKA_OFFSET_BEGINNING;
+  }
+  const std::lock_guard lock(mutex_);
+  rd_kafka_error_t* error =
+      rd_kafka_seek_partitions(client_->handle(), places.get(), deadline.left_ms());
+  if (error != nullptr) {
+    const Status status = kafka_status(rd_kafka_error_code(error), options_.topic);
+    rd_kafka_error_destroy(error);
+    return status;
+  }
+  for (int i = 0; i < places->cnt; ++i) {
+    queue_->forget_held(places->elems[i].partition);
+    const auto owned = owned_.find(places->elems[i].partition);
+    if (owned == owned_.end()) continue;  // gone meanwhile, and with it what there was to do again
+    if (places->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      return kafka_status(places->elems[i].err, options_.topic);
+    }
+    owned->second = {};
+  }
+  return Status::ok();
+}
+
+void KafkaConsumer::interrupt() {
+  interrupted_ = true;
+  queue_->wake();
+}
+
+}  // namespace ca4::log

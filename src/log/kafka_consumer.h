@@ -1,0 +1,86 @@
+// Reads a Kafka topic for a consumer group. Internal to the Kafka log.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "log/event_log.h"
+#include "log/kafka_client.h"
+#include "log/kafka_options.h"
+#include "log/kafka_queue.h"
+#include "log/kafka_watch.h"
+
+namespace ca4::log {
+
+// A member of the group. A thread of its own answers for it to the group, so that it stays a
+// member, and gives up partitions when asked, also while its user is busy with a batch for hours.
+// Records wait in a bounded queue, and only as much is fetched as has room there: no partition need
+// be paused.
+//
+// Partitions come and go as members do. When one goes while records of it are in hand, the next
+// owner gets them again from what is committed; a commit here leaves such a partition out and
+// succeeds for the rest, and `holds` says false.
+class KafkaConsumer final : public Consumer {
+ public:
+  // Returns at once; partitions come with later polls, which are empty until then.
+  static Result<std::unique_ptr<KafkaConsumer>> join(const KafkaOptions& options,
+                                                     const std::string& group);
+  ~KafkaConsumer() override;
+
+  // Empty also while the brokers are away: they are looked for underneath. Fails with what needs a
+  // person: no such topic, no right to it, a group whose members have other rules.
+  Result<std::vector<Record>> poll(const PollLimits& limits) override;
+  // Waits a few seconds for a group that is being rearranged. kInvalidArgument for a position that
+  // no poll reached.
+  Status commit(const std::vector<Position>& next) override;
+  // Takes effect with the next poll.
+  Status rewind() override;
+  void interrupt() override;
+  Result<bool> holds(int32_t partition) override;
+
+ private:
+  // A partition of this member since it was given to it.
+  struct Owned {
+    std::optional<int64_t> first;  // of the records given and not committed
+    std::optional<int64_t> next;   // one past the last record given
+  };
+
+  KafkaConsumer(const KafkaOptions& options, std::string group)
+      : options_(options), group_(std::move(group)) {}
+
+  void serve();
+  void rebalance(rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t* partitions);
+  void assign(rd_kafka_topic_partition_list_t* partitions);
+  // Both need the lock.
+  void take(const PollLimits& limits, std::vector<Record>& records);
+  Status seek_to_committed();
+  bool take_note(const rd_kafka_message_t& message);
+  void complain(const rd_kafka_message_t& message);
+  Result<Partitions> still_owned(const std::vector<Position>& next);
+  rd_kafka_resp_err_t commit_once(const rd_kafka_topic_partition_list_t* offsets);
+  void note_committed(const rd_kafka_topic_partition_list_t* offsets);
+
+  const KafkaOptions options_;
+  const std::string group_;
+  std::unique_ptr<KafkaClient> client_;
+  std::unique_ptr<KafkaQueue> queue_;  // goes before the client
+
+  std::mutex mutex_;  // guards what follows, and that nothing is taken while partitions move
+  std::map<int32_t, Owned> owned_;
+  std::map<int32_t, int64_t> furthest_;  // one past the last record ever given of a partition
+  Status trouble_;                       // what only a person can mend; until something good comes
+  LogLimiter limiter_;
+
+  bool rewinds_ = false;  // of the user's thread
+  std::atomic<bool> interrupted_ = false;
+  std::atomic<bool> stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace ca4::log

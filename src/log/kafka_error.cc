@@ -1,0 +1,61 @@
+#include "log/kafka_error.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace ca4::log {
+namespace {
+
+struct Meaning {
+  rd_kafka_resp_err_t err;
+  Code code;
+  const char* text;
+};
+
+constexpr const char* kNoAnswer = "the brokers do not answer";
+constexpr const char* kNoTopic = "there is no such topic: `ca4 topics ensure` makes it";
+constexpr const char* kTooLarge =
+    "a record is larger than kafka.record_bytes_max here or max.message.bytes of the topic";
+constexpr const char* kNoRight = "the brokers do not let this user do it";
+constexpr const char* kNoLogin =
+    "the brokers refuse this client: look at kafka.security_protocol, "
+    "the user and password, and the certificates";
+constexpr const char* kFewReplicas = "too few replicas are in sync to make records durable";
+
+constexpr Meaning kMeanings[] = {
+    {RD_KAFKA_RESP_ERR__MSG_TIMED_OUT, Code::kUnavailable, kNoAnswer},
+    {RD_KAFKA_RESP_ERR__TIMED_OUT, Code::kUnavailable, kNoAnswer},
+    {RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE, Code::kUnavailable, kNoAnswer},
+    {RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT, Code::kUnavailable, kNoAnswer},
+    {RD_KAFKA_RESP_ERR__TRANSPORT, Code::kUnavailable, kNoAnswer},
+    {RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, Code::kUnavailable, kNoAnswer},
+    {RD_KAFKA_RESP_ERR__RESOLVE, Code::kUnavailable, kNoAnswer},
+    {RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, Code::kUnavailable, kNoTopic},
+    {RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, Code::kUnavailable, kNoTopic},
+    {RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, Code::kUnavailable, kNoTopic},
+    {RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, Code::kTooLarge, kTooLarge},
+    {RD_KAFKA_RESP_ERR__QUEUE_FULL, Code::kOverloaded, "too many records wait for the brokers"},
+    {RD_KAFKA_RESP_ERR__AUTHENTICATION, Code::kUnavailable, kNoLogin},
+    {RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED, Code::kUnavailable, kNoLogin},
+    {RD_KAFKA_RESP_ERR__SSL, Code::kUnavailable, kNoLogin},
+    {RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, Code::kUnavailable, kNoRight},
+    {RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED, Code::kUnavailable, kNoRight},
+    {RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, Code::kUnavailable, kNoRight},
+    {RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, Code::kUnavailable, kFewReplicas},
+    {RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND, Code::kUnavailable, kFewReplicas},
+};
+
+}  // namespace
+
+Status kafka_status(rd_kafka_resp_err_t err, const std::string& topic, const std::string& detail) {
+  const auto* meaning = std::find_if(std::begin(kMeanings), std::end(kMeanings),
+                                     [err](const Meaning& row) { return row.err == err; });
+  const bool known = meaning != std::end(kMeanings);
+  std::string text = fmt::format("kafka topic {}: {} ({})", topic, known ? meaning->text : "failed",
+                                 rd_kafka_err2str(err));
+  if (!detail.empty()) text += "; " + detail;
+  return {known ? meaning->code : Code::kUnavailable, std::move(text)};
+}
+
+}  // namespace ca4::log

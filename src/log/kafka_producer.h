@@ -1,0 +1,70 @@
+// Appends to a Kafka topic. Internal to the Kafka log.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "log/event_log.h"
+#include "log/kafka_client.h"
+#include "log/kafka_options.h"
+
+namespace ca4::log {
+
+// Thread-safe. Idempotent and acks=all: within a partition records stand in the order of their
+// appends, each once, whatever is sent again underneath.
+class KafkaProducer {
+ public:
+  // Does not wait for brokers. `heard` is called after each batch that they acknowledged.
+  static Result<std::unique_ptr<KafkaProducer>> start(const KafkaOptions& options,
+                                                      std::function<void()> heard);
+  ~KafkaProducer();
+
+  // See EventLog::append.
+  void append(std::vector<NewRecord> batch, AppendDone done);
+
+  // Batches that have no answer yet.
+  size_t depth() const { return depth_.load(std::memory_order_relaxed); }
+
+  // Refuses what comes from now on, and waits for the answers to the rest: each comes within the
+  // delivery timeout. Idempotent.
+  void close();
+
+ private:
+  struct Batch;
+  struct Slot;
+
+  KafkaProducer(const KafkaOptions& options, std::function<void()> heard);
+
+  // A connection is an instance of librdkafka and its handle of the topic.
+  struct Connection;
+
+  Result<std::unique_ptr<Connection>> connect();
+  // Takes room in the queue, or says why there is none.
+  Status admit(const Batch& batch);
+  // Hands the batch's records over in one go; the status is that of the first refused one.
+  Status send(Batch& batch);
+  void delivered(const rd_kafka_message_t& message);
+  void answered(Batch* batch);
+  void serve();
+  void replace();
+
+  const KafkaOptions options_;
+  const std::function<void()> heard_;
+  // Guards connection_, the order of what is handed over, and that nothing is once closed.
+  std::mutex mutex_;
+  std::unique_ptr<Connection> connection_;  // none while it is replaced
+  std::atomic<bool> closed_ = false;
+  std::atomic<bool> broken_ = false;  // librdkafka says that this instance can do no more
+  std::atomic<size_t> depth_ = 0;
+  std::atomic<size_t> queued_bytes_ = 0;
+  std::atomic<size_t> queued_records_ = 0;
+  Connection* served_ = nullptr;  // by thread_ only, which takes delivery reports
+  std::thread thread_;
+};
+
+}  // namespace ca4::log

@@ -1,0 +1,53 @@
+// Reads a Kafka topic for nobody. Internal to the Kafka log.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "log/event_log.h"
+#include "log/kafka_client.h"
+#include "log/kafka_options.h"
+#include "log/kafka_queue.h"
+#include "log/kafka_watch.h"
+
+namespace ca4::log {
+
+// No group knows of it. The partitions are those there were when it was opened.
+class KafkaScan final : public Consumer {
+ public:
+  // Reads each partition from its offset on. `watch` tells of brokers that are away.
+  static Result<std::unique_ptr<KafkaScan>> open(const KafkaOptions& options,
+                                                 std::map<int32_t, int64_t> from,
+                                                 std::shared_ptr<KafkaWatch> watch);
+  ~KafkaScan() override;
+
+  Result<std::vector<Record>> poll(const PollLimits& limits) override;
+  Status commit(const std::vector<Position>& next) override;
+  Status rewind() override;
+  void interrupt() override;
+
+  // Whether a poll came to what is the end of this partition now.
+  bool at_end(int32_t partition) const { return at_end_.contains(partition); }
+
+ private:
+  KafkaScan(const KafkaOptions& options, std::map<int32_t, int64_t> from,
+            std::shared_ptr<KafkaWatch> watch);
+
+  Status start();
+  void stop();
+
+  const KafkaOptions options_;
+  const std::map<int32_t, int64_t> from_;
+  const std::shared_ptr<KafkaWatch> watch_;
+  std::unique_ptr<KafkaClient> client_;
+  TopicHandle topic_;
+  std::unique_ptr<KafkaQueue> queue_;
+  std::set<int32_t> at_end_;
+  std::atomic<bool> interrupted_ = false;
+};
+
+}  // namespace ca4::log

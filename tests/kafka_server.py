@@ -1,0 +1,124 @@
+"""Real Kafka brokers of the tests: Apache Kafka in KRaft mode, one process a node, broker and controller at once."""
+
+import base64
+import subprocess
+import uuid
+from pathlib import Path
+
+from server_process import ServerProcess, free_port
+from support import ROOT
+
+JARS = ROOT / ".deps/kafka/lib"
+# A test's broker lives for minutes: it must start soon and stay small.
+JVM = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+
+TUNING = {
+    # Kafka's default: a topic is made when a client asks for it in a certain way. The tests show that CA4 never does.
+    "auto.create.topics.enable": "true",
+    "group.initial.rebalance.delay.ms": 0,
+    "num.network.threads": 2,
+    "num.io.threads": 2,
+    "background.threads": 1,
+    "log.cleaner.dedupe.buffer.size": 4 << 20,
+    "offsets.topic.num.partitions": 1,
+    "transaction.state.log.num.partitions": 1,
+    "transaction.state.log.min.isr": 1,
+    # How soon a lost broker is noticed, and its partitions get other leaders.
+    "broker.heartbeat.interval.ms": 500,
+    "broker.session.timeout.ms": 3000,
+}
+
+
+def java(main, *args):
+    return ["java", *JVM, "-cp", f"{JARS}/*", main, *map(str, args)]
+
+
+class KafkaNode:
+    """One broker with its data. Its ports stay the same over restarts."""
+
+    def __init__(self, cluster, node_id):
+        self.cluster, self.node_id = cluster, node_id
+        self.folder = cluster.folder / f"node-{node_id}"
+        self.ports = {name: free_port() for name in ["CONTROLLER", "INTERNAL", *cluster.listeners]}
+        self.server = ServerProcess(
+            f"kafka broker {node_id}",
+            java("kafka.Kafka", self.folder / "server.properties"),
+            self.folder / "broker.log",
+            env=cluster.env,
+            ready=lambda: all(ServerProcess.answers(port) for port in self.ports.values()),
+        )
+
+    def address(self, listener="PLAINTEXT"):
+        return f"127.0.0.1:{self.ports[listener]}"
+
+    def properties(self):
+        protocols = {"CONTROLLER": "PLAINTEXT", "INTERNAL": "PLAINTEXT"} | self.cluster.listeners
+        count = len(self.cluster.nodes)
+        return TUNING | {
+            "process.roles": "broker,controller",
+            "node.id": self.node_id,
+            "log.dirs": self.folder / "data",
+            "controller.listener.names": "CONTROLLER",
+            "controller.quorum.voters": ",".join(f"{n.node_id}@{n.address('CONTROLLER')}" for n in self.cluster.nodes),
+            "inter.broker.listener.name": "INTERNAL",
+            "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in protocols.items()),
+            "listeners": ",".join(f"{name}://{self.address(name)}" for name in self.ports),
+            "advertised.listeners": ",".join(
+                f"{name}://{self.cluster.advertise(self, name)}" for name in self.ports if name != "CONTROLLER"
+            ),
+            "default.replication.factor": count,
+            "offsets.topic.replication.factor": count,
+            "transaction.state.log.replication.factor": count,
+        } | self.cluster.settings
+
+    def format(self):
+        self.folder.mkdir(parents=True)
+        config = self.folder / "server.properties"
+        config.write_text("".join(f"{key}={value}\n" for key, value in self.properties().items()))
+        formatted = subprocess.run(
+            java("kafka.tools.StorageTool", "format", "-t", self.cluster.cluster_id, "-c", config, *self.cluster.format_args),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert formatted.returncode == 0, formatted.stdout + formatted.stderr
+
+
+class KafkaCluster:
+    """`count` brokers below `folder`. `listeners` are those for clients: {name: security protocol}.
+
+    `advertise(node, listener)` is the name a broker tells clients to use, by default the address it listens on.
+    `settings` are further broker settings, `format_args` of StorageTool, `env` of the processes.
+    """
+
+    def __init__(self, folder, count=1, listeners=None, advertise=None, settings=None, format_args=(), env=None):
+        self.folder = Path(folder)
+        self.listeners = listeners or {"PLAINTEXT": "PLAINTEXT"}
+        self.settings, self.format_args, self.env = settings or {}, format_args, env
+        self._advertise = advertise
+        self.cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        self.nodes = []
+        self.nodes += [KafkaNode(self, node_id) for node_id in range(1, count + 1)]
+
+    def advertise(self, node, listener):
+        if self._advertise is None or listener == "INTERNAL":
+            return node.address(listener)
+        return self._advertise(node, listener)
+
+    def start(self):
+        assert JARS.is_dir(), f"{JARS} is not there: run scripts/setup-kafka.sh"
+        for node in self.nodes:
+            node.format()
+        # All at once: the first alone is no majority, and would not get ready.
+        for node in self.nodes:
+            node.server.launch()
+        for node in self.nodes:
+            node.server.wait_until_ready()
+        return self
+
+    def bootstrap(self, listener="PLAINTEXT"):
+        return ",".join(node.address(listener) for node in self.nodes)
+
+    def stop(self):
+        for node in self.nodes:
+            node.server.kill()
