@@ -18,6 +18,7 @@ constexpr Entry kCommands[] = {
     {"tunnel", "keep ports of a private network forwarded, through its bastion", make_tunnel},
     {"verify", "is everything there, and does an event get all the way?", make_verify},
     {"db", "make MongoDB's indexes; see whether it answers", make_db},
+    {"topics", "the topics in Kafka: what there is, and making what there is not", make_topics},
     {"config", "show every setting, its value and where that comes from; check a file",
      make_config},
     {"completion", "print the shell completion script for bash or zsh", make_completion},

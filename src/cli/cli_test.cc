@@ -37,7 +37,7 @@ class Cli : public ::testing::Test {
  protected:
   // Runs a shell line in the test's directory, `ca4` being the program, with none of our variables.
   Outcome sh(const std::string& line) const {
-    write("run.sh", "unset ${!CA4_*} ${!KAFKA_*} ${!MONGO_*}\nca4() { '" CA4_BINARY
+    write("run.sh", "unset ${!CA4_*} ${!KAFKA_*} ${!MONGO_*} ${!AWS_*}\nca4() { '" CA4_BINARY
                     "' \"$@\"; }\n" +
                         line + "\n");
     const std::string dir = dir_.string();
@@ -103,8 +103,30 @@ TEST_F(Cli, OnlyWhatACommandActsOnIsAFlagOfIt) {
   EXPECT_TRUE(has(dlq, "--kafka-bootstrap")) << dlq;
   EXPECT_FALSE(has(log, "--log-bytes-max")) << log;
   EXPECT_TRUE(has(dlq, "--log-bytes-max")) << dlq;
-  const Outcome refused = sh("KAFKA_BOOTSTRAP=kafka:9092 ca4 dlq list");
+  const Outcome refused = sh("MONGO_URI=mongodb://h ca4 query");
   EXPECT_EQ(refused.exit_code, 78) << "what it asks for is not built in";
+}
+
+TEST_F(Cli, KafkaSettingsThatCanNotWorkAreConfigurationErrors) {
+  const Outcome unset = sh("ca4 topics list");
+  EXPECT_EQ(unset.exit_code, 78);
+  EXPECT_TRUE(has(unset.err, "kafka.bootstrap is not set")) << unset.err;
+  const Outcome map = sh("ca4 topics list --kafka-bootstrap a:1 --kafka-broker-map a:1");
+  EXPECT_EQ(map.exit_code, 78);
+  EXPECT_TRUE(has(map.err, "kafka.broker_map: 'a:1': expected ADVERTISED=REACHED")) << map.err;
+  const std::string login = " --kafka-bootstrap a:1 --kafka-security-protocol sasl_ssl ";
+  const Outcome password =
+      sh("ca4 dlq list" + login + "--kafka-username u --kafka-password-file none");
+  EXPECT_EQ(password.exit_code, 78);
+  EXPECT_TRUE(has(password.err, "kafka.password_file: none")) << password.err;
+  const Outcome region = sh("ca4 dlq list" + login + "--kafka-sasl-mechanism AWS_MSK_IAM");
+  EXPECT_EQ(region.exit_code, 78);
+  EXPECT_TRUE(has(region.err, "kafka.aws_region")) << region.err;
+  const Outcome ca =
+      sh("ca4 dlq list --kafka-bootstrap a:1 --kafka-security-protocol ssl "
+         "--kafka-ca-file none.pem");
+  EXPECT_EQ(ca.exit_code, 78);
+  EXPECT_TRUE(has(ca.err, "none.pem")) << ca.err;
 }
 
 TEST_F(Cli, NoCommandIsAUsageErrorThatShowsTheOverview) {

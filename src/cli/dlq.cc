@@ -38,9 +38,10 @@ class Dlq final : public Subcommand {
                         "these, replayed before or not [all that were not replayed]");
     replay_->add_flag("--dry-run", dry_run_, "only say which");
     replay_
-        ->add_option("--endpoint", endpoint_,
-                     "through this processor, while it runs; the events count as accepted now "
-                     "[into the log, with nothing running; they keep their place in time]")
+        ->add_option(
+            "--endpoint", endpoint_,
+            "through this processor, while it runs; the events count as accepted now "
+            "[into the log, an embedded one with nothing running; they keep their place in time]")
         ->type_name("URL");
     replay_->add_option("--token-file", token_file_, "bearer token for --endpoint")
         ->type_name("FILE");

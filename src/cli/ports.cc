@@ -1,6 +1,7 @@
 #include "cli/ports.h"
 
 #include "cli/embedded_ports.h"
+#include "cli/kafka_ports.h"
 #include "cli/mongo_ports.h"
 #include "cli/s3_ports.h"
 #include "worker/archiver.h"
@@ -16,14 +17,18 @@ Status take(Result<std::unique_ptr<T>> opened, std::unique_ptr<T>& into) {
   return Status::ok();
 }
 
+bool on_kafka(const Site& site) {
+  return !site.settings.kafka.bootstrap.empty();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<log::EventLog>> open_events(const Site& site, Roles roles) {
-  return embedded_events(site, roles);
+  return on_kafka(site) ? kafka_events(site, roles) : embedded_events(site, roles);
 }
 
 Result<std::unique_ptr<log::EventLog>> open_dead_letters(const Site& site, bool writes) {
-  return embedded_dead_letters(site, writes);
+  return on_kafka(site) ? kafka_dead_letters(site, writes) : embedded_dead_letters(site, writes);
 }
 
 Result<std::unique_ptr<store::DocumentStore>> open_store(const Site& site, bool read_only) {

@@ -63,6 +63,7 @@ class Loader {
     read_flags();
     check_supported();
     check_tls_pair();
+    check_kafka_security();
     // A TOML table forgets the order of its keys; people read from the top.
     std::stable_sort(in_file_.begin(), in_file_.end(),
                      [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -170,10 +171,33 @@ class Loader {
     const Processor& processor = out_.settings.processor;
     if (processor.tls_cert_file.empty() == processor.tls_key_file.empty()) return;
     const bool cert_given = processor.tls_key_file.empty();
-    const std::string_view given = cert_given ? "tls_cert_file" : "tls_key_file";
-    const std::string_view missing = cert_given ? "tls_key_file" : "tls_cert_file";
-    problem_at(*find_setting("processor", given),
-               fmt::format("processor.{} needs processor.{} beside it", given, missing));
+    needs("processor", cert_given ? "tls_cert_file" : "tls_key_file",
+          cert_given ? "tls_key_file" : "tls_cert_file");
+  }
+
+  // What would otherwise show as brokers that refuse, minutes later.
+  void check_kafka_security() {
+    const Kafka& kafka = out_.settings.kafka;
+    if (kafka.bootstrap.empty() || !in_use(Section::kKafka)) return;
+    if (kafka.cert_file.empty() != kafka.key_file.empty()) {
+      const bool cert_given = kafka.key_file.empty();
+      needs("kafka", cert_given ? "cert_file" : "key_file", cert_given ? "key_file" : "cert_file");
+    }
+    if (!kafka.security_protocol.starts_with("sasl")) {
+      if (!kafka.username.empty()) needs("kafka", "username", "security_protocol = \"sasl_...\"");
+      return;
+    }
+    if (kafka.sasl_mechanism == "AWS_MSK_IAM") {
+      if (kafka.security_protocol == "sasl_ssl") return;
+      return needs("kafka", "sasl_mechanism", "security_protocol = \"sasl_ssl\"");
+    }
+    if (kafka.username.empty()) needs("kafka", "security_protocol", "username");
+    if (kafka.password_file.empty()) needs("kafka", "security_protocol", "password_file");
+  }
+
+  void needs(std::string_view section, std::string_view given, std::string_view missing) {
+    problem_at(*find_setting(section, given),
+               fmt::format("{0}.{1} needs {0}.{2} beside it", section, given, missing));
   }
 
   bool in_use(Section section) const {

@@ -184,13 +184,47 @@ TEST(Load, VariableErrorsNameTheVariable) {
             "KAFKA_TOPIC: expected 1 to 249 of A-Z a-z 0-9 . _ -; got 'a b'");
 }
 
-TEST(Load, KafkaIsRefusedNotIgnored) {
+TEST(Load, BrokersAreAListOfAddresses) {
+  for (const char* text : {"kafka", "kafka:", "kafka:0", "kafka:9092,", ",kafka:9092", "a:1,b"}) {
+    Sources sources;
+    sources.env = variables({{"KAFKA_BOOTSTRAP", text}});
+    EXPECT_EQ(
+        load(sources).status().message(),
+        "KAFKA_BOOTSTRAP: expected HOST:PORT[,HOST:PORT...]; got '" + std::string(text) + "'");
+  }
   Sources sources;
-  sources.env = variables({{"KAFKA_BOOTSTRAP", "kafka:9092"}});
-  EXPECT_EQ(load(sources).status().message(),
-            "KAFKA_BOOTSTRAP: this build has no Kafka back end yet");
-  sources.in_use = {Section::kProducer};
-  EXPECT_EQ(load(sources).status().to_string(), "ok") << "the producer needs none";
+  sources.env = variables({{"KAFKA_BOOTSTRAP", "kafka-0:9092,[::1]:9093,127.0.0.1:9094"}});
+  EXPECT_EQ(load(sources).status().to_string(), "ok");
+}
+
+TEST(Load, ALogInToKafkaNeedsAllOfItsParts) {
+  const auto said = [](std::map<std::string, std::string> more) {
+    Sources sources;
+    more["KAFKA_BOOTSTRAP"] = "kafka:9092";
+    sources.env = variables(more);
+    return load(sources).status().message();
+  };
+  EXPECT_EQ(said({{"CA4_KAFKA_SECURITY_PROTOCOL", "sasl_ssl"}}),
+            "CA4_KAFKA_SECURITY_PROTOCOL: kafka.security_protocol needs kafka.username beside it\n"
+            "CA4_KAFKA_SECURITY_PROTOCOL: kafka.security_protocol needs kafka.password_file beside "
+            "it");
+  EXPECT_EQ(said({{"CA4_KAFKA_SECURITY_PROTOCOL", "sasl_plaintext"},
+                  {"CA4_KAFKA_SASL_MECHANISM", "AWS_MSK_IAM"}}),
+            "CA4_KAFKA_SASL_MECHANISM: kafka.sasl_mechanism needs kafka.security_protocol = "
+            "\"sasl_ssl\" beside it");
+  EXPECT_EQ(
+      said({{"CA4_KAFKA_USERNAME", "ann"}}),
+      "CA4_KAFKA_USERNAME: kafka.username needs kafka.security_protocol = \"sasl_...\" beside "
+      "it");
+  EXPECT_EQ(said({{"CA4_KAFKA_CERT_FILE", "a.pem"}}),
+            "CA4_KAFKA_CERT_FILE: kafka.cert_file needs kafka.key_file beside it");
+  EXPECT_EQ(said({{"CA4_KAFKA_SECURITY_PROTOCOL", "sasl_ssl"},
+                  {"CA4_KAFKA_USERNAME", "ann"},
+                  {"CA4_KAFKA_PASSWORD_FILE", "pw"}}),
+            "");
+  EXPECT_EQ(said({{"CA4_KAFKA_SECURITY_PROTOCOL", "sasl_ssl"},
+                  {"CA4_KAFKA_SASL_MECHANISM", "AWS_MSK_IAM"}}),
+            "");
 }
 
 TEST(Load, NamesThatCannotBeAFileNameAreRefused) {

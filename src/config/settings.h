@@ -49,6 +49,25 @@ struct Log {
 struct Kafka {
   std::string bootstrap;
   std::string outbox_file;
+  std::string security_protocol = "plaintext";   // what a tunnel or a pod network needs
+  std::string sasl_mechanism = "SCRAM-SHA-512";  // the strongest that needs no more than a password
+  std::string username;
+  std::string password_file;
+  std::string ca_file;
+  std::string cert_file;
+  std::string key_file;
+  std::string aws_region;
+  std::string broker_map;
+  std::string value_format = "json";  // the wire contract's
+  std::string compression = "zstd";   // JSON of floats to less than half
+  int64_t linger_ms = 2;              // fills requests under load, and is not felt otherwise
+  // Soon enough for the outbox or the client's own retries, past the planned change of a leader.
+  int64_t delivery_timeout_ms = 5'000;
+  int64_t record_bytes_max = 16 * kMiB;  // an event that fits a request body fits a record
+  int64_t session_timeout_ms = 10'000;   // a lost worker's share is idle that long
+  int64_t partitions = 6;  // as many workers may share the work; few for small brokers
+  int64_t replicas = 0;    // what is safe depends on the cluster
+  int64_t min_insync = 0;
 };
 
 struct Worker {

@@ -27,6 +27,17 @@ Status check_url(std::string_view text) {
   return refuse("expected http://HOST:PORT or https://HOST:PORT");
 }
 
+Status check_brokers(std::string_view text) {
+  if (text.empty()) return Status::ok();
+  for (;;) {
+    const size_t end = text.find(',');
+    const Result<Address> address = parse_address(text.substr(0, end));
+    if (!address || address->port == 0) return refuse("expected HOST:PORT[,HOST:PORT...]");
+    if (end == std::string_view::npos) return Status::ok();
+    text.remove_prefix(end + 1);
+  }
+}
+
 // Kafka's rule for topic names; also a file name in the data directory.
 Status check_topic(std::string_view text) {
   constexpr size_t kTopicBytesMax = 249;
@@ -106,6 +117,11 @@ constexpr std::string_view kDevices[] = {"auto", "cpu", "cuda"};
 constexpr std::string_view kFormats[] = {"text", "json"};
 constexpr std::string_view kMongoEmbeddings[] = {"array", "vector", "none"};
 constexpr std::string_view kMongoVectorSearches[] = {"scan", "atlas", "documentdb"};
+constexpr std::string_view kProtocols[] = {"plaintext", "ssl", "sasl_plaintext", "sasl_ssl"};
+constexpr std::string_view kMechanisms[] = {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512",
+                                            "AWS_MSK_IAM"};
+constexpr std::string_view kValueFormats[] = {"json", "record"};
+constexpr std::string_view kCompressions[] = {"none", "gzip", "snappy", "lz4", "zstd"};
 
 constexpr int64_t kTiB = int64_t{1} << 40;
 constexpr int64_t kHourMs = 3'600'000;
@@ -198,11 +214,64 @@ const Setting kTable[] = {
 
     {Section::kKafka, "bootstrap", "KAFKA_BOOTSTRAP", "--kafka-bootstrap",
      "Kafka brokers, HOST:PORT[,HOST:PORT...]; empty: the embedded log",
-     Text{CA4_FIELD(kafka.bootstrap), "HOST:PORT,...", nullptr},
-     "this build has no Kafka back end yet"},
+     Text{CA4_FIELD(kafka.bootstrap), "HOST:PORT,...", check_brokers}},
     {Section::kKafka, "outbox_file", "KAFKA_OUTBOX_FILE", "--kafka-outbox-file",
      "where events wait on disk while Kafka is away; without bootstrap it has no effect",
      Text{CA4_FIELD(kafka.outbox_file), "FILE", nullptr}},
+    {Section::kKafka, "security_protocol", "CA4_KAFKA_SECURITY_PROTOCOL", "--kafka-security-protocol",
+     "how to talk to the brokers: with TLS or without, with a log-in (sasl) or without",
+     Choice{CA4_FIELD(kafka.security_protocol), kProtocols}},
+    {Section::kKafka, "sasl_mechanism", "CA4_KAFKA_SASL_MECHANISM", "--kafka-sasl-mechanism",
+     "how to log in, with sasl_plaintext and sasl_ssl; AWS_MSK_IAM: as an AWS identity, with sasl_ssl",
+     Choice{CA4_FIELD(kafka.sasl_mechanism), kMechanisms}},
+    {Section::kKafka, "username", "CA4_KAFKA_USERNAME", "--kafka-username",
+     "who logs in, with PLAIN and SCRAM",
+     Text{CA4_FIELD(kafka.username), "NAME", nullptr}},
+    {Section::kKafka, "password_file", "CA4_KAFKA_PASSWORD_FILE", "--kafka-password-file",
+     "file whose first line is that user's password",
+     Text{CA4_FIELD(kafka.password_file), "FILE", nullptr}},
+    {Section::kKafka, "ca_file", "CA4_KAFKA_CA_FILE", "--kafka-ca-file",
+     "PEM certificates of the authorities that the brokers' certificates may come from; empty: the system's",
+     Text{CA4_FIELD(kafka.ca_file), "FILE", nullptr}},
+    {Section::kKafka, "cert_file", "CA4_KAFKA_CERT_FILE", "--kafka-cert-file",
+     "PEM certificate chain of this client, for brokers that ask for one",
+     Text{CA4_FIELD(kafka.cert_file), "FILE", nullptr}},
+    {Section::kKafka, "key_file", "CA4_KAFKA_KEY_FILE", "--kafka-key-file",
+     "PEM private key of cert_file",
+     Text{CA4_FIELD(kafka.key_file), "FILE", nullptr}},
+    {Section::kKafka, "aws_region", "CA4_KAFKA_AWS_REGION", "--kafka-aws-region",
+     "region of the MSK cluster, for AWS_MSK_IAM; empty: AWS_REGION",
+     Text{CA4_FIELD(kafka.aws_region), "REGION", nullptr}},
+    {Section::kKafka, "broker_map", "CA4_KAFKA_BROKER_MAP", "--kafka-broker-map",
+     "where brokers are reached instead of what they call themselves, ADVERTISED:PORT=HOST:PORT,...; * on the left: all others",
+     Text{CA4_FIELD(kafka.broker_map), "MAP", nullptr}},
+    {Section::kKafka, "value_format", "CA4_KAFKA_VALUE_FORMAT", "--kafka-value-format",
+     "how events stand in the topic: JSON for every consumer, or CA4's binary record, a third of the size",
+     Choice{CA4_FIELD(kafka.value_format), kValueFormats}},
+    {Section::kKafka, "compression", "CA4_KAFKA_COMPRESSION", "--kafka-compression",
+     "how requests to the brokers, and records on their disks, are compressed",
+     Choice{CA4_FIELD(kafka.compression), kCompressions}},
+    {Section::kKafka, "linger_ms", "CA4_KAFKA_LINGER_MS", "--kafka-linger-ms",
+     "how long an event may wait for others to go in one request, in milliseconds",
+     WholeNumber{CA4_FIELD(kafka.linger_ms), 0, 1000, "ms"}},
+    {Section::kKafka, "delivery_timeout_ms", "CA4_KAFKA_DELIVERY_TIMEOUT_MS", "--kafka-delivery-timeout-ms",
+     "how long the brokers may take to acknowledge an event, retries included, in milliseconds; then 503, or the outbox",
+     WholeNumber{CA4_FIELD(kafka.delivery_timeout_ms), 1000, kHourMs, "ms"}},
+    {Section::kKafka, "record_bytes_max", "CA4_KAFKA_RECORD_BYTES_MAX", "--kafka-record-bytes-max",
+     "largest event in the topic, key and value, in bytes; over it 413",
+     WholeNumber{CA4_FIELD(kafka.record_bytes_max), 64 * kKiB, 64 * kMiB, "bytes"}},
+    {Section::kKafka, "session_timeout_ms", "CA4_KAFKA_SESSION_TIMEOUT_MS", "--kafka-session-timeout-ms",
+     "how long a worker may be silent before others get its partitions, in milliseconds",
+     WholeNumber{CA4_FIELD(kafka.session_timeout_ms), 6000, kHourMs / 2, "ms"}},
+    {Section::kKafka, "partitions", "CA4_KAFKA_PARTITIONS", "--kafka-partitions",
+     "partitions that `ca4 topics ensure` gives the topic: as many workers can share the work",
+     WholeNumber{CA4_FIELD(kafka.partitions), 1, 1000, "partitions"}},
+    {Section::kKafka, "replicas", "CA4_KAFKA_REPLICAS", "--kafka-replicas",
+     "copies of each record that `ca4 topics ensure` asks for; 0: 3, or as many as there are brokers",
+     WholeNumber{CA4_FIELD(kafka.replicas), 0, 16, "replicas"}},
+    {Section::kKafka, "min_insync", "CA4_KAFKA_MIN_INSYNC", "--kafka-min-insync",
+     "copies that must be written before an event is acknowledged; 0: one fewer than replicas, at least 1",
+     WholeNumber{CA4_FIELD(kafka.min_insync), 0, 16, "replicas"}},
 
     {Section::kWorker, "batch_records_max", "CA4_WORKER_BATCH_RECORDS_MAX", "--worker-batch-records-max",
      "records the worker takes at once",

@@ -87,16 +87,6 @@ class Consumer {
   // position.
   virtual Status commit(const std::vector<Position>& next) = 0;
 
-  // Whether what was polled of this partition and not committed is still for this consumer to
-  // handle. False once the group gave the partition to another consumer, who gets the same again:
-  // what overwrites must not be done here any more, and a commit leaves the partition out. Asks the
-  // log's servers, where there are some; kUnavailable when they don't answer. A log whose groups
-  // have one consumer each always says yes.
-  virtual Result<bool> holds(int32_t partition) {
-    (void)partition;
-    return true;
-  }
-
   // Goes back to the committed position: what was polled and not committed comes again.
   virtual Status rewind() = 0;
 

@@ -152,16 +152,6 @@ TEST_P(EventLogConformance, RewindGivesAgainWhatIsBehindTheCommit) {
   EXPECT_THAT(consumer->poll({.wait_ms_max = 300}).value(), IsEmpty());
 }
 
-TEST_P(EventLogConformance, AConsumerHoldsWhatItWasGiven) {
-  append_values(*log_, {"a", "b"});
-  auto consumer = consumer_of(*log_, "g");
-  const std::vector<Record> records = poll_records(*consumer, 2);
-  ASSERT_THAT(records, SizeIs(2));
-  EXPECT_TRUE(consumer->holds(records[0].position.partition).value());
-  ASSERT_TRUE(consumer->rewind().is_ok());
-  EXPECT_THAT(values_of(poll_records(*consumer, 2)), ElementsAre("a", "b"));
-}
-
 TEST_P(EventLogConformance, RewindWithoutACommitStartsOver) {
   append_values(*log_, {"a", "b"});
   auto consumer = consumer_of(*log_, "g");

@@ -179,8 +179,7 @@ void KafkaConsumer::complain(const rd_kafka_message_t& message) {
 bool KafkaConsumer::take_note(const rd_kafka_message_t& message) {
   const auto owned = owned_.find(message.partition);
   if (owned == owned_.end()) return false;
-  if (!owned->second.first) owned->second.first = message.offset;
-  owned->second.next = message.offset + 1;
+  owned->second = message.offset + 1;
   int64_t& furthest = furthest_[message.partition];
   furthest = std::max(furthest, message.offset + 1);
   trouble_ = Status::ok();
@@ -195,10 +194,7 @@ Status KafkaConsumer::commit(const std::vector<Position>& next) {
     if (!offsets) return offsets.status();
     if ((*offsets)->cnt == 0) return Status::ok();
     const rd_kafka_resp_err_t err = commit_once(offsets->get());
-    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      note_committed(offsets->get());
-      return Status::ok();
-    }
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) return Status::ok();
     if (!is_unsettled(err) || deadline.left_ms() <= kPauseMs) {
       return kafka_status(err, options_.topic, client_->trouble());
     }
@@ -219,10 +215,10 @@ Result<Partitions> KafkaConsumer::still_owned(const std::vector<Position>& next)
                                 options_.topic, group_, position.partition, position.offset));
     }
     const auto owned = owned_.find(position.partition);
-    if (owned == owned_.end() || !owned->second.next) continue;
+    if (owned == owned_.end() || !owned->second) continue;
     // A partition that went and came back may not be as far again.
     rd_kafka_topic_partition_list_add(offsets.get(), options_.topic.c_str(), position.partition)
-        ->offset = std::min(position.offset, *owned->second.next);
+        ->offset = std::min(position.offset, *owned->second);
   }
   return offsets;
 }
@@ -240,33 +236,6 @@ rd_kafka_resp_err_t KafkaConsumer::commit_once(const rd_kafka_topic_partition_li
     if (rows->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR) return rows->elems[i].err;
   }
   return rd_kafka_event_error(answer.get());
-}
-
-void KafkaConsumer::note_committed(const rd_kafka_topic_partition_list_t* offsets) {
-  const std::lock_guard lock(mutex_);
-  for (int i = 0; i < offsets->cnt; ++i) {
-    const auto owned = owned_.find(offsets->elems[i].partition);
-    if (owned == owned_.end() || !owned->second.next) continue;
-    const bool all = offsets->elems[i].offset >= *owned->second.next;
-    owned->second.first = all ? std::nullopt : std::optional(offsets->elems[i].offset);
-  }
-}
-
-// Asks the broker by committing again what is committed already: it refuses a member that it has
-// replaced, also one that does not know it yet.
-Result<bool> KafkaConsumer::holds(int32_t partition) {
-  std::optional<int64_t> first;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto owned = owned_.find(partition);
-    if (owned == owned_.end() || !owned->second.first) return false;
-    first = owned->second.first;
-  }
-  const Status status = commit({{partition, *first}});
-  if (!status.is_ok()) return status;
-  const std::lock_guard lock(mutex_);
-  const auto owned = owned_.find(partition);
-  return owned != owned_.end() && owned->second.first == first;
 }
 
 Status KafkaConsumer::rewind() {

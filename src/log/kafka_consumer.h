@@ -24,8 +24,8 @@ namespace ca4::log {
 // be paused.
 //
 // Partitions come and go as members do. When one goes while records of it are in hand, the next
-// owner gets them again from what is committed; a commit here leaves such a partition out and
-// succeeds for the rest, and `holds` says false.
+// owner gets them again from what is committed, and a commit here leaves that partition out and
+// succeeds for the rest.
 class KafkaConsumer final : public Consumer {
  public:
   // Returns at once; partitions come with later polls, which are empty until then.
@@ -42,15 +42,8 @@ class KafkaConsumer final : public Consumer {
   // Takes effect with the next poll.
   Status rewind() override;
   void interrupt() override;
-  Result<bool> holds(int32_t partition) override;
 
  private:
-  // A partition of this member since it was given to it.
-  struct Owned {
-    std::optional<int64_t> first;  // of the records given and not committed
-    std::optional<int64_t> next;   // one past the last record given
-  };
-
   KafkaConsumer(const KafkaOptions& options, std::string group)
       : options_(options), group_(std::move(group)) {}
 
@@ -64,7 +57,6 @@ class KafkaConsumer final : public Consumer {
   void complain(const rd_kafka_message_t& message);
   Result<Partitions> still_owned(const std::vector<Position>& next);
   rd_kafka_resp_err_t commit_once(const rd_kafka_topic_partition_list_t* offsets);
-  void note_committed(const rd_kafka_topic_partition_list_t* offsets);
 
   const KafkaOptions options_;
   const std::string group_;
@@ -72,7 +64,8 @@ class KafkaConsumer final : public Consumer {
   std::unique_ptr<KafkaQueue> queue_;  // goes before the client
 
   std::mutex mutex_;  // guards what follows, and that nothing is taken while partitions move
-  std::map<int32_t, Owned> owned_;
+  // Partitions of this member, and one past the last record given since they were given to it.
+  std::map<int32_t, std::optional<int64_t>> owned_;
   std::map<int32_t, int64_t> furthest_;  // one past the last record ever given of a partition
   Status trouble_;                       // what only a person can mend; until something good comes
   LogLimiter limiter_;

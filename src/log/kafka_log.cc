@@ -60,12 +60,12 @@ Result<std::vector<Record>> read_last(const KafkaOptions& options, const Offsets
 }  // namespace
 
 Result<std::unique_ptr<KafkaLog>> KafkaLog::open(const KafkaOptions& options) {
-  std::unique_ptr<KafkaLog> log(new KafkaLog(options));
   // A producer without its rights: for questions only.
   Result<std::unique_ptr<KafkaClient>> client =
       KafkaClient::create(RD_KAFKA_PRODUCER, options, {}, {});
   if (!client) return client.status();
-  log->watch_ = std::make_shared<KafkaWatch>(std::move(*client), options.topic);
+  std::unique_ptr<KafkaLog> log(
+      new KafkaLog(options, std::make_shared<KafkaWatch>(std::move(*client), options.topic)));
   if (!options.appends) return log;
   Result<std::unique_ptr<KafkaProducer>> producer =
       KafkaProducer::start(options, [watch = log->watch_] { watch->heard(); });
@@ -74,7 +74,8 @@ Result<std::unique_ptr<KafkaLog>> KafkaLog::open(const KafkaOptions& options) {
   return log;
 }
 
-KafkaLog::KafkaLog(const KafkaOptions& options) : options_(options) {}
+KafkaLog::KafkaLog(const KafkaOptions& options, std::shared_ptr<KafkaWatch> watch)
+    : options_(options), watch_(std::move(watch)) {}
 
 KafkaLog::~KafkaLog() {
   close();

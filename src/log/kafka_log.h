@@ -56,10 +56,10 @@ class KafkaLog final : public EventLog {
   const std::string& topic() const override { return options_.topic; }
 
  private:
-  explicit KafkaLog(const KafkaOptions& options);
+  KafkaLog(const KafkaOptions& options, std::shared_ptr<KafkaWatch> watch);
 
   const KafkaOptions options_;
-  std::shared_ptr<KafkaWatch> watch_;
+  const std::shared_ptr<KafkaWatch> watch_;
   std::unique_ptr<KafkaProducer> producer_;  // none for a log that only reads
 };
 

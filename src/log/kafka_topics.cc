@@ -18,6 +18,7 @@ namespace ca4::log {
 namespace {
 
 constexpr int64_t kCallMs = 30'000;  // choosing a leader for each of many partitions takes seconds
+constexpr int kConnectMs = 10'000;   // a log-in through a slow tunnel takes one or two
 constexpr int kPauseMs = 50;
 
 constexpr const char* kMinInsync = "min.insync.replicas";
@@ -57,9 +58,11 @@ KafkaTopics::~KafkaTopics() = default;
 
 Result<int> KafkaTopics::brokers() {
   const rd_kafka_metadata_t* raw = nullptr;
-  const rd_kafka_resp_err_t err = rd_kafka_metadata(client_->handle(), 0, nullptr, &raw, kCallMs);
+  const rd_kafka_resp_err_t err =
+      rd_kafka_metadata(client_->handle(), 0, nullptr, &raw, kConnectMs);
   rd_kafka_poll(client_->handle(), 0);  // what connections died of
-  if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_status(err, "list", client_->trouble());
+  if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+    return kafka_status(err, "of any name", client_->trouble());
   return Metadata(raw)->broker_cnt;
 }
 

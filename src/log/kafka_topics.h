@@ -40,7 +40,7 @@ class KafkaTopics {
   static Result<std::unique_ptr<KafkaTopics>> open(const KafkaOptions& options);
   ~KafkaTopics();
 
-  // Brokers in the cluster now.
+  // Brokers in the cluster now. To be asked first: it waits no longer than connecting may take.
   Result<int> brokers();
 
   Result<TopicState> describe(const std::string& name);

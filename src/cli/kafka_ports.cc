@@ -1,0 +1,129 @@
+#include "cli/kafka_ports.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "aws/msk_token.h"
+#include "cli/common.h"
+#include "cli/data_layout.h"
+#include "log/kafka_log.h"
+#include "log/wire_values.h"
+#include "ops/metrics.h"
+#include "producer/hash.h"
+
+namespace ca4::cli {
+namespace {
+
+constexpr size_t kPasswordFileBytesMax = 64 * 1024;  // a wrong path is refused
+
+// librdkafka would say little more than that it did not work.
+Status check_file(const char* setting, const std::string& path) {
+  if (path.empty()) return Status::ok();
+  const Status status = producer::read_file(path, config::kMiB).status();
+  if (status.is_ok()) return status;
+  return {Code::kConfig, fmt::format("kafka.{}: {}", setting, status.message())};
+}
+
+// The first line, as it is but for its end.
+Result<std::string> read_password(const std::string& path) {
+  Result<std::string> text = producer::read_file(path, kPasswordFileBytesMax);
+  if (!text) return Status(Code::kConfig, "kafka.password_file: " + text.status().message());
+  std::string line = text->substr(0, text->find_first_of("\r\n"));
+  if (!line.empty()) return line;
+  return Status(Code::kConfig,
+                fmt::format("kafka.password_file: {}: its first line is empty", path));
+}
+
+// The identity is that of the environment; it is looked at anew for each token.
+Result<log::OauthToken> msk_token(const Clock& clock, const std::string& region) {
+  aws::Keys keys;
+  keys.access_key_id = environment("AWS_ACCESS_KEY_ID").value_or("");
+  keys.secret_access_key = environment("AWS_SECRET_ACCESS_KEY").value_or("");
+  keys.session_token = environment("AWS_SESSION_TOKEN").value_or("");
+  if (keys.access_key_id.empty() || keys.secret_access_key.empty()) {
+    return Status(Code::kConfig, "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set");
+  }
+  aws::MskToken token = aws::msk_token(keys, region, clock.now_us());
+  return log::OauthToken{std::move(token.token), token.expires_at_ms, "ca4"};
+}
+
+Status add_login(const Site& site, log::KafkaSecurity& security) {
+  const config::Kafka& from = site.settings.kafka;
+  if (!from.security_protocol.starts_with("sasl")) return Status::ok();
+  if (from.sasl_mechanism != "AWS_MSK_IAM") {
+    security.mechanism = from.sasl_mechanism;
+    security.username = from.username;
+    Result<std::string> password = read_password(from.password_file);
+    if (!password) return password.status();
+    security.password = std::move(*password);
+    return Status::ok();
+  }
+  const std::string region =
+      from.aws_region.empty() ? environment("AWS_REGION").value_or("") : from.aws_region;
+  if (region.empty()) {
+    return {Code::kConfig, "kafka.aws_region: the cluster's region is needed to log in to MSK"};
+  }
+  security.mechanism = "OAUTHBEARER";
+  security.token_source = [&clock = site.clock, region] { return msk_token(clock, region); };
+  return Status::ok();
+}
+
+}  // namespace
+
+Result<log::KafkaOptions> kafka_options(const Site& site, const std::string& topic, bool appends) {
+  const config::Kafka& from = site.settings.kafka;
+  log::KafkaOptions options;
+  options.bootstrap = from.bootstrap;
+  options.topic = topic;
+  options.appends = appends;
+  options.security.protocol = from.security_protocol;
+  options.security.ca_file = from.ca_file;
+  options.security.cert_file = from.cert_file;
+  options.security.key_file = from.key_file;
+  for (const auto& [setting, path] :
+       {std::pair("ca_file", from.ca_file), std::pair("cert_file", from.cert_file),
+        std::pair("key_file", from.key_file)}) {
+    const Status readable = check_file(setting, path);
+    if (!readable.is_ok()) return readable;
+  }
+  const Status login = add_login(site, options.security);
+  if (!login.is_ok()) return login;
+  Result<log::BrokerMap> map = log::BrokerMap::parse(from.broker_map);
+  if (!map) return Status(Code::kConfig, "kafka.broker_map: " + map.status().message());
+  options.broker_map = std::move(*map);
+  options.compression = from.compression;
+  options.linger_ms = from.linger_ms;
+  options.delivery_timeout_ms = from.delivery_timeout_ms;
+  options.queue_bytes_max = static_cast<size_t>(site.settings.log.queue_bytes_max);
+  options.record_bytes_max = static_cast<size_t>(from.record_bytes_max);
+  options.session_timeout_ms = from.session_timeout_ms;
+  return options;
+}
+
+Result<std::unique_ptr<log::EventLog>> kafka_events(const Site& site, Roles roles) {
+  const bool appends = roles.accepts || roles.resends;
+  const Result<log::KafkaOptions> options = kafka_options(site, site.settings.log.topic, appends);
+  if (!options) return options.status();
+  Result<std::unique_ptr<log::KafkaLog>> opened = log::KafkaLog::open(*options);
+  if (!opened) return opened.status();
+  if (site.metrics != nullptr) {
+    log::KafkaLog& events = **opened;
+    site.metrics->gauge("ca4_kafka_up", "1 while the brokers answer and have the topic, else 0",
+                        [&events] { return events.ready().is_ok() ? 1.0 : 0.0; });
+  }
+  const bool json = site.settings.kafka.value_format == "json";
+  return log::with_wire_values(std::move(*opened),
+                               json ? log::ValueFormat::kJson : log::ValueFormat::kRecord);
+}
+
+Result<std::unique_ptr<log::EventLog>> kafka_dead_letters(const Site& site, bool writes) {
+  const Result<log::KafkaOptions> options =
+      kafka_options(site, dead_letter_topic(site.settings), writes);
+  if (!options) return options.status();
+  Result<std::unique_ptr<log::KafkaLog>> opened = log::KafkaLog::open(*options);
+  if (!opened) return opened.status();
+  return std::unique_ptr<log::EventLog>(std::move(*opened));
+}
+
+}  // namespace ca4::cli
