@@ -11,6 +11,7 @@ for requirements in "$@"; do
   stamp=.deps/venv/.stamp-$(sha256sum "$requirements" | cut -c1-16)
   [ -e "$stamp" ] && continue
   echo "setup: installing the Python packages of $requirements"
+  # Not bin/pip: in a copied folder that still installs where the original is.
   .deps/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r "$requirements"
   touch "$stamp"
 done

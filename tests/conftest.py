@@ -3,6 +3,8 @@
 import importlib.util
 
 import pytest
+from kafka_records import fresh_topic
+from kafka_server import KafkaCluster
 from support import BINARY, Program, Server, run
 
 pytest_plugins = ["mongo_server"]
@@ -93,3 +95,25 @@ def applied(tmp_path_factory):
     account.said = account.apply()
     yield account
     account.moto.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory):
+    """One real broker for all tests; they have topics of their own, and leave it running."""
+    cluster = KafkaCluster(tmp_path_factory.mktemp("kafka"))
+    try:
+        yield cluster.start().bootstrap()
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture
+def topic(kafka):
+    """A topic with three partitions, and that of its dead letters."""
+    return fresh_topic(kafka)
+
+
+@pytest.fixture
+def on_kafka(kafka, topic):
+    """The flags that put a command on that topic."""
+    return ["--kafka-bootstrap", kafka, "--topic", topic]

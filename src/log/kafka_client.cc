@@ -27,7 +27,7 @@ const KafkaProperties kCommon = {
     {"reconnect.backoff.ms", "100"},
     {"reconnect.backoff.max.ms", "2000"},
     // How soon a topic that was made or grown is noticed.
-    {"topic.metadata.refresh.interval.ms", "10000"},
+    {"topic.metadata.refresh.interval.ms", "5000"},
     {"log.connection.close", "false"},  // brokers close idle connections; that is no news
 };
 

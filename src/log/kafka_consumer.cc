@@ -26,14 +26,16 @@ constexpr int64_t kQueuedKbytesMax = 16 << 10;
 constexpr int64_t kFetchBytesMax = 8 << 20;
 
 KafkaProperties properties_of(const KafkaOptions& options, const std::string& group) {
-  const int64_t heartbeat_ms = std::min<int64_t>(options.session_timeout_ms / 3, 3'000);
   return {
       {"group.id", group},
-      // Members keep what they have while others come and go. Without fixed member names: a process
-      // that ends gives its partitions away at once instead of keeping them until the timeout.
-      {"partition.assignment.strategy", "cooperative-sticky"},
+      // Not cooperative-sticky: with librdkafka 2.0.2 its leader never ends computing when there
+      // are two members more than partitions, and a member that leaves before its first assignment
+      // crashes. Members have no fixed names: a process that ends gives its partitions away at
+      // once.
+      {"partition.assignment.strategy", "range"},
       {"session.timeout.ms", std::to_string(options.session_timeout_ms)},
-      {"heartbeat.interval.ms", std::to_string(heartbeat_ms)},
+      // How soon a member hears that others come or go: nobody reads while one has not heard.
+      {"heartbeat.interval.ms", "500"},
       {"enable.auto.commit", "false"},
       {"enable.auto.offset.store", "false"},
       {"auto.offset.reset", "earliest"},
@@ -83,6 +85,7 @@ Result<std::unique_ptr<KafkaConsumer>> KafkaConsumer::join(const KafkaOptions& o
   rd_kafka_t* handle = consumer->client_->handle();
   rd_kafka_poll_set_consumer(handle);
   consumer->queue_ = std::make_unique<KafkaQueue>(handle);
+  consumer->topic_.reset(rd_kafka_topic_new(handle, options.topic.c_str(), nullptr));
   const Partitions topics(rd_kafka_topic_partition_list_new(1));
   rd_kafka_topic_partition_list_add(topics.get(), options.topic.c_str(), RD_KAFKA_PARTITION_UA);
   const rd_kafka_resp_err_t err = rd_kafka_subscribe(handle, topics.get());
@@ -111,14 +114,10 @@ void KafkaConsumer::rebalance(rd_kafka_resp_err_t what,
                               rd_kafka_topic_partition_list_t* partitions) {
   const std::lock_guard lock(mutex_);
   if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) return assign(partitions);
-  for (int i = 0; i < partitions->cnt; ++i) {
-    owned_.erase(partitions->elems[i].partition);
-    queue_->forget_held(partitions->elems[i].partition);
-  }
-  rd_kafka_error_t* error = rd_kafka_incremental_unassign(client_->handle(), partitions);
-  if (error == nullptr) return;
-  spdlog::warn("kafka: {}: partitions not given up: {}", group_, rd_kafka_error_string(error));
-  rd_kafka_error_destroy(error);
+  owned_.clear();
+  queue_->forget_held();
+  moving_ = true;
+  rd_kafka_assign(client_->handle(), nullptr);
 }
 
 // What is fetched goes to our own queue from the start, past the one the serving thread reads.
@@ -131,10 +130,8 @@ void KafkaConsumer::assign(rd_kafka_topic_partition_list_t* partitions) {
     rd_kafka_queue_forward(fetched.get(), queue_->handle());
   }
   trouble_ = Status::ok();
-  rd_kafka_error_t* error = rd_kafka_incremental_assign(client_->handle(), partitions);
-  if (error == nullptr) return;
-  trouble_ = kafka_status(rd_kafka_error_code(error), options_.topic, rd_kafka_error_string(error));
-  rd_kafka_error_destroy(error);
+  moving_ = false;
+  rd_kafka_assign(client_->handle(), partitions);
 }
 
 Result<std::vector<Record>> KafkaConsumer::poll(const PollLimits& limits) {
@@ -179,7 +176,7 @@ void KafkaConsumer::complain(const rd_kafka_message_t& message) {
 bool KafkaConsumer::take_note(const rd_kafka_message_t& message) {
   const auto owned = owned_.find(message.partition);
   if (owned == owned_.end()) return false;
-  owned->second = message.offset + 1;
+  if (!owned->second) owned->second = message.offset;
   int64_t& furthest = furthest_[message.partition];
   furthest = std::max(furthest, message.offset + 1);
   trouble_ = Status::ok();
@@ -188,22 +185,26 @@ bool KafkaConsumer::take_note(const rd_kafka_message_t& message) {
 
 Status KafkaConsumer::commit(const std::vector<Position>& next) {
   const Deadline deadline(kCommitMs);
-  for (;;) {
-    // Each time anew: between two tries partitions may have gone.
-    const Result<Partitions> offsets = still_owned(next);
+  for (;; std::this_thread::sleep_for(milliseconds(kPauseMs))) {
+    // Each time anew: between two tries partitions may have gone, or come back.
+    const Result<Partitions> offsets = still_owned(next, deadline);
     if (!offsets) return offsets.status();
+    if (!*offsets) continue;
     if ((*offsets)->cnt == 0) return Status::ok();
     const rd_kafka_resp_err_t err = commit_once(offsets->get());
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR) return Status::ok();
     if (!is_unsettled(err) || deadline.left_ms() <= kPauseMs) {
       return kafka_status(err, options_.topic, client_->trouble());
     }
-    std::this_thread::sleep_for(milliseconds(kPauseMs));
   }
 }
 
-// The positions of partitions that are ours since their records were given.
-Result<Partitions> KafkaConsumer::still_owned(const std::vector<Position>& next) {
+// Those of the positions that this member may commit; null while that is not known, because the
+// group is being rearranged. A position is good whenever its records were given, also when the
+// partition went and came back since: everything before it was handled by then. But where another
+// member went further meanwhile, its commit stays.
+Result<Partitions> KafkaConsumer::still_owned(const std::vector<Position>& next,
+                                              const Deadline& deadline) {
   const std::lock_guard lock(mutex_);
   Partitions offsets(rd_kafka_topic_partition_list_new(static_cast<int>(next.size())));
   for (const Position& position : next) {
@@ -215,11 +216,11 @@ Result<Partitions> KafkaConsumer::still_owned(const std::vector<Position>& next)
                                 options_.topic, group_, position.partition, position.offset));
     }
     const auto owned = owned_.find(position.partition);
-    if (owned == owned_.end() || !owned->second) continue;
-    // A partition that went and came back may not be as far again.
+    if (owned == owned_.end() || position.offset < owned->second.value_or(0)) continue;
     rd_kafka_topic_partition_list_add(offsets.get(), options_.topic.c_str(), position.partition)
-        ->offset = std::min(position.offset, *owned->second);
+        ->offset = position.offset;
   }
+  if (moving_ && !deadline.over()) return Partitions();
   return offsets;
 }
 
@@ -261,20 +262,15 @@ Status KafkaConsumer::seek_to_committed() {
     if (offset < 0) offset = RD_KAFKA_OFFSET_BEGINNING;
   }
   const std::lock_guard lock(mutex_);
-  rd_kafka_error_t* error =
-      rd_kafka_seek_partitions(client_->handle(), places.get(), deadline.left_ms());
-  if (error != nullptr) {
-    const Status status = kafka_status(rd_kafka_error_code(error), options_.topic);
-    rd_kafka_error_destroy(error);
-    return status;
-  }
+  queue_->forget_held();
   for (int i = 0; i < places->cnt; ++i) {
-    queue_->forget_held(places->elems[i].partition);
-    const auto owned = owned_.find(places->elems[i].partition);
+    const rd_kafka_topic_partition_t& place = places->elems[i];
+    const auto owned = owned_.find(place.partition);
     if (owned == owned_.end()) continue;  // gone meanwhile, and with it what there was to do again
-    if (places->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      return kafka_status(places->elems[i].err, options_.topic);
-    }
+    // Not rd_kafka_seek_partitions: librdkafka 2.0.2 waits a thousandth of the time it is given.
+    const rd_kafka_resp_err_t sought =
+        rd_kafka_seek(topic_.get(), place.partition, place.offset, deadline.left_ms());
+    if (sought != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_status(sought, options_.topic);
     owned->second = {};
   }
   return Status::ok();

@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "log/event_log.h"
+#include "log/kafka_admin.h"
 #include "log/kafka_client.h"
 #include "log/kafka_options.h"
 #include "log/kafka_queue.h"
-#include "log/kafka_watch.h"
 
 namespace ca4::log {
 
@@ -23,9 +23,10 @@ namespace ca4::log {
 // Records wait in a bounded queue, and only as much is fetched as has room there: no partition need
 // be paused.
 //
-// Partitions come and go as members do. When one goes while records of it are in hand, the next
-// owner gets them again from what is committed, and a commit here leaves that partition out and
-// succeeds for the rest.
+// When members come or go, all give their partitions up for a moment and take what they are given
+// then, mostly the same. A batch in hand is no less good for that: its commit waits for the moment
+// to be over, leaves out partitions that are another's now, who gets their records again from what
+// is committed, and succeeds for the rest.
 class KafkaConsumer final : public Consumer {
  public:
   // Returns at once; partitions come with later polls, which are empty until then.
@@ -55,17 +56,20 @@ class KafkaConsumer final : public Consumer {
   Status seek_to_committed();
   bool take_note(const rd_kafka_message_t& message);
   void complain(const rd_kafka_message_t& message);
-  Result<Partitions> still_owned(const std::vector<Position>& next);
+  Result<Partitions> still_owned(const std::vector<Position>& next, const Deadline& deadline);
   rd_kafka_resp_err_t commit_once(const rd_kafka_topic_partition_list_t* offsets);
 
   const KafkaOptions options_;
   const std::string group_;
   std::unique_ptr<KafkaClient> client_;
-  std::unique_ptr<KafkaQueue> queue_;  // goes before the client
+  TopicHandle topic_;
+  std::unique_ptr<KafkaQueue> queue_;  // goes before the client, as the topic
 
   std::mutex mutex_;  // guards what follows, and that nothing is taken while partitions move
-  // Partitions of this member, and one past the last record given since they were given to it.
+  // Partitions of this member, and the first record given since they were given to it: before it
+  // the group has committed everything.
   std::map<int32_t, std::optional<int64_t>> owned_;
+  bool moving_ = false;                  // partitions were given up, and others not yet taken
   std::map<int32_t, int64_t> furthest_;  // one past the last record ever given of a partition
   Status trouble_;                       // what only a person can mend; until something good comes
   LogLimiter limiter_;

@@ -52,8 +52,8 @@ Status kafka_status(rd_kafka_resp_err_t err, const std::string& topic, const std
   const auto* meaning = std::find_if(std::begin(kMeanings), std::end(kMeanings),
                                      [err](const Meaning& row) { return row.err == err; });
   const bool known = meaning != std::end(kMeanings);
-  std::string text = fmt::format("kafka topic {}: {} ({})", topic, known ? meaning->text : "failed",
-                                 rd_kafka_err2str(err));
+  std::string text = fmt::format("{}: {} ({})", topic.empty() ? "kafka" : "kafka topic " + topic,
+                                 known ? meaning->text : "failed", rd_kafka_err2str(err));
   if (!detail.empty()) text += "; " + detail;
   return {known ? meaning->code : Code::kUnavailable, std::move(text)};
 }

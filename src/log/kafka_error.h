@@ -9,8 +9,8 @@
 
 namespace ca4::log {
 
-// Never Ok: `err` must be an error. `topic` is named in the message; `detail`, where there is one,
-// is what else is known, such as the last thing that a connection died of.
+// Never Ok: `err` must be an error. `topic`, unless empty, is named in the message; `detail`, where
+// there is one, is what else is known, such as the last thing that a connection died of.
 Status kafka_status(rd_kafka_resp_err_t err, const std::string& topic,
                     const std::string& detail = {});
 

@@ -60,15 +60,15 @@ Result<std::vector<Record>> read_last(const KafkaOptions& options, const Offsets
 }  // namespace
 
 Result<std::unique_ptr<KafkaLog>> KafkaLog::open(const KafkaOptions& options) {
-  // A producer without its rights: for questions only.
+  // For questions. It joins no group; but librdkafka 2.0.2 crashes where a client that has none
+  // asks for the offsets of one and the coordinator has just moved.
   Result<std::unique_ptr<KafkaClient>> client =
-      KafkaClient::create(RD_KAFKA_PRODUCER, options, {}, {});
+      KafkaClient::create(RD_KAFKA_CONSUMER, options, {{"group.id", "ca4-observer"}}, {});
   if (!client) return client.status();
   std::unique_ptr<KafkaLog> log(
       new KafkaLog(options, std::make_shared<KafkaWatch>(std::move(*client), options.topic)));
   if (!options.appends) return log;
-  Result<std::unique_ptr<KafkaProducer>> producer =
-      KafkaProducer::start(options, [watch = log->watch_] { watch->heard(); });
+  Result<std::unique_ptr<KafkaProducer>> producer = KafkaProducer::start(options, log->watch_);
   if (!producer) return producer.status();
   log->producer_ = std::move(*producer);
   return log;

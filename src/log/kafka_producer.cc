@@ -83,12 +83,12 @@ struct KafkaProducer::Connection {
   TopicHandle topic;  // goes before the client
 };
 
-KafkaProducer::KafkaProducer(const KafkaOptions& options, std::function<void()> heard)
-    : options_(options), heard_(std::move(heard)) {}
+KafkaProducer::KafkaProducer(const KafkaOptions& options, std::shared_ptr<KafkaWatch> watch)
+    : options_(options), watch_(std::move(watch)) {}
 
 Result<std::unique_ptr<KafkaProducer>> KafkaProducer::start(const KafkaOptions& options,
-                                                            std::function<void()> heard) {
-  std::unique_ptr<KafkaProducer> producer(new KafkaProducer(options, std::move(heard)));
+                                                            std::shared_ptr<KafkaWatch> watch) {
+  std::unique_ptr<KafkaProducer> producer(new KafkaProducer(options, std::move(watch)));
   Result<std::unique_ptr<Connection>> connection = producer->connect();
   if (!connection) return connection.status();
   producer->connection_ = std::move(*connection);
@@ -173,7 +173,7 @@ Status KafkaProducer::send(Batch& batch) {
     const rd_kafka_resp_err_t err = produce(connection_->client->handle(), connection_->topic.get(),
                                             batch.records[sent], &batch.slots[sent]);
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR) continue;
-    refused = kafka_status(err, options_.topic, connection_->client->trouble());
+    refused = why(err, *connection_->client);
     break;
   }
   // Of what was not taken no report comes. `append` holds one more, so this is not the last.
@@ -186,9 +186,16 @@ void KafkaProducer::delivered(const rd_kafka_message_t& message) {
   if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
     slot.batch->positions[slot.index] = {message.partition, message.offset};
   } else {
-    slot.batch->fail(kafka_status(message.err, options_.topic, served_->client->trouble()));
+    slot.batch->fail(why(message.err, *served_->client));
   }
   answered(slot.batch);
+}
+
+// A record that no broker took says no more than that its time was up.
+Status KafkaProducer::why(rd_kafka_resp_err_t err, KafkaClient& client) const {
+  const Status away = watch_->away();
+  if (err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT && !away.is_ok()) return away;
+  return kafka_status(err, options_.topic, client.trouble());
 }
 
 void KafkaProducer::answered(Batch* batch) {
@@ -198,7 +205,7 @@ void KafkaProducer::answered(Batch* batch) {
   queued_records_ -= last->records.size();
   --depth_;
   if (!last->failure.is_ok()) return last->done(last->failure);
-  heard_();
+  watch_->heard();
   last->done(std::move(last->positions));
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -12,6 +11,7 @@
 #include "log/event_log.h"
 #include "log/kafka_client.h"
 #include "log/kafka_options.h"
+#include "log/kafka_watch.h"
 
 namespace ca4::log {
 
@@ -19,9 +19,10 @@ namespace ca4::log {
 // appends, each once, whatever is sent again underneath.
 class KafkaProducer {
  public:
-  // Does not wait for brokers. `heard` is called after each batch that they acknowledged.
+  // Does not wait for brokers. `watch` hears of each batch that they acknowledged, and says what is
+  // known where they did not.
   static Result<std::unique_ptr<KafkaProducer>> start(const KafkaOptions& options,
-                                                      std::function<void()> heard);
+                                                      std::shared_ptr<KafkaWatch> watch);
   ~KafkaProducer();
 
   // See EventLog::append.
@@ -38,7 +39,7 @@ class KafkaProducer {
   struct Batch;
   struct Slot;
 
-  KafkaProducer(const KafkaOptions& options, std::function<void()> heard);
+  KafkaProducer(const KafkaOptions& options, std::shared_ptr<KafkaWatch> watch);
 
   // A connection is an instance of librdkafka and its handle of the topic.
   struct Connection;
@@ -49,12 +50,13 @@ class KafkaProducer {
   // Hands the batch's records over in one go; the status is that of the first refused one.
   Status send(Batch& batch);
   void delivered(const rd_kafka_message_t& message);
+  Status why(rd_kafka_resp_err_t err, KafkaClient& client) const;
   void answered(Batch* batch);
   void serve();
   void replace();
 
   const KafkaOptions options_;
-  const std::function<void()> heard_;
+  const std::shared_ptr<KafkaWatch> watch_;
   // Guards connection_, the order of what is handed over, and that nothing is once closed.
   std::mutex mutex_;
   std::unique_ptr<Connection> connection_;  // none while it is replaced

@@ -34,11 +34,9 @@ class KafkaQueue {
   void take(const PollLimits& limits, std::vector<Record>& records, const Accept& accept,
             const Refuse& refuse);
 
-  // Forgets the message that a limit held back, if it is of this partition: it was seeked or is
-  // gone. librdkafka itself sees to what is still in its queue.
-  void forget_held(int32_t partition) {
-    if (held_ && held_->partition == partition) held_.reset();
-  }
+  // Forgets the message that a limit held back. librdkafka itself sees to what is in its queue when
+  // partitions go or reading goes on elsewhere.
+  void forget_held() { held_.reset(); }
 
   // Waits until there is more since the last `take` that found nothing, `wake` was called or the
   // time is up; then it is false.

@@ -58,8 +58,8 @@ Status KafkaScan::start() {
 void KafkaScan::stop() {
   for (const auto& [partition, offset] : from_) {
     rd_kafka_consume_stop(topic_.get(), partition);
-    queue_->forget_held(partition);
   }
+  queue_->forget_held();
 }
 
 Result<std::vector<Record>> KafkaScan::poll(const PollLimits& limits) {

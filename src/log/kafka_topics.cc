@@ -61,8 +61,7 @@ Result<int> KafkaTopics::brokers() {
   const rd_kafka_resp_err_t err =
       rd_kafka_metadata(client_->handle(), 0, nullptr, &raw, kConnectMs);
   rd_kafka_poll(client_->handle(), 0);  // what connections died of
-  if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-    return kafka_status(err, "of any name", client_->trouble());
+  if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_status(err, "", client_->trouble());
   return Metadata(raw)->broker_cnt;
 }
 

@@ -1,0 +1,186 @@
+// The Kafka log against librdkafka's own cluster in memory, which fails on demand. What real
+// brokers do is in kafka_broker_test.cc.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+#include <spdlog/spdlog.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <thread>
+
+#include "log/kafka_log.h"
+
+namespace ca4::log {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr const char* kTopic = "t";
+constexpr int16_t kProduce = 0;  // the request's number in Kafka's protocol
+
+bool eventually(const std::function<bool()>& done) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!done()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return true;
+}
+
+class KafkaMock : public testing::Test {
+ protected:
+  KafkaMock() {
+    spdlog::set_level(spdlog::level::err);  // brokers fail here all the time
+    rd_kafka_conf_t* conf = rd_kafka_conf_new();
+    rd_kafka_conf_set_log_cb(conf, [](const rd_kafka_t*, int, const char*, const char*) {});
+    char why[512];
+    host_ = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    cluster_ = rd_kafka_mock_cluster_new(host_, 2);
+    rd_kafka_mock_topic_create(cluster_, kTopic, 1, 2);
+    options_.bootstrap = rd_kafka_mock_cluster_bootstraps(cluster_);
+    options_.topic = kTopic;
+    options_.delivery_timeout_ms = 10'000;
+  }
+  ~KafkaMock() override {
+    rd_kafka_mock_cluster_destroy(cluster_);
+    rd_kafka_destroy(host_);
+  }
+
+  std::unique_ptr<KafkaLog> open() { return KafkaLog::open(options_).value(); }
+  void fail_next(rd_kafka_resp_err_t err, size_t times) {
+    const std::vector<rd_kafka_resp_err_t> errors(times, err);
+    rd_kafka_mock_push_request_errors_array(cluster_, kProduce, times, errors.data());
+  }
+  static Status append(KafkaLog& log, const std::string& value) {
+    return append_and_wait(log, {{"key", value, {}}}).status();
+  }
+  static std::vector<std::string> all_values(KafkaLog& log) {
+    std::vector<std::string> values;
+    const NextRecords next = read_to_end(log).value();
+    for (;;) {
+      const std::vector<Record> records = next().value();
+      if (records.empty()) return values;
+      for (const Record& record : records) values.push_back(record.value);
+    }
+  }
+
+  rd_kafka_t* host_ = nullptr;
+  rd_kafka_mock_cluster_t* cluster_ = nullptr;
+  KafkaOptions options_;
+};
+
+TEST_F(KafkaMock, PassingErrorsAreRetriedInOrder) {
+  const auto log = open();
+  ASSERT_TRUE(append(*log, "0").is_ok());
+  fail_next(RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, 1);
+  std::atomic<int> kept = 0;
+  for (int i = 1; i < 50; ++i) {
+    log->append({{"key", std::to_string(i), {}}},
+                [&](const Result<std::vector<Position>>& done) { kept += done.is_ok() ? 1 : 0; });
+  }
+  EXPECT_TRUE(eventually([&] { return kept == 49; }));
+  std::vector<std::string> expected;
+  for (int i = 0; i < 50; ++i) expected.push_back(std::to_string(i));
+  EXPECT_EQ(all_values(*log), expected);
+}
+
+TEST_F(KafkaMock, AProducerThatIsBeyondRepairIsMadeAnew) {
+  const auto log = open();
+  ASSERT_TRUE(append(*log, "a").is_ok());
+  fail_next(RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, 1);
+  EXPECT_EQ(append(*log, "b").code(), Code::kUnavailable);
+  EXPECT_TRUE(eventually([&] { return append(*log, "c").is_ok(); }));
+  EXPECT_EQ(all_values(*log).back(), "c");
+  EXPECT_EQ(log->queue_depth(), 0U);
+}
+
+TEST_F(KafkaMock, WhatTheBrokersDoNotTakeInTimeIsUnavailable) {
+  options_.delivery_timeout_ms = 1'000;
+  const auto log = open();
+  ASSERT_TRUE(append(*log, "a").is_ok());
+  for (int broker = 1; broker <= 2; ++broker) rd_kafka_mock_broker_set_down(cluster_, broker);
+  const auto start = std::chrono::steady_clock::now();
+  const Status refused = append(*log, "b");
+  EXPECT_EQ(refused.code(), Code::kUnavailable);
+  EXPECT_THAT(refused.message(), HasSubstr("do not answer"));
+  EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(900));
+  EXPECT_TRUE(eventually([&] { return !log->ready().is_ok(); }));
+  EXPECT_FALSE(log->lag("group").is_ok());
+
+  for (int broker = 1; broker <= 2; ++broker) rd_kafka_mock_broker_set_up(cluster_, broker);
+  EXPECT_TRUE(eventually([&] { return log->ready().is_ok(); }));
+  EXPECT_TRUE(eventually([&] { return append(*log, "c").is_ok(); }));
+}
+
+TEST_F(KafkaMock, ATooSmallSetOfReplicasIsUnavailable) {
+  options_.delivery_timeout_ms = 1'000;
+  const auto log = open();
+  fail_next(RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, 1'000);
+  EXPECT_EQ(append(*log, "a").code(), Code::kUnavailable);
+}
+
+TEST_F(KafkaMock, AFullQueueRefusesAtOnceAndAnswersEachAppendOnce) {
+  options_.bootstrap = "127.0.0.1:1";  // nobody is there
+  options_.delivery_timeout_ms = 1'500;
+  options_.queue_bytes_max = 100'000;
+  options_.queue_records_max = 1'000;
+  const auto log = open();
+  std::atomic<int> overloaded = 0;
+  std::atomic<int> unavailable = 0;
+  for (int i = 0; i < 150; ++i) {
+    log->append({{"k", std::string(1'000, 'x'), {}}},
+                [&](const Result<std::vector<Position>>& done) {
+                  if (done.status().code() == Code::kOverloaded) ++overloaded;
+                  if (done.status().code() == Code::kUnavailable) ++unavailable;
+                });
+  }
+  EXPECT_EQ(overloaded, 51);  // 99 of 1001 bytes fit
+  EXPECT_EQ(unavailable, 0);
+  EXPECT_EQ(log->queue_depth(), 99U);
+  EXPECT_TRUE(eventually([&] { return unavailable == 99; }));
+  EXPECT_EQ(log->queue_depth(), 0U);
+  EXPECT_EQ(append_and_wait(*log, {{"k", std::string(100'001, 'x'), {}}}).status().code(),
+            Code::kTooLarge);
+}
+
+TEST_F(KafkaMock, CloseWaitsNoLongerThanTheBrokersMayTake) {
+  options_.bootstrap = "127.0.0.1:1";
+  options_.delivery_timeout_ms = 1'000;
+  const auto log = open();
+  Status answer;
+  log->append({{"k", "v", {}}},
+              [&](const Result<std::vector<Position>>& done) { answer = done.status(); });
+  log->close();
+  EXPECT_EQ(answer.code(), Code::kUnavailable);
+  EXPECT_EQ(append(*log, "late").code(), Code::kCancelled);
+}
+
+TEST_F(KafkaMock, ALogForReadingTakesNothing) {
+  options_.appends = false;
+  const auto log = open();
+  EXPECT_EQ(append(*log, "a").code(), Code::kInvalidArgument);
+  EXPECT_TRUE(eventually([&] { return log->ready().is_ok(); }));
+}
+
+TEST_F(KafkaMock, WhatLibrdkafkaDoesNotTakeIsAConfigurationError) {
+  options_.compression = "brotli";
+  const Status status = KafkaLog::open(options_).status();
+  EXPECT_EQ(status.code(), Code::kConfig);
+  EXPECT_THAT(status.message(), HasSubstr("brotli"));
+}
+
+// The brokers of this cluster call themselves 127.0.0.1:PORT: two of three names below are
+// nobody's.
+TEST_F(KafkaMock, BrokersAreFoundWhereTheMapSays) {
+  const std::string real = options_.bootstrap.substr(0, options_.bootstrap.find(','));
+  options_.bootstrap = "kafka.ca4.invalid:9092";
+  options_.broker_map = BrokerMap::parse("kafka.ca4.invalid:9092=" + real).value();
+  const auto log = open();
+  EXPECT_TRUE(append(*log, "a").is_ok());
+}
+
+}  // namespace
+}  // namespace ca4::log

@@ -1,0 +1,128 @@
+"""Processor and worker on a real Kafka broker."""
+
+import json
+
+from kafka_records import produce, records
+from support import documents, event, eventually, run, when_stored
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def pipeline(serve, start, data_dir, *flags):
+    """`ca4 serve` and `ca4 work` side by side; returns the server."""
+    server = serve("serve", data_dir, *flags)
+    start("work", "--data-dir", data_dir, *flags)
+    return server
+
+
+def test_an_event_goes_through_the_topic_as_the_contract_says(serve, start, tmp_path, kafka, topic, on_kafka):
+    server = pipeline(serve, start, tmp_path, *on_kafka)
+    sent = event("img-1", dim=5, extra={"pipeline": "p"}, more={"a": [1]})
+    answer = server.post(sent, headers={"traceparent": TRACE})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["durable_in"] == "kafka"
+    assert answer.json()["kafka_enabled"] is True
+
+    (record,) = records(kafka, topic)
+    assert record.key == b"img-1"
+    value = json.loads(record.value)
+    assert {"metadata_id", "source_uri", "embedding", "embedding_dim", "gpu_hardware", "extra", "ingested_at"} <= value.keys()
+    assert value["metadata_id"] == "img-1"
+    assert value["embedding_dim"] == 5 == len(value["embedding"])
+    assert isinstance(value["ingested_at"], float)
+    assert value["more"] == {"a": [1]}
+    headers = dict(record.headers)
+    assert headers["traceparent"] == TRACE.encode()
+
+    document = server.when_stored(["img-1"])["img-1"]
+    assert (document["topic"], document["partition"], document["offset"]) == (topic, record.partition, record.offset)
+    assert document["embedding"] == value["embedding"]
+    assert document["traceparent"] == TRACE
+    assert document["version"] == int(headers["ca4_version"])
+    health = server.get("/health").json()
+    assert (health["kafka_enabled"], health["kafka_bootstrap"]) == (True, kafka)
+    assert server.get("/readyz").status_code == 200
+    metrics = server.get("/metrics").text
+    assert "\nca4_kafka_up 1\n" in metrics
+    eventually(lambda: 'ca4_lag_records{group="ca4-worker"} 0\n' in server.get("/metrics").text, "no lag")
+
+
+def test_the_compact_value_makes_the_same_document(serve, start, tmp_path, kafka, topic, on_kafka):
+    server = pipeline(serve, start, tmp_path, *on_kafka)
+    server.accept(event("as-json", dim=5, seed=1))
+    compact = serve("serve", tmp_path, *on_kafka, "--kafka-value-format", "record")
+    compact.accept(event("as-record", dim=5, seed=1))
+    found = server.when_stored(["as-json", "as-record"])
+    values = {record.key.decode(): record.value for record in records(kafka, topic)}
+    assert values["as-json"].startswith(b"{")
+    assert values["as-record"].startswith(b"\xca")
+    assert found["as-json"]["source_uri"] == found["as-record"]["source_uri"]
+    # The same events through the other format: the hash is that of the payload, not of its form.
+    compact.accept(event("as-json", dim=5, seed=1))
+    again = eventually(
+        lambda: [
+            d for d in documents(tmp_path) if d["metadata_id"] == "as-json" and d["version"] > found["as-json"]["version"]
+        ],
+        "the update stored",
+    )
+    assert again[0]["payload_hash"] == found["as-json"]["payload_hash"]
+
+
+def test_json_of_another_writer_becomes_a_document(start, tmp_path, kafka, topic, on_kafka):
+    start("work", "--data-dir", tmp_path, *on_kafka)
+    plain = {"metadata_id": "x-1", "source_uri": None, "embedding": [1, 2.5], "embedding_dim": 2, "gpu_hardware": None}
+    produce(kafka, topic, "x-1", json.dumps(plain | {"extra": {"pipeline": "old"}, "ingested_at": 1700000000.25}))
+    document = when_stored(tmp_path, ["x-1"])["x-1"]
+    assert document["embedding"] == [1.0, 2.5]
+    assert document["ingested_at"] == 1700000000.25
+    assert document["version"] == 1700000000250000
+    assert document["pipeline"] == "old"
+
+
+def test_what_can_not_be_stored_is_a_letter_in_the_topic_of_dead_letters(start, tmp_path, kafka, topic, on_kafka):
+    start("work", "--data-dir", tmp_path, *on_kafka)
+    produce(kafka, topic, "bad", b"no event", headers={"traceparent": TRACE})
+    produce(kafka, topic, "good", json.dumps({"metadata_id": "good", "embedding": [1]}))
+    when_stored(tmp_path, ["good"])
+    letter = eventually(lambda: records(kafka, topic + ".dlq"), "the letter")[0]
+    assert (letter.key, letter.value) == (b"bad", b"no event")
+    headers = dict(letter.headers)
+    (original,) = [r for r in records(kafka, topic) if r.key == b"bad"]
+    assert b"event record" in headers["reason"]
+    assert headers["stage"] == b"decode"
+    assert headers["source_topic"] == topic.encode()
+    assert (int(headers["source_partition"]), int(headers["source_offset"])) == (original.partition, original.offset)
+    assert headers["traceparent"] == TRACE.encode()
+    listed = run("dlq", "list", *on_kafka, "--format", "ndjson")
+    assert json.loads(listed.stdout)["key"] == "bad", listed.stderr
+    shown = run("dlq", "show", "bad", *on_kafka)
+    assert "no event" in shown.stdout, shown.stdout + shown.stderr
+    refused = run("dlq", "replay", *on_kafka)
+    assert refused.returncode == 1
+    assert "not replayed" in refused.stderr
+
+
+def test_a_dead_letter_in_json_goes_its_way_again(start, tmp_path, kafka, topic, on_kafka):
+    value = json.dumps({"metadata_id": "again", "embedding": [1, 2], "ingested_at": 1700000000})
+    reasons = [("reason", "store was full"), ("stage", "store"), ("source_topic", topic), ("source_partition", "0")]
+    headers = reasons + [("source_offset", "7"), ("failed_at", "2026-11-23T18:58:17Z"), ("ca4_version", "1700000000000042")]
+    produce(kafka, topic + ".dlq", "again", value, headers=headers)
+    shown = run("dlq", "show", "again", *on_kafka, "--format", "ndjson")
+    assert json.loads(shown.stdout)["event"]["metadata_id"] == "again", shown.stderr
+    assert "1 dead letter, 1 not replayed" in run("dlq", "count", *on_kafka).stdout
+    replayed = run("dlq", "replay", *on_kafka)
+    assert replayed.returncode == 0, replayed.stderr
+    assert "1 replayed" in replayed.stdout
+    assert "1 dead letter, 0 not replayed" in run("dlq", "count", *on_kafka).stdout
+    start("work", "--data-dir", tmp_path, *on_kafka)
+    assert when_stored(tmp_path, ["again"])["again"]["version"] == 1700000000000042
+    (record,) = records(kafka, topic)
+    assert record.value.decode() == value
+    assert dict(record.headers) == {"ca4_version": b"1700000000000042", "replayed_from": b"0:7"}
+
+
+def test_the_whole_pipeline_in_one_process_runs_on_kafka_too(up, on_kafka):
+    server = up(*on_kafka, "--archive-linger-ms", "100")
+    server.accept(event("a"))
+    server.when_stored(["a"])
+    eventually(lambda: list(server.data_dir.glob("archive/**/*.npy")), "an archived matrix")
