@@ -1,21 +1,17 @@
 #!/usr/bin/env bash
-# Apache Kafka, a real broker for the tests, into .deps/kafka/lib: its jars from Maven Central, pinned. A second run ends at once.
+# Apache Kafka, real brokers for the tests, into .deps/kafka/VERSION: jars from Maven Central, pinned. The second version is one
+# that takes SCRAM from the librdkafka of Debian 12 (docs/kafka.md). A second run ends at once.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-kafka_version=4.4.0
+kafka_versions=(4.4.0 3.9.1)
 scala_version=2.13
 # What Kafka logs through; its own choice among SLF4J's back ends needs a configuration of several pages.
 slf4j_version=1.7.36
 plugin_version=3.8.1
 
-root=.deps/kafka
-wanted="kafka_$scala_version $kafka_version slf4j-simple $slf4j_version"
-[ "$(cat "$root/.stamp" 2>/dev/null)" = "$wanted" ] && exit 0
-
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cat > "$work/pom.xml" <<POM
+pom() {
+  cat <<POM
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>ca4</groupId>
@@ -26,7 +22,7 @@ cat > "$work/pom.xml" <<POM
     <dependency>
       <groupId>org.apache.kafka</groupId>
       <artifactId>kafka_$scala_version</artifactId>
-      <version>$kafka_version</version>
+      <version>$1</version>
     </dependency>
     <dependency>
       <groupId>org.slf4j</groupId>
@@ -36,19 +32,34 @@ cat > "$work/pom.xml" <<POM
   </dependencies>
 </project>
 POM
+}
 
-echo "setup: fetching Apache Kafka $kafka_version"
-# Jars are fetched one after the other from a busy registry: a single refusal must not end the set-up.
-for try in 1 2 3; do
-  if mvn --quiet --batch-mode --file "$work/pom.xml" \
-    "org.apache.maven.plugins:maven-dependency-plugin:$plugin_version:copy-dependencies" \
-    -DincludeScope=runtime "-DoutputDirectory=$work/lib"; then
-    break
-  fi
-  [ "$try" -lt 3 ] || exit 1
-  sleep 5
+# fetch VERSION: jars come one after the other from a busy registry, and a single refusal must not end the set-up.
+fetch() {
+  local work try
+  work=$(mktemp -d)
+  # shellcheck disable=SC2064  # $work is wanted as it is now
+  trap "rm -rf '$work'" EXIT
+  pom "$1" > "$work/pom.xml"
+  for try in 1 2 3; do
+    if mvn --quiet --batch-mode --file "$work/pom.xml" \
+      "org.apache.maven.plugins:maven-dependency-plugin:$plugin_version:copy-dependencies" \
+      -DincludeScope=runtime "-DoutputDirectory=$work/lib"; then
+      break
+    fi
+    [ "$try" -lt 3 ] || return 1
+    sleep 5
+  done
+  mkdir -p .deps/kafka
+  rm -rf ".deps/kafka/$1"
+  mv "$work/lib" ".deps/kafka/$1"
+  rm -rf "$work"
+}
+
+for version in "${kafka_versions[@]}"; do
+  wanted="kafka_$scala_version $version slf4j-simple $slf4j_version"
+  [ "$(cat ".deps/kafka/$version/.stamp" 2>/dev/null)" = "$wanted" ] && continue
+  echo "setup: fetching Apache Kafka $version"
+  fetch "$version"
+  echo "$wanted" > ".deps/kafka/$version/.stamp"
 done
-rm -rf "$root"
-mkdir -p "$root"
-mv "$work/lib" "$root/lib"
-echo "$wanted" > "$root/.stamp"

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 build_packages=(
   g++ cmake ninja-build ccache pkg-config make git ca-certificates curl
   libboost1.81-dev libsimdjson-dev libsqlite3-dev libmongoc-dev libcurl4-openssl-dev libssl-dev zlib1g-dev libzstd-dev libxxhash-dev
-  libspdlog-dev libfmt-dev prometheus-cpp-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libmodpbase64-dev libpugixml-dev
+  librdkafka-dev libspdlog-dev libfmt-dev prometheus-cpp-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libmodpbase64-dev libpugixml-dev
   libturbojpeg0-dev libjpeg62-turbo-dev libpng-dev libwebp-dev
   libgtest-dev libgmock-dev libbenchmark-dev
   python3-venv

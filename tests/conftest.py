@@ -76,6 +76,25 @@ def serve(programs):
 
 
 @pytest.fixture
+def work(programs):
+    """work(data_dir, *flags) starts a worker.
+
+    It is asked to end when the test is over, if it still runs: one that is killed is missed by its Kafka group for a while.
+    """
+    workers = []
+
+    def begin(data_dir, *flags, **keywords):
+        workers.append(Program("work", "--data-dir", data_dir, *flags, **keywords))
+        programs.append(workers[-1])
+        return workers[-1]
+
+    yield begin
+    for worker in workers:
+        if worker.runs():
+            worker.stop()
+
+
+@pytest.fixture
 def up(serve, tmp_path):
     """up() starts a pipeline on tmp_path/data; up(tmp_path / "other", "--flag") elsewhere or otherwise."""
 

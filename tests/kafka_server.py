@@ -8,7 +8,9 @@ from pathlib import Path
 from server_process import ServerProcess, free_port
 from support import ROOT
 
-JARS = ROOT / ".deps/kafka/lib"
+KAFKA = ROOT / ".deps/kafka"
+VERSION = "4.4.0"
+SCRAM_VERSION = "3.9.1"  # takes SCRAM from librdkafka before 2.6.1 (docs/kafka.md)
 # A test's broker lives for minutes: it must start soon and stay small.
 JVM = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
 
@@ -29,10 +31,6 @@ TUNING = {
 }
 
 
-def java(main, *args):
-    return ["java", *JVM, "-cp", f"{JARS}/*", main, *map(str, args)]
-
-
 class KafkaNode:
     """One broker with its data. Its ports stay the same over restarts."""
 
@@ -42,7 +40,7 @@ class KafkaNode:
         self.ports = {name: free_port() for name in ["CONTROLLER", "INTERNAL", *cluster.listeners]}
         self.server = ServerProcess(
             f"kafka broker {node_id}",
-            java("kafka.Kafka", self.folder / "server.properties"),
+            cluster.java("kafka.Kafka", self.folder / "server.properties"),
             self.folder / "broker.log",
             env=cluster.env,
             ready=lambda: all(ServerProcess.answers(port) for port in self.ports.values()),
@@ -76,7 +74,9 @@ class KafkaNode:
         config = self.folder / "server.properties"
         config.write_text("".join(f"{key}={value}\n" for key, value in self.properties().items()))
         formatted = subprocess.run(
-            java("kafka.tools.StorageTool", "format", "-t", self.cluster.cluster_id, "-c", config, *self.cluster.format_args),
+            self.cluster.java(
+                "kafka.tools.StorageTool", "format", "-t", self.cluster.cluster_id, "-c", config, *self.cluster.format_args
+            ),
             capture_output=True,
             text=True,
             timeout=120,
@@ -91,8 +91,10 @@ class KafkaCluster:
     `settings` are further broker settings, `format_args` of StorageTool, `env` of the processes.
     """
 
-    def __init__(self, folder, count=1, listeners=None, advertise=None, settings=None, format_args=(), env=None):
-        self.folder = Path(folder)
+    def __init__(
+        self, folder, count=1, listeners=None, advertise=None, settings=None, format_args=(), env=None, version=VERSION
+    ):
+        self.folder, self.version = Path(folder), version
         self.listeners = listeners or {"PLAINTEXT": "PLAINTEXT"}
         self.settings, self.format_args, self.env = settings or {}, format_args, env
         self._advertise = advertise
@@ -100,13 +102,16 @@ class KafkaCluster:
         self.nodes = []
         self.nodes += [KafkaNode(self, node_id) for node_id in range(1, count + 1)]
 
+    def java(self, main, *args):
+        return ["java", *JVM, "-cp", f"{KAFKA / self.version}/*", main, *map(str, args)]
+
     def advertise(self, node, listener):
         if self._advertise is None or listener == "INTERNAL":
             return node.address(listener)
         return self._advertise(node, listener)
 
     def start(self):
-        assert JARS.is_dir(), f"{JARS} is not there: run scripts/setup-kafka.sh"
+        assert (KAFKA / self.version).is_dir(), f"{KAFKA / self.version} is not there: run scripts/setup-kafka.sh"
         for node in self.nodes:
             node.format()
         # All at once: the first alone is no majority, and would not get ready.

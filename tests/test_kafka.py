@@ -1,22 +1,17 @@
 """Processor and worker on a real Kafka broker."""
 
 import json
+import uuid
 
 from kafka_records import produce, records
-from support import documents, event, eventually, run, when_stored
+from support import assert_problem, documents, event, eventually, run, when_stored
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-def pipeline(serve, start, data_dir, *flags):
-    """`ca4 serve` and `ca4 work` side by side; returns the server."""
-    server = serve("serve", data_dir, *flags)
-    start("work", "--data-dir", data_dir, *flags)
-    return server
-
-
-def test_an_event_goes_through_the_topic_as_the_contract_says(serve, start, tmp_path, kafka, topic, on_kafka):
-    server = pipeline(serve, start, tmp_path, *on_kafka)
+def test_an_event_goes_through_the_topic_as_the_contract_says(serve, work, tmp_path, kafka, topic, on_kafka):
+    server = serve("serve", tmp_path, *on_kafka)
+    work(tmp_path, *on_kafka)
     sent = event("img-1", dim=5, extra={"pipeline": "p"}, more={"a": [1]})
     answer = server.post(sent, headers={"traceparent": TRACE})
     assert answer.status_code == 200, answer.text
@@ -47,8 +42,9 @@ def test_an_event_goes_through_the_topic_as_the_contract_says(serve, start, tmp_
     eventually(lambda: 'ca4_lag_records{group="ca4-worker"} 0\n' in server.get("/metrics").text, "no lag")
 
 
-def test_the_compact_value_makes_the_same_document(serve, start, tmp_path, kafka, topic, on_kafka):
-    server = pipeline(serve, start, tmp_path, *on_kafka)
+def test_the_compact_value_makes_the_same_document(serve, work, tmp_path, kafka, topic, on_kafka):
+    server = serve("serve", tmp_path, *on_kafka)
+    work(tmp_path, *on_kafka)
     server.accept(event("as-json", dim=5, seed=1))
     compact = serve("serve", tmp_path, *on_kafka, "--kafka-value-format", "record")
     compact.accept(event("as-record", dim=5, seed=1))
@@ -68,8 +64,8 @@ def test_the_compact_value_makes_the_same_document(serve, start, tmp_path, kafka
     assert again[0]["payload_hash"] == found["as-json"]["payload_hash"]
 
 
-def test_json_of_another_writer_becomes_a_document(start, tmp_path, kafka, topic, on_kafka):
-    start("work", "--data-dir", tmp_path, *on_kafka)
+def test_json_of_another_writer_becomes_a_document(work, tmp_path, kafka, topic, on_kafka):
+    work(tmp_path, *on_kafka)
     plain = {"metadata_id": "x-1", "source_uri": None, "embedding": [1, 2.5], "embedding_dim": 2, "gpu_hardware": None}
     produce(kafka, topic, "x-1", json.dumps(plain | {"extra": {"pipeline": "old"}, "ingested_at": 1700000000.25}))
     document = when_stored(tmp_path, ["x-1"])["x-1"]
@@ -79,8 +75,8 @@ def test_json_of_another_writer_becomes_a_document(start, tmp_path, kafka, topic
     assert document["pipeline"] == "old"
 
 
-def test_what_can_not_be_stored_is_a_letter_in_the_topic_of_dead_letters(start, tmp_path, kafka, topic, on_kafka):
-    start("work", "--data-dir", tmp_path, *on_kafka)
+def test_what_can_not_be_stored_is_a_letter_in_the_topic_of_dead_letters(work, tmp_path, kafka, topic, on_kafka):
+    work(tmp_path, *on_kafka)
     produce(kafka, topic, "bad", b"no event", headers={"traceparent": TRACE})
     produce(kafka, topic, "good", json.dumps({"metadata_id": "good", "embedding": [1]}))
     when_stored(tmp_path, ["good"])
@@ -102,7 +98,7 @@ def test_what_can_not_be_stored_is_a_letter_in_the_topic_of_dead_letters(start, 
     assert "not replayed" in refused.stderr
 
 
-def test_a_dead_letter_in_json_goes_its_way_again(start, tmp_path, kafka, topic, on_kafka):
+def test_a_dead_letter_in_json_goes_its_way_again(work, tmp_path, kafka, topic, on_kafka):
     value = json.dumps({"metadata_id": "again", "embedding": [1, 2], "ingested_at": 1700000000})
     reasons = [("reason", "store was full"), ("stage", "store"), ("source_topic", topic), ("source_partition", "0")]
     headers = reasons + [("source_offset", "7"), ("failed_at", "2026-11-23T18:58:17Z"), ("ca4_version", "1700000000000042")]
@@ -114,7 +110,7 @@ def test_a_dead_letter_in_json_goes_its_way_again(start, tmp_path, kafka, topic,
     assert replayed.returncode == 0, replayed.stderr
     assert "1 replayed" in replayed.stdout
     assert "1 dead letter, 0 not replayed" in run("dlq", "count", *on_kafka).stdout
-    start("work", "--data-dir", tmp_path, *on_kafka)
+    work(tmp_path, *on_kafka)
     assert when_stored(tmp_path, ["again"])["again"]["version"] == 1700000000000042
     (record,) = records(kafka, topic)
     assert record.value.decode() == value
@@ -126,3 +122,78 @@ def test_the_whole_pipeline_in_one_process_runs_on_kafka_too(up, on_kafka):
     server.accept(event("a"))
     server.when_stored(["a"])
     eventually(lambda: list(server.data_dir.glob("archive/**/*.npy")), "an archived matrix")
+
+
+def test_two_workers_share_the_partitions_and_one_takes_over_from_the_other(serve, work, tmp_path, kafka, topic, on_kafka):
+    # Stores of their own, so that it shows who did what.
+    server = serve("serve", tmp_path / "a", *on_kafka)
+    first = work(tmp_path / "a", *on_kafka)
+    second = work(tmp_path / "b", *on_kafka)
+    sent = []
+
+    def both_have_some():
+        sent.append(f"img-{len(sent)}")
+        server.accept(event(sent[-1]))
+        return ids(tmp_path / "a") and ids(tmp_path / "b")
+
+    eventually(both_have_some, "both workers stored something")
+    eventually(lambda: ids(tmp_path / "a") | ids(tmp_path / "b") == set(sent), "everything stored")
+    second.stop()
+    late = [f"late-{i}" for i in range(20)]
+    for metadata_id in late:
+        server.accept(event(metadata_id))
+    when_stored(tmp_path / "a", late)
+    first.stop()
+    eventually(lambda: 'ca4_lag_records{group="ca4-worker"} 0\n' in server.get("/metrics").text, "no lag")
+
+
+def ids(data_dir):
+    """The ids that are stored there; none while there is no store."""
+    result = run("query", "--data-dir", data_dir, "--format", "ndjson", "--limit", "0")
+    return {json.loads(line)["metadata_id"] for line in result.stdout.splitlines()}
+
+
+def test_topics_are_made_by_nobody_but_topics_ensure(serve, work, tmp_path, kafka):
+    topic = f"test-{uuid.uuid4().hex[:12]}"
+    flags = ["--kafka-bootstrap", kafka, "--topic", topic]
+    server = serve("serve", tmp_path, *flags, "--kafka-delivery-timeout-ms", "1000")
+    worker = work(tmp_path, *flags)
+    problem = assert_problem(server.post(event("a")), 503)
+    assert "ca4 topics ensure" in problem["detail"]
+    assert server.get("/readyz").status_code == 503
+    eventually(lambda: "ca4 topics ensure" in worker.said(), "the worker says what is missing")
+    listed = run("topics", "list", *flags, "--json")
+    assert listed.returncode == 1
+    assert [row["state"] for row in json.loads(listed.stdout)["topics"]] == ["missing", "missing"]
+
+    assert run("topics", "ensure", *flags, "--kafka-partitions", 2).returncode == 0
+    eventually(lambda: server.post(event("a")).status_code == 200, "taken without a restart")
+    server.when_stored(["a"])
+    eventually(lambda: server.get("/readyz").status_code == 200, "ready again")
+
+
+def test_topics_ensure_says_what_differs_and_grows_only_when_told(kafka, topic):
+    flags = ["--kafka-bootstrap", kafka, "--topic", topic]
+
+    def ensure(*more):
+        ran = run("topics", "ensure", *flags, "--json", *more)
+        return ran.returncode, {row["topic"]: row for row in json.loads(ran.stdout)["topics"]}
+
+    code, rows = ensure("--kafka-partitions", 3)
+    assert (code, rows[topic]["state"], rows[topic + ".dlq"]["state"]) == (0, "ok", "ok")
+    assert (rows[topic]["partitions"], rows[topic + ".dlq"]["partitions"]) == (3, 1)
+    assert (rows[topic]["replicas"], rows[topic]["min_insync"], rows[topic]["leaderless"]) == (1, 1, 0)
+    assert ensure("--kafka-partitions", 2)[0] == 0  # more is never wrong
+    code, rows = ensure("--kafka-partitions", 5)
+    assert (code, rows[topic]["state"], rows[topic]["partitions"]) == (1, "differs", 3)
+    assert "--grow" in rows[topic]["differs"][0]
+    code, rows = ensure("--kafka-partitions", 5, "--grow")
+    assert (code, rows[topic]["state"], rows[topic]["partitions"]) == (0, "grown", 5)
+    code, rows = ensure("--kafka-partitions", 5, "--kafka-record-bytes-max", 32 << 20)
+    assert (code, rows[topic]["state"]) == (1, "differs")
+    assert "max.message.bytes" in rows[topic]["differs"][0]
+    refused = run("topics", "ensure", *flags[:3], topic + "-3", "--kafka-replicas", 3)
+    assert refused.returncode == 1
+    assert "only 1 broker" in refused.stderr
+    unset = run("topics", "list")
+    assert unset.returncode == 78

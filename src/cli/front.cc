@@ -2,6 +2,10 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+
 #include "archive/archive.h"
 #include "cli/image_embedder.h"
 #include "cli/service.h"
@@ -14,6 +18,8 @@
 
 namespace ca4::cli {
 namespace {
+
+constexpr auto kSeedAgain = std::chrono::seconds(1);
 
 http::ServerOptions server_options(const config::Settings& settings,
                                    const config::Address& address) {
@@ -86,11 +92,8 @@ Status Front::open(ops::Metrics& metrics) {
     if (!embedder) return embedder.status();
     embedder_ = std::move(*embedder);
   }
-  const Result<std::vector<log::Record>> newest = ports_.events->newest();
-  if (!newest) return newest.status();
-  for (const log::Record& record : *newest) {
-    processor_->seed_version(processor::version_after(record));
-  }
+  const Status seeded = seed_versions();
+  if (!seeded.is_ok()) return seeded;
   add_routes(metrics, guard_for(address->host));
   add_gauges(metrics);
   http::ServerOptions options = server_options(settings_, *address);
@@ -103,6 +106,30 @@ Status Front::open(ops::Metrics& metrics) {
     spdlog::warn("anybody who reaches {} may write and read; give --token-file to change that",
                  from.listen);
   }
+  return Status::ok();
+}
+
+Status Front::seed_once() {
+  const Result<std::vector<log::Record>> newest = ports_.events->newest();
+  if (!newest) return newest.status();
+  for (const log::Record& record : *newest) {
+    processor_->seed_version(processor::version_after(record));
+  }
+  return Status::ok();
+}
+
+Status Front::seed_versions() {
+  const Status status = seed_once();
+  if (status.code() != Code::kUnavailable) return status;
+  spdlog::warn("the newest event is not known yet: {}", status.message());
+  seeding_ = std::jthread([this](const std::stop_token& stopped) {
+    std::mutex mutex;
+    std::condition_variable_any changed;
+    std::unique_lock lock(mutex);
+    while (!stopped.stop_requested() && !seed_once().is_ok()) {
+      changed.wait_for(lock, stopped, kSeedAgain, [] { return false; });
+    }
+  });
   return Status::ok();
 }
 
@@ -168,6 +195,7 @@ void Front::reload() {
 }
 
 void Front::stop() {
+  seeding_ = {};
   if (!server_) return;
   const size_t cut_off = server_->stop(settings_.processor.shutdown_grace_ms);
   if (cut_off > 0) {

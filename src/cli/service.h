@@ -50,6 +50,10 @@ class Front {
  private:
   Front(const config::Settings& settings, Ports& ports, const Clock& clock, ops::Metrics& metrics);
   Status open(ops::Metrics& metrics);
+  // Lets the processor give larger versions than those in the log. A log that does not answer is
+  // asked again in the background: meanwhile the clock alone makes versions grow.
+  Status seed_versions();
+  Status seed_once();
   // What stands before everything that holds or takes data: tokens, or without them, where only
   // this machine can connect, a look at where the request comes from.
   page::Guard guard_for(const std::string& listen_host) const;
@@ -67,6 +71,7 @@ class Front {
   std::unique_ptr<processor::HttpMetrics> http_metrics_;
   std::unique_ptr<page::Page> page_;
   http::Router router_;
+  std::jthread seeding_;
   std::unique_ptr<http::Server> server_;  // last: its threads use all of the above
 };
 

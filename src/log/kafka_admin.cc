@@ -33,7 +33,7 @@ Result<Metadata> topic_metadata(KafkaClient& client, const std::string& topic, D
   const rd_kafka_metadata_t* raw = nullptr;
   const rd_kafka_resp_err_t err =
       rd_kafka_metadata(client.handle(), 0, handle.get(), &raw, deadline.left_ms());
-  if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_status(err, topic, client.trouble());
+  if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return client.why(err, topic);
   Metadata metadata(raw);
   if (metadata->topic_cnt == 1) return metadata;
   return kafka_status(RD_KAFKA_RESP_ERR__BAD_MSG, topic);
@@ -59,7 +59,7 @@ Result<std::map<int32_t, int64_t>> offsets_at(KafkaClient& client, const std::st
   const Partitions list = list_of(topic, partitions, where);
   const rd_kafka_resp_err_t err =
       rd_kafka_offsets_for_times(client.handle(), list.get(), deadline.left_ms());
-  if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_status(err, topic, client.trouble());
+  if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return client.why(err, topic);
   std::map<int32_t, int64_t> offsets;
   for (int i = 0; i < list->cnt; ++i) {
     const rd_kafka_topic_partition_t& row = list->elems[i];

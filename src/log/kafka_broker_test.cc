@@ -6,16 +6,19 @@
 #include <librdkafka/rdkafka.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <functional>
 #include <map>
 #include <random>
 #include <set>
 #include <thread>
 
+#include "base/digest.h"
 #include "log/event_log_conformance.h"
 #include "log/kafka_log.h"
 #include "log/kafka_topics.h"
@@ -101,6 +104,13 @@ int64_t total_lag(EventLog& log, const std::string& group) {
   int64_t total = 0;
   for (const PartitionLag& row : lag_of(log, group)) total += row.lag();
   return total;
+}
+
+std::string base64url(std::string_view text) {
+  std::string out = base64(std::as_bytes(std::span(text)));
+  std::replace(out.begin(), out.end(), '+', '-');
+  std::replace(out.begin(), out.end(), '/', '_');
+  return out.substr(0, out.find('='));
 }
 
 bool eventually(const std::function<bool()>& done) {
@@ -339,6 +349,34 @@ TEST_F(KafkaTransactions, ATopicThatEndsWithAMarkHasNoNewestRecordThere) {
   EXPECT_THAT(log->newest().value(), testing::IsEmpty());
   append_values(*log, {"b"});
   EXPECT_THAT(values_of(log->newest().value()), testing::ElementsAre("b"));
+}
+
+// Logs in at CA4_TEST_KAFKA_LOGIN with tokens that the program makes. The broker there takes
+// unsigned ones (RFC 7519, "none").
+TEST(KafkaOauth, TokensComeFromTheirSourceAndAreMadeAgainBeforeTheyExpire) {
+  const char* login = std::getenv("CA4_TEST_KAFKA_LOGIN");
+  ASSERT_NE(login, nullptr) << "set it to an address that takes OAUTHBEARER";
+  std::atomic<int> made = 0;
+  KafkaOptions options = options_for(fresh_name());
+  options.bootstrap = login;
+  options.broker_map = BrokerMap::parse(std::string("*=") + login).value();
+  options.security.protocol = "sasl_plaintext";
+  options.security.mechanism = "OAUTHBEARER";
+  options.security.token_source = [&]() -> Result<OauthToken> {
+    if (made++ == 0) return Status(Code::kUnavailable, "not yet");
+    constexpr int64_t kLifeS = 10;
+    const int64_t now_s = std::time(nullptr);
+    const std::string claims = "{\"sub\":\"ann\",\"iat\":" + std::to_string(now_s) +
+                               ",\"exp\":" + std::to_string(now_s + kLifeS) + "}";
+    return OauthToken{base64url("{\"alg\":\"none\"}") + "." + base64url(claims) + ".",
+                      (now_s + kLifeS) * 1000, "ann"};
+  };
+  ASSERT_TRUE(KafkaTopics::open(options).value()->create({.name = options.topic}).is_ok());
+  const auto log = KafkaLog::open(options).value();
+  EXPECT_TRUE(append_and_wait(*log, {{"k", "v", {}}}).is_ok());
+  const int before = made;
+  EXPECT_TRUE(eventually([&] { return made > before; }));
+  EXPECT_TRUE(append_and_wait(*log, {{"k", "v", {}}}).is_ok());
 }
 
 }  // namespace

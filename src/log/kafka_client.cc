@@ -7,11 +7,14 @@
 
 #include <chrono>
 
+#include "log/kafka_error.h"
+
 namespace ca4::log {
 namespace {
 
 using std::chrono::steady_clock;
 
+constexpr int kScramFixed = 0x02060100;  // as rd_kafka_version says 2.6.1
 constexpr auto kTroubleLasts = std::chrono::seconds(30);
 
 // What every client has, whatever its role. Times in milliseconds. After a network comes back a
@@ -76,6 +79,11 @@ int resolve(const BrokerMap& map, const char* node, const char* service, const a
   return getaddrinfo(instead->host.c_str(), instead->port.c_str(), hints, found);
 }
 
+bool is_refusal(rd_kafka_resp_err_t err) {
+  return err == RD_KAFKA_RESP_ERR__AUTHENTICATION || err == RD_KAFKA_RESP_ERR__SSL ||
+         err == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED;
+}
+
 spdlog::level::level_enum severity(int syslog_level) {
   if (syslog_level <= LOG_WARNING) return spdlog::level::warn;
   return syslog_level <= LOG_INFO ? spdlog::level::debug : spdlog::level::trace;
@@ -105,6 +113,11 @@ Result<std::unique_ptr<KafkaClient>> KafkaClient::create(rd_kafka_type_t type,
     }
   }
   return client;
+}
+
+void KafkaClient::abandon(std::unique_ptr<KafkaClient> client) {
+  client->abandoned_ = true;
+  (void)client.release();  // librdkafka's threads refer to it
 }
 
 KafkaClient::~KafkaClient() {
@@ -165,6 +178,28 @@ std::string KafkaClient::trouble() const {
   return trouble_;
 }
 
+bool KafkaClient::refused() const {
+  const std::lock_guard lock(mutex_);
+  return is_refusal(trouble_err_) && steady_clock::now() - trouble_at_ <= kTroubleLasts;
+}
+
+Status KafkaClient::why(rd_kafka_resp_err_t err, const std::string& topic) const {
+  const bool unanswered = err == RD_KAFKA_RESP_ERR__TRANSPORT ||
+                          err == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+                          err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT;
+  const rd_kafka_resp_err_t told =
+      unanswered && refused() ? RD_KAFKA_RESP_ERR__AUTHENTICATION : err;
+  std::string detail = trouble();
+  // Its client sends the nonce wrongly put together; brokers before 4.0 do not mind.
+  if (told == RD_KAFKA_RESP_ERR__AUTHENTICATION && rd_kafka_version() < kScramFixed &&
+      options_.security.mechanism.starts_with("SCRAM")) {
+    detail +=
+        fmt::format("; brokers since Kafka 4.0 take no SCRAM from librdkafka {}, 2.6.1 is needed",
+                    rd_kafka_version_str());
+  }
+  return kafka_status(told, topic, detail);
+}
+
 void KafkaClient::failed(rd_kafka_resp_err_t err, const std::string& reason) {
   if (err == RD_KAFKA_RESP_ERR__FATAL) {
     char why[512];
@@ -176,10 +211,12 @@ void KafkaClient::failed(rd_kafka_resp_err_t err, const std::string& reason) {
   if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) return;
   const std::lock_guard lock(mutex_);
   trouble_ = reason;
+  trouble_err_ = err;
   trouble_at_ = steady_clock::now();
 }
 
 void KafkaClient::log(int level, const std::string& facility, const char* text) {
+  if (abandoned_) return;
   const spdlog::level::level_enum as = severity(level);
   if (as != spdlog::level::warn) return spdlog::log(as, "kafka: {}: {}", facility, text);
   const std::optional<size_t> kept_back = limiter_.allow(facility, steady_clock::now());

@@ -4,6 +4,8 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include <atomic>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -39,10 +41,21 @@ class KafkaClient {
   KafkaClient(const KafkaClient&) = delete;
   KafkaClient& operator=(const KafkaClient&) = delete;
 
+  // Leaves an instance to itself that would keep whoever destroys it waiting: it and its threads
+  // stay until the process ends, and say nothing more.
+  static void abandon(std::unique_ptr<KafkaClient> client);
+
   rd_kafka_t* handle() const { return handle_; }
 
   // What connections died of in the last half minute; empty when of nothing. Thread-safe.
   std::string trouble() const;
+
+  // What an operation's error means here: where no broker answered although there is one, because
+  // it does not let this client in, that is what is said. Thread-safe.
+  Status why(rd_kafka_resp_err_t err, const std::string& topic) const;
+
+  // Whether a broker refused this client in the last half minute.
+  bool refused() const;
 
  private:
   KafkaClient(const KafkaOptions& options, KafkaHooks hooks)
@@ -59,7 +72,9 @@ class KafkaClient {
   LogLimiter limiter_;
   mutable std::mutex mutex_;
   std::string trouble_;
+  rd_kafka_resp_err_t trouble_err_ = RD_KAFKA_RESP_ERR_NO_ERROR;
   std::chrono::steady_clock::time_point trouble_at_;
+  std::atomic<bool> abandoned_ = false;
   rd_kafka_t* handle_ = nullptr;
 };
 

@@ -19,6 +19,7 @@ constexpr int kServeMs = 100;         // how late the serving thread may see tha
 constexpr int64_t kCommitMs = 5'000;  // a group settles, and a broker gets a new leader, within it
 constexpr int kPauseMs = 100;
 constexpr int64_t kSeekMs = 2'000;
+constexpr int64_t kLeaveMs = 3'000;
 
 // What waits here, unpacked: two batches of the worker. A fetch in flight may overrun it by what
 // one answer of each broker holds.
@@ -96,7 +97,11 @@ Result<std::unique_ptr<KafkaConsumer>> KafkaConsumer::join(const KafkaOptions& o
 
 KafkaConsumer::~KafkaConsumer() {
   stopping_ = true;
-  if (thread_.joinable()) thread_.join();
+  if (!thread_.joinable()) return;
+  thread_.join();
+  queue_.reset();
+  topic_.reset();
+  if (rd_kafka_consumer_closed(client_->handle()) == 0) KafkaClient::abandon(std::move(client_));
 }
 
 // Records do not come this way (see `assign`), only what the group has to say.
@@ -107,7 +112,23 @@ void KafkaConsumer::serve() {
     const std::lock_guard lock(mutex_);
     complain(*said);
   }
-  rd_kafka_consumer_close(client_->handle());
+  leave();
+}
+
+// Not rd_kafka_consumer_close: while the brokers are away it waits for the answers to commits, a
+// minute and longer.
+void KafkaConsumer::leave() {
+  rd_kafka_t* handle = client_->handle();
+  const Queue said(rd_kafka_queue_new(handle));
+  rd_kafka_error_t* error = rd_kafka_consumer_close_queue(handle, said.get());
+  if (error != nullptr) return rd_kafka_error_destroy(error);  // broken: nobody waits for it
+  const Deadline deadline(kLeaveMs);
+  while (rd_kafka_consumer_closed(handle) == 0 && !deadline.over()) {
+    const Event event(rd_kafka_queue_poll(said.get(), kServeMs));
+    if (event && rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_REBALANCE) {
+      rd_kafka_assign(handle, nullptr);
+    }
+  }
 }
 
 void KafkaConsumer::rebalance(rd_kafka_resp_err_t what,
@@ -194,7 +215,7 @@ Status KafkaConsumer::commit(const std::vector<Position>& next) {
     const rd_kafka_resp_err_t err = commit_once(offsets->get());
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR) return Status::ok();
     if (!is_unsettled(err) || deadline.left_ms() <= kPauseMs) {
-      return kafka_status(err, options_.topic, client_->trouble());
+      return client_->why(err, options_.topic);
     }
   }
 }

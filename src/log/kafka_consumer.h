@@ -49,6 +49,7 @@ class KafkaConsumer final : public Consumer {
       : options_(options), group_(std::move(group)) {}
 
   void serve();
+  void leave();
   void rebalance(rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t* partitions);
   void assign(rd_kafka_topic_partition_list_t* partitions);
   // Both need the lock.

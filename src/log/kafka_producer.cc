@@ -195,7 +195,7 @@ void KafkaProducer::delivered(const rd_kafka_message_t& message) {
 Status KafkaProducer::why(rd_kafka_resp_err_t err, KafkaClient& client) const {
   const Status away = watch_->away();
   if (err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT && !away.is_ok()) return away;
-  return kafka_status(err, options_.topic, client.trouble());
+  return client.why(err, options_.topic);
 }
 
 void KafkaProducer::answered(Batch* batch) {

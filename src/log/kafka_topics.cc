@@ -19,6 +19,7 @@ namespace {
 
 constexpr int64_t kCallMs = 30'000;  // choosing a leader for each of many partitions takes seconds
 constexpr int kConnectMs = 10'000;   // a log-in through a slow tunnel takes one or two
+constexpr int kTryMs = 1'000;
 constexpr int kPauseMs = 50;
 
 constexpr const char* kMinInsync = "min.insync.replicas";
@@ -57,12 +58,16 @@ KafkaTopics::KafkaTopics(std::unique_ptr<KafkaClient> client) : client_(std::mov
 KafkaTopics::~KafkaTopics() = default;
 
 Result<int> KafkaTopics::brokers() {
-  const rd_kafka_metadata_t* raw = nullptr;
-  const rd_kafka_resp_err_t err =
-      rd_kafka_metadata(client_->handle(), 0, nullptr, &raw, kConnectMs);
-  rd_kafka_poll(client_->handle(), 0);  // what connections died of
-  if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_status(err, "", client_->trouble());
-  return Metadata(raw)->broker_cnt;
+  const Deadline deadline(kConnectMs);
+  for (;;) {
+    const rd_kafka_metadata_t* raw = nullptr;
+    const rd_kafka_resp_err_t err = rd_kafka_metadata(client_->handle(), 0, nullptr, &raw,
+                                                      std::min(deadline.left_ms(), kTryMs));
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) return Metadata(raw)->broker_cnt;
+    rd_kafka_poll(client_->handle(), 0);  // what connections died of
+    // Trying again changes nothing about a wrong password.
+    if (client_->refused() || deadline.over()) return client_->why(err, "");
+  }
 }
 
 Result<TopicState> KafkaTopics::describe(const std::string& name) {

@@ -177,7 +177,9 @@ std::string_view Processor::durable_in(const std::vector<log::Position>& kept) c
 }
 
 void Processor::seed_version(uint64_t version) {
-  version_ = std::max(version_.load(), version);
+  uint64_t last = version_.load();
+  while (last < version && !version_.compare_exchange_weak(last, version)) {
+  }
 }
 
 void Processor::stamp(event::Event& event) {

@@ -50,7 +50,7 @@ class Processor {
   Processor& operator=(const Processor&) = delete;
 
   // Versions given from now on are larger than `version`, however the clock stands: call with
-  // version_after the log's newest record before the first request.
+  // version_after the log's newest record, before the first request where that can be had.
   void seed_version(uint64_t version);
 
   // POST /metadata and /metadata/batch through `guard`; GET /health, /livez, /readyz and

@@ -1,0 +1,158 @@
+"""Brokers that die: one that is all there is, and one of three that leads."""
+
+import json
+import threading
+import uuid
+
+import pytest
+from confluent_kafka.admin import AdminClient
+from kafka_records import fresh_topic
+from kafka_server import KafkaCluster
+from support import PATIENCE_S, assert_problem, event, eventually, run, when_stored
+
+
+@pytest.fixture(scope="module")
+def one_broker(tmp_path_factory):
+    cluster = KafkaCluster(tmp_path_factory.mktemp("kafka-1"))
+    try:
+        yield cluster.start()
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture
+def lone_broker(one_broker):
+    """All there is of a cluster; to be killed, since no other file's tests use it."""
+    (node,) = one_broker.nodes
+    if not node.server.runs():
+        node.server.start()
+    return node
+
+
+@pytest.fixture(scope="module")
+def three_brokers(tmp_path_factory):
+    """Three brokers behind one address each: what they call themselves, nobody can resolve."""
+    cluster = KafkaCluster(
+        tmp_path_factory.mktemp("kafka-3"), 3, advertise=lambda node, listener: f"kafka-{node.node_id}.ca4.invalid:9092"
+    )
+    try:
+        yield cluster.start()
+    finally:
+        cluster.stop()
+
+
+def mapped(cluster):
+    """The flags that find such brokers, as through tunnels."""
+    pairs = [f"kafka-{node.node_id}.ca4.invalid:9092={node.address()}" for node in cluster.nodes]
+    return ["--kafka-bootstrap", "kafka-1.ca4.invalid:9092,kafka-2.ca4.invalid:9092", "--kafka-broker-map", ",".join(pairs)]
+
+
+def test_a_broker_that_is_killed_is_missed_and_found_again(lone_broker, serve, work, tmp_path):
+    topic = fresh_topic(lone_broker.address())
+    flags = ["--kafka-bootstrap", lone_broker.address(), "--topic", topic, "--kafka-delivery-timeout-ms", "2000"]
+    server = serve("serve", tmp_path, *flags)
+    worker = work(tmp_path, *flags)
+    server.accept(event("before"))
+    server.when_stored(["before"])
+
+    lone_broker.server.kill()
+    problem = assert_problem(server.post(event("meanwhile")), 503)
+    assert "do not answer" in problem["detail"]
+    eventually(lambda: server.get("/readyz").status_code == 503, "not ready")
+    assert "\nca4_kafka_up 0\n" in server.get("/metrics").text
+    assert server.get("/health").status_code == 200  # it is alive
+
+    lone_broker.server.start()
+    eventually(lambda: server.post(event("after")).status_code == 200, "taken again without a restart")
+    server.when_stored(["before", "after"])
+    eventually(lambda: server.get("/readyz").status_code == 200, "ready again")
+    assert worker.runs()
+
+
+def test_processor_and_worker_may_start_before_the_broker(lone_broker, serve, work, tmp_path):
+    topic = fresh_topic(lone_broker.address())
+    lone_broker.server.stop()
+    flags = ["--kafka-bootstrap", lone_broker.address(), "--topic", topic, "--kafka-delivery-timeout-ms", "1000"]
+    server = serve("serve", tmp_path, *flags)
+    work(tmp_path, *flags)
+    assert_problem(server.post(event("early")), 503)
+    lone_broker.server.start()
+    eventually(lambda: server.post(event("late")).status_code == 200, "taken")
+    server.when_stored(["late"])
+
+
+def test_a_worker_ends_while_the_broker_is_away(lone_broker, work, tmp_path):
+    topic = fresh_topic(lone_broker.address())
+    worker = work(tmp_path, "--kafka-bootstrap", lone_broker.address(), "--topic", topic)
+    eventually(lambda: "work runs on" in worker.said(), "it runs")
+    lone_broker.server.kill()
+    worker.stop()
+
+
+class Load:
+    """Posts events from several threads until told to stop; remembers what was acknowledged."""
+
+    def __init__(self, server, threads=4):
+        self.server, self.acknowledged, self.refused = server, [], 0
+        self._stopped, self._lock = threading.Event(), threading.Lock()
+        self._threads = [threading.Thread(target=self._post, args=(i,)) for i in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def _post(self, number):
+        count = 0
+        while not self._stopped.is_set():
+            count += 1
+            metadata_id = f"load-{number}-{count}"
+            answer = self.server.post(event(metadata_id))
+            with self._lock:
+                if answer.status_code == 200:
+                    self.acknowledged.append(metadata_id)
+                else:
+                    assert answer.status_code == 503, answer.text
+                    self.refused += 1
+            self._stopped.wait(0.005)
+
+    def count(self):
+        with self._lock:
+            return len(self.acknowledged)
+
+    def stop(self):
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join(PATIENCE_S)
+
+
+def leader(cluster, topic):
+    """The node that leads partition 0."""
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap()})
+    node_id = admin.list_topics(topic, PATIENCE_S).topics[topic].partitions[0].leader
+    return next(node for node in cluster.nodes if node.node_id == node_id)
+
+
+def test_a_cluster_that_loses_a_leader_under_load_loses_no_event(three_brokers, serve, work, tmp_path):
+    topic = f"test-{uuid.uuid4().hex[:12]}"
+    flags = [*mapped(three_brokers), "--topic", topic]
+    made = run("topics", "ensure", *flags, "--json")
+    assert made.returncode == 0, made.stderr
+    rows = json.loads(made.stdout)["topics"]
+    assert [(row["replicas"], row["min_insync"]) for row in rows] == [(3, 2), (3, 2)]
+
+    server = serve("serve", tmp_path, *flags)
+    work(tmp_path, *flags)
+    load = Load(server)
+    try:
+        eventually(lambda: load.count() > 50, "the load runs")
+        lost = leader(three_brokers, topic)
+        lost.server.kill()
+        at_loss = load.count()
+        eventually(lambda: load.count() > at_loss + 200, "it runs on without the leader")
+        lost.server.start()
+        at_return = load.count()
+        eventually(lambda: load.count() > at_return + 50, "and with it again")
+    finally:
+        load.stop()
+    # One document an id, by the store's own key; none of the acknowledged may be missing.
+    when_stored(tmp_path, load.acknowledged)
+    counted = json.loads(run("dlq", "count", *flags, "--format", "ndjson").stdout)
+    assert counted["letters"] == 0
