@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Kafka's command-line tools (kafka-topics.sh is one) into .deps/kafka-tools/: one jar from Maven Central, of the brokers' release, to be
-# used beside .deps/kafka/lib. A second run ends at once.
+# used beside .deps/kafka/4.4.0. A second run ends at once.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -13,7 +13,7 @@ from k8s_manifests import K8S, build, containers, merged, of, pods
 from netlab import Lab
 from support import ROOT, eventually
 
-JARS, TOOLS = ROOT / ".deps/kafka/lib", ROOT / ".deps/kafka-tools"
+JARS, TOOLS = ROOT / ".deps/kafka/4.4.0", ROOT / ".deps/kafka-tools"
 CLASSES = {
     "kafka-storage.sh": "kafka.tools.StorageTool",
     "kafka-server-start.sh": "kafka.Kafka",

@@ -197,3 +197,22 @@ def test_topics_ensure_says_what_differs_and_grows_only_when_told(kafka, topic):
     assert "only 1 broker" in refused.stderr
     unset = run("topics", "list")
     assert unset.returncode == 78
+
+
+def test_verify_says_what_brokers_and_topics_are_like(tmp_path, kafka, topic, on_kafka):
+    result = run("verify", "kafka", "--json", "--data-dir", tmp_path, *on_kafka)
+    assert result.returncode == 0, result.stdout + result.stderr
+    checks = {f"{check['suite']}/{check['name']}": check for check in json.loads(result.stdout)["checks"]}
+    assert kafka in checks["kafka/brokers"]["detail"]
+    assert "3 partitions with 1 replicas, all in sync" in checks["kafka/topic"]["detail"]
+    assert checks["kafka/write-and-read"]["outcome"] == "pass"
+    assert any(record.key.startswith(b"ca4-verify-") for record in records(kafka, topic))
+
+
+def test_verify_says_which_topic_is_missing(tmp_path, kafka):
+    absent = f"absent-{uuid.uuid4().hex}"
+    result = run("verify", "kafka", "--json", "--data-dir", tmp_path, "--kafka-bootstrap", kafka, "--topic", absent)
+    assert result.returncode == 1
+    checks = {f"{check['suite']}/{check['name']}": check for check in json.loads(result.stdout)["checks"]}
+    assert checks["kafka/topic"]["outcome"] == "fail"
+    assert f"make {absent} with `ca4 topics ensure`" in checks["kafka/topic"]["fix"]

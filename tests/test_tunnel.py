@@ -16,7 +16,7 @@ from server_process import ServerProcess
 from sshd_server import Sshd, make_key
 from support import ENVIRONMENT, ROOT, BINARY, Program, eventually, run
 
-KAFKA_JARS = ROOT / ".deps/kafka/lib"
+KAFKA_JARS = ROOT / ".deps/kafka/4.4.0"
 FORWARDS = "9092:kafka:9092,16443:k3s-api:6443,3000:grafana:3000"
 # What the bastion may forward to, as a careful administrator writes it.
 PERMITTED = ["kafka:9092", "k3s-api:6443", "grafana:3000"]

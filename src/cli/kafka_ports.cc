@@ -4,7 +4,10 @@
 
 #include <utility>
 
+#include "aws/chain.h"
 #include "aws/msk_token.h"
+#include "aws/profile_file.h"
+#include "aws/region.h"
 #include "cli/common.h"
 #include "cli/data_layout.h"
 #include "log/kafka_log.h"
@@ -35,18 +38,28 @@ Result<std::string> read_password(const std::string& path) {
                 fmt::format("kafka.password_file: {}: its first line is empty", path));
 }
 
-// The identity is that of the environment; it is looked at anew for each token.
-Result<log::OauthToken> msk_token(const Clock& clock, const std::string& region) {
-  aws::Keys keys;
-  keys.access_key_id = environment("AWS_ACCESS_KEY_ID").value_or("");
-  keys.secret_access_key = environment("AWS_SECRET_ACCESS_KEY").value_or("");
-  keys.session_token = environment("AWS_SESSION_TOKEN").value_or("");
-  if (keys.access_key_id.empty() || keys.secret_access_key.empty()) {
-    return Status(Code::kConfig, "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set");
+// Looks for the identity where AWS's own tools do, and keeps it as long as it holds.
+class MskLogin {
+ public:
+  MskLogin(const Clock& clock, std::string region, std::shared_ptr<aws::Http> http)
+      : clock_(clock),
+        region_(std::move(region)),
+        http_(std::move(http)),
+        credentials_(aws::default_credentials(environment, {}, *http_, clock)) {}
+
+  Result<log::OauthToken> token() {
+    const Result<aws::Credentials> credentials = credentials_->get();
+    if (!credentials) return credentials.status();
+    aws::MskToken token = aws::msk_token(*credentials, region_, clock_.now_us());
+    return log::OauthToken{std::move(token.token), token.expires_at_ms, "ca4"};
   }
-  aws::MskToken token = aws::msk_token(keys, region, clock.now_us());
-  return log::OauthToken{std::move(token.token), token.expires_at_ms, "ca4"};
-}
+
+ private:
+  const Clock& clock_;
+  const std::string region_;
+  const std::shared_ptr<aws::Http> http_;
+  const std::unique_ptr<aws::CredentialsProvider> credentials_;
+};
 
 Status add_login(const Site& site, log::KafkaSecurity& security) {
   const config::Kafka& from = site.settings.kafka;
@@ -59,13 +72,20 @@ Status add_login(const Site& site, log::KafkaSecurity& security) {
     security.password = std::move(*password);
     return Status::ok();
   }
-  const std::string region =
-      from.aws_region.empty() ? environment("AWS_REGION").value_or("") : from.aws_region;
-  if (region.empty()) {
-    return {Code::kConfig, "kafka.aws_region: the cluster's region is needed to log in to MSK"};
+  const std::shared_ptr<aws::Http> http =
+      aws::make_http(aws::value_of(environment, "AWS_CA_BUNDLE"));
+  Result<std::string> region = from.aws_region;
+  if (from.aws_region.empty()) {
+    region = aws::find_region(environment, aws::profile_name(environment, {}), *http);
+  }
+  if (!region) {
+    return {Code::kConfig, "kafka.aws_region: the cluster's region is needed to log in to MSK; " +
+                               region.status().message()};
   }
   security.mechanism = "OAUTHBEARER";
-  security.token_source = [&clock = site.clock, region] { return msk_token(clock, region); };
+  security.token_source = [login = std::make_shared<MskLogin>(site.clock, *region, http)] {
+    return login->token();
+  };
   return Status::ok();
 }
 

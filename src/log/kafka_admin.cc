@@ -1,5 +1,7 @@
 #include "log/kafka_admin.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "log/kafka_error.h"
@@ -37,6 +39,28 @@ Result<Metadata> topic_metadata(KafkaClient& client, const std::string& topic, D
   Metadata metadata(raw);
   if (metadata->topic_cnt == 1) return metadata;
   return kafka_status(RD_KAFKA_RESP_ERR__BAD_MSG, topic);
+}
+
+Result<Description> describe_topic(KafkaClient& client, const std::string& topic,
+                                   Deadline deadline) {
+  const Result<Metadata> metadata = topic_metadata(client, topic, deadline);
+  if (!metadata) return metadata.status();
+  const rd_kafka_metadata_topic_t& told = (*metadata)->topics[0];
+  if (told.err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
+    return Status(Code::kNotFound, fmt::format("kafka has no topic {}", topic));
+  }
+  if (told.err != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_status(told.err, topic);
+  Description description;
+  for (int i = 0; i < (*metadata)->broker_cnt; ++i) {
+    const rd_kafka_metadata_broker_t& broker = (*metadata)->brokers[i];
+    description.brokers.push_back(fmt::format("{} at {}:{}", broker.id, broker.host, broker.port));
+  }
+  for (int i = 0; i < told.partition_cnt; ++i) {
+    const rd_kafka_metadata_partition_t& row = told.partitions[i];
+    description.partitions.push_back({row.id, row.leader, static_cast<size_t>(row.replica_cnt),
+                                      static_cast<size_t>(row.isr_cnt)});
+  }
+  return description;
 }
 
 Result<std::vector<int32_t>> partitions_of(KafkaClient& client, const std::string& topic,

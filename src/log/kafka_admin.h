@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "log/event_log.h"
 #include "log/kafka_client.h"
 
 namespace ca4::log {
@@ -37,6 +38,10 @@ using Metadata = std::unique_ptr<const rd_kafka_metadata_t, MetadataCloser>;
 // What the brokers say of one topic and of themselves. Ok also when they know no such topic:
 // `topics[0].err` says so.
 Result<Metadata> topic_metadata(KafkaClient& client, const std::string& topic, Deadline deadline);
+
+// Brokers and partitions of the topic; kNotFound where there is no such topic.
+Result<Description> describe_topic(KafkaClient& client, const std::string& topic,
+                                   Deadline deadline);
 
 // The topic's partitions; kUnavailable also where there is no such topic.
 Result<std::vector<int32_t>> partitions_of(KafkaClient& client, const std::string& topic,

@@ -15,6 +15,7 @@ namespace ca4::log {
 namespace {
 
 constexpr int64_t kLagMs = 3'000;
+constexpr int64_t kDescribeMs = 3'000;
 constexpr int64_t kScanMs = 10'000;  // for a tool, which may just have started to connect
 constexpr int64_t kNewestMs = 5'000;
 constexpr int64_t kReadMs = 100;
@@ -151,6 +152,10 @@ Result<std::vector<PartitionLag>> KafkaLog::lag(const std::string& group) {
     rows.push_back({partition, std::min(next, end), end});
   }
   return rows;
+}
+
+Result<Description> KafkaLog::describe() {
+  return describe_topic(watch_->client(), options_.topic, Deadline(kDescribeMs));
 }
 
 Status KafkaLog::ready() {

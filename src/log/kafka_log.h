@@ -45,10 +45,11 @@ class KafkaLog final : public EventLog {
   // Both may outlive the log. A scan needs the brokers' answer: kUnavailable without.
   Result<std::unique_ptr<Consumer>> consumer(const std::string& group) override;
   Result<std::unique_ptr<Consumer>> scan(From from) override;
-  // These wait for the brokers: up to 5 s for the newest, 3 s for the lag; not at all when they
-  // were away a moment ago.
+  // These wait for the brokers: up to 5 s for the newest, 3 s for the lag and the description; not
+  // at all when they were away a moment ago.
   Result<std::vector<Record>> newest() override;
   Result<std::vector<PartitionLag>> lag(const std::string& group) override;
+  Result<Description> describe() override;
   // What a background question, every few seconds, last brought.
   Status ready() override;
   size_t queue_depth() const override;

@@ -31,6 +31,7 @@ class WireValuesLog final : public EventLog {
   Result<std::vector<PartitionLag>> lag(const std::string& group) override {
     return target_->lag(group);
   }
+  Result<Description> describe() override { return target_->describe(); }
   Status ready() override { return target_->ready(); }
   size_t queue_depth() const override { return target_->queue_depth(); }
   void close() override { target_->close(); }

@@ -152,6 +152,7 @@ Status BsonEncoder::append_members(bson_t& to, const Document& document) {
   fields.text_if("model_name", document.model_name);
   fields.text_if("model_version", document.model_version);
   if (document.timestamp) fields.number("timestamp", *document.timestamp);
+  fields.text_if("traceparent", document.traceparent);
   fields.number("l2_norm", document.l2_norm);
   fields.text("payload_hash", document.payload_hash);
   fields.date("ingested_at_date", document.ingested_at_us);

@@ -105,6 +105,7 @@ constexpr FieldReader kReaders[] = {
     {"source_type", [](At at, Document& d) { read_text(at, d.source_type); }},
     {"model_name", [](At at, Document& d) { read_text(at, d.model_name); }},
     {"model_version", [](At at, Document& d) { read_text(at, d.model_version); }},
+    {"traceparent", [](At at, Document& d) { read_text(at, d.traceparent); }},
     {"timestamp", [](At at, Document& d) { read_number(at, d.timestamp); }},
     {"l2_norm", [](At at, Document& d) { d.l2_norm = bson_iter_as_double(&at); }},
     {"payload_hash", [](At at, Document& d) { read_text(at, d.payload_hash); }},
