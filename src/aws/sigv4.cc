@@ -127,9 +127,7 @@ std::string presign(const SignableRequest& request, const Credentials& credentia
   if (!credentials.session_token.empty()) {
     whole.query["X-Amz-Security-Token"] = credentials.session_token;
   }
-  const std::string sum = signature(whole, credentials, scope, date);
-  whole.query["X-Amz-Signature"] = sum;
-  return query_text(whole.query);
+  return query_text(whole.query) + "&X-Amz-Signature=" + signature(whole, credentials, scope, date);
 }
 
 }  // namespace ca4::aws

@@ -40,7 +40,8 @@ struct SignableRequest {
 void sign(SignableRequest& request, const Credentials& credentials, const Scope& scope,
           int64_t time_us);
 
-// The query that makes the request valid for `expires_s` by itself, as query_text gives it.
+// The query that makes the request valid for `expires_s` by itself, as query_text gives it, the
+// signature behind.
 std::string presign(const SignableRequest& request, const Credentials& credentials,
                     const Scope& scope, int64_t time_us, int64_t expires_s);
 

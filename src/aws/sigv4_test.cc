@@ -71,8 +71,8 @@ TEST_F(S3Examples, ThePresignedUrl) {
                     credentials_, scope_, time_us_, 86'400),
             "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2F"
             "us-east-1%2Fs3%2Faws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&"
-            "X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404&"
-            "X-Amz-SignedHeaders=host");
+            "X-Amz-SignedHeaders=host&"
+            "X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404");
 }
 
 // AWS's Signature Version 4 test suite (aws-sig-v4-test-suite): names as there.

@@ -54,7 +54,7 @@ class EmbeddedLogTest : public testing::Test {
 
   // Values a fresh consumer of `group` finds, without committing.
   static std::vector<std::string> all_values(EventLog& log, const std::string& group = "reader") {
-    return values_of(poll_records(*log.consumer(group).value(), 100'000));
+    return values_of(poll_all(*log.consumer(group).value()));
   }
 
   // Waits for retention's thread.
@@ -134,7 +134,7 @@ TEST_F(EmbeddedLogTest, ReaderThatCameBeforeTheLogSeesItAppear) {
   reading.mode = EmbeddedLogOptions::Mode::kReader;
   auto reader = open_or_fail(reading, clock_);
   auto consumer = reader->consumer("g").value();
-  EXPECT_THAT(poll_records(*consumer, 1), SizeIs(0));
+  EXPECT_THAT(poll_all(*consumer), SizeIs(0));
   EXPECT_EQ(reader->lag("g").value()[0].lag(), 0);
   auto writer = open_or_fail(options(), clock_);
   append_values(*writer, {"a"});

@@ -35,6 +35,16 @@ Result<std::vector<Record>> poll_first(Consumer& consumer, PollLimits limits) {
   }
 }
 
+std::vector<Record> poll_all(Consumer& consumer) {
+  std::vector<Record> all;
+  for (;;) {
+    Result<std::vector<Record>> polled = consumer.poll({.wait_ms_max = 300});
+    EXPECT_TRUE(polled.is_ok()) << polled.status().to_string();
+    if (!polled || polled->empty()) return all;
+    for (Record& record : *polled) all.push_back(std::move(record));
+  }
+}
+
 std::vector<Record> poll_records(Consumer& consumer, size_t count) {
   std::vector<Record> all;
   while (all.size() < count) {

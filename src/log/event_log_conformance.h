@@ -45,6 +45,10 @@ Result<std::vector<Record>> poll_first(Consumer& consumer, PollLimits limits);
 // Polls until `count` records are there, for 20 s at most.
 std::vector<Record> poll_records(Consumer& consumer, size_t count);
 
+// Polls until a poll brings nothing: all there is, where the log is on this disk and has no leaders
+// to wait for.
+std::vector<Record> poll_all(Consumer& consumer);
+
 std::vector<std::string> values_of(const std::vector<Record>& records);
 
 }  // namespace ca4::log
