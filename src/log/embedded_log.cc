@@ -13,11 +13,12 @@ namespace ca4::log {
 
 Result<std::unique_ptr<EmbeddedLog>> EmbeddedLog::open(EmbeddedLogOptions options,
                                                        const Clock& clock) {
-  Result<LogPaths> paths = log_paths(options.dir, options.topic);
+  Result<LogPaths> paths = options.file.empty() ? log_paths(options.dir, options.topic)
+                                                : log_paths_of_file(options.file);
   if (!paths) return paths.status();
   std::error_code error;
-  std::filesystem::create_directories(options.dir, error);
-  if (error) return Status(Code::kIo, options.dir + ": create: " + error.message());
+  std::filesystem::create_directories(paths->dir, error);
+  if (error) return Status(Code::kIo, paths->dir + ": create: " + error.message());
   std::unique_ptr<EmbeddedLog> log(new EmbeddedLog(std::move(options), paths->records));
 
   Result<std::unique_ptr<GroupOffsets>> offsets = GroupOffsets::open(paths->offsets, false);

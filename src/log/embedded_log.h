@@ -21,7 +21,8 @@ class RecordReader;
 class EmbeddedLog final : public EventLog {
  public:
   // A writer makes folder and files where they are missing. kUnavailable, naming the lock file,
-  // when another writer has this log; kInvalidArgument for a topic that can't be a file name;
+  // when another writer has this log; kInvalidArgument for a topic that can't be a file name (where
+  // no file is named);
   // kCorruption when a damaged file can't be written safely (`ca4 log check` tells what is left).
   // `clock` stamps records and ages them; it must outlive the log. What was committed before the
   // last close or kill is there.
@@ -46,6 +47,9 @@ class EmbeddedLog final : public EventLog {
 
   // Bytes of the records file in use, which `bytes_max` limits; 0 for a reader.
   int64_t bytes_used() const;
+  int64_t bytes_max() const { return options_.bytes_max; }
+  // Of the records file.
+  const std::string& path() const { return path_; }
 
  private:
   EmbeddedLog(EmbeddedLogOptions options, std::string path);

@@ -102,6 +102,51 @@ TEST_F(EmbeddedLogTest, TwoTopicsOfOneFolderAreTwoLogs) {
   EXPECT_THAT(all_values(*dead), ElementsAre("b"));
 }
 
+TEST_F(EmbeddedLogTest, ALogInANamedFileIsThereExactlyAndWhatBelongsToItBesideIt) {
+  EmbeddedLogOptions named = options();
+  named.dir = dir_ / "unused";
+  named.file = dir_ / "a/b/outbox.data";
+  auto log = open_or_fail(named, clock_);
+  append_values(*log, {"a"});
+  commit_up_to(*log, "g", 1);
+  EXPECT_EQ(EmbeddedLog::open(named, clock_).status().code(), Code::kUnavailable);
+  log.reset();
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(dir_.path())) {
+    if (entry.is_regular_file()) files.push_back(entry.path().lexically_relative(dir_.path()));
+  }
+  EXPECT_THAT(files, testing::UnorderedElementsAre("a/b/outbox.data", "a/b/outbox.data-offsets",
+                                                   "a/b/outbox.data-lock"));
+  log = open_or_fail(named, clock_);
+  EXPECT_EQ(log->lag("g").value()[0].committed, 1);
+}
+
+TEST_F(EmbeddedLogTest, AFileOfNoBytesIsNoLogYet) {
+  EmbeddedLogOptions named = options();
+  named.file = dir_ / "made-by-touch";
+  std::ofstream(named.file).flush();
+  EXPECT_THAT(append_values(*open_or_fail(named, clock_), {"a"}), ElementsAre(0));
+}
+
+TEST_F(EmbeddedLogTest, AFileThatIsAlmostEmptyGivesItsSpaceBackAndGoesOn) {
+  EmbeddedLogOptions small = options();
+  small.retention_bytes = 1;
+  auto log = open_or_fail(small, clock_);
+  const std::string value(1U << 20, 'x');
+  append_values(*log, std::vector<std::string>(20, value));
+  append_values(*log, {"last"});
+  const std::string file = dir_ / "gpu-metadata.db";
+  EXPECT_GT(std::filesystem::file_size(file), 10U << 20);
+  auto reader = log->consumer("g").value();
+  ASSERT_THAT(poll_records(*reader, 21), SizeIs(21));
+  ASSERT_TRUE(reader->commit({{0, 21}}).is_ok());
+  ASSERT_TRUE(eventually([&] { return std::filesystem::file_size(file) < 1U << 20; }));
+  EXPECT_THAT(append_values(*log, {"after"}), ElementsAre(21));
+  EXPECT_THAT(values_of(poll_records(*reader, 1)), ElementsAre("after"));
+  log.reset();
+  EXPECT_EQ(all_values(*open_or_fail(options(), clock_)).back(), "after");
+}
+
 TEST_F(EmbeddedLogTest, RecordsCarryTheClocksTime) {
   auto log = open_or_fail(options(), clock_);
   append_values(*log, {"a"});

@@ -13,6 +13,9 @@ struct EmbeddedLogOptions {
   enum class Mode { kWriter, kReader };
 
   std::string dir = {};  // made by a writer where missing
+  // The records file exactly, in place of DIR/<topic>.db; `dir` then has no effect. What belongs to
+  // it lies beside it: FILE-offsets, FILE-lock.
+  std::string file = {};
   std::string topic = "gpu-metadata";
   Mode mode = Mode::kWriter;
   // Groups that must see every record, also before they first read: retention keeps what they have
@@ -39,6 +42,8 @@ struct EmbeddedLogOptions {
   // Whether a log that is seven eighths full deletes what every group has committed. False: it
   // stays full, and appends are refused, until a person makes room.
   bool retention_when_full = true;
+  // What the refusal of a full log tells the operator to do. Empty: what helps an event log.
+  std::string full_advice = {};
   // How often retention looks. Each look deletes at most kRetentionRecordsMax records, and looks
   // again after the next group when that was not enough.
   int64_t retention_interval_ms = 1000;
@@ -56,6 +61,10 @@ struct EmbeddedLogOptions {
 inline constexpr int64_t kCheckpointBytes = 4 << 20;
 // Readers, or a failing disk, can hold a checkpoint up; from here on appends wait for it or fail.
 inline constexpr int64_t kWalBytesMax = 64 << 20;
+// A file with so much free space and no more than that in use is rewritten: the rest of an outbox
+// after an outage. Less free space nobody misses; what is in use is copied, in a few milliseconds.
+inline constexpr int64_t kShrinkFreeBytes = 16 << 20;
+inline constexpr int64_t kShrinkUsedBytesMax = 1 << 20;
 // One step of retention: a few milliseconds.
 inline constexpr int64_t kRetentionRecordsMax = 1024;
 

@@ -6,7 +6,6 @@
 
 #include "log/embedded_consumer.h"
 #include "log/group_offsets.h"
-#include "log/log_files.h"
 
 namespace ca4::log {
 namespace {
@@ -28,15 +27,23 @@ void note_damage(int64_t offset, std::string reason, CheckReport& report) {
 
 }  // namespace
 
-LogInspector::LogInspector(RecordReader reader, std::string dir, std::string topic)
-    : reader_(std::move(reader)), dir_(std::move(dir)), topic_(std::move(topic)) {}
+LogInspector::LogInspector(RecordReader reader, LogPaths paths)
+    : reader_(std::move(reader)), paths_(std::move(paths)) {}
 
 Result<LogInspector> LogInspector::open(const std::string& dir, const std::string& topic) {
-  const Result<LogPaths> paths = log_paths(dir, topic);
+  Result<LogPaths> paths = log_paths(dir, topic);
   if (!paths) return paths.status();
-  Result<RecordReader> reader = RecordReader::open(paths->records);
+  return open_paths(std::move(*paths));
+}
+
+Result<LogInspector> LogInspector::open_file(const std::string& file) {
+  return open_paths(log_paths_of_file(file));
+}
+
+Result<LogInspector> LogInspector::open_paths(LogPaths paths) {
+  Result<RecordReader> reader = RecordReader::open(paths.records);
   if (!reader) return reader.status();
-  return LogInspector(std::move(*reader), dir, topic);
+  return LogInspector(std::move(*reader), std::move(paths));
 }
 
 // The smallest offset; where the beginning is damaged the smallest that can be read.
@@ -49,9 +56,7 @@ Result<int64_t> LogInspector::first_offset() {
 
 Result<std::vector<GroupLag>> LogInspector::groups(int64_t first, int64_t end) {
   std::vector<GroupLag> out;
-  const Result<LogPaths> paths = log_paths(dir_, topic_);
-  if (!paths) return paths.status();
-  const auto offsets = GroupOffsets::open(paths->offsets, true);
+  const auto offsets = GroupOffsets::open(paths_.offsets, true);
   if (offsets.status().code() == Code::kNotFound) return out;
   if (!offsets) return offsets.status();
   const Result<std::vector<GroupPosition>> all = (*offsets)->all(reader_.log_id());
@@ -70,24 +75,30 @@ Result<LogSummary> LogInspector::summary() {
   if (!first) return first.status();
   out.first = *end == 0 ? 0 : *first;
   out.end = *end;
-  const auto time_of = [this](int64_t offset, std::optional<int64_t>& into) {
-    return reader_.read(offset, [&](const StoredRecord& record) {
-      if (record.damage.empty()) into = record.appended_at_us;
-      return false;
-    });
-  };
   if (out.end > out.first) {
-    // A damaged record has no time, which is shown as such.
-    (void)time_of(out.first, out.oldest_us);
-    (void)time_of(out.end - 1, out.newest_us);
+    // A record that can't be read has no time, which is shown as such.
+    if (const auto oldest = appended_at_us(out.first)) out.oldest_us = *oldest;
+    if (const auto newest = appended_at_us(out.end - 1)) out.newest_us = *newest;
   }
-  const Result<LogPaths> paths = log_paths(dir_, topic_);
-  if (!paths) return paths.status();
-  out.file_bytes = size_of(paths->records) + size_of(paths->records + "-wal");
+  out.file_bytes = size_of(paths_.records) + size_of(paths_.records + "-wal");
   Result<std::vector<GroupLag>> known = groups(out.first, out.end);
   if (!known) return known.status();
   out.groups = std::move(*known);
   return out;
+}
+
+Result<std::optional<int64_t>> LogInspector::appended_at_us(int64_t offset) {
+  std::optional<int64_t> at_us;
+  const Status read = reader_.read(offset, [&](const StoredRecord& record) {
+    if (record.damage.empty() && record.offset == offset) at_us = record.appended_at_us;
+    return false;
+  });
+  if (!read.is_ok()) return read;
+  return at_us;
+}
+
+Status LogInspector::from(int64_t from, const RecordReader::Visit& visit) {
+  return reader_.read(from, visit);
 }
 
 Status LogInspector::head(size_t count, const RecordReader::Visit& visit) {

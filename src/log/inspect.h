@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 #include "log/event_log.h"
+#include "log/log_files.h"
 #include "log/record_reader.h"
 
 namespace ca4::log {
@@ -51,6 +52,8 @@ class LogInspector {
  public:
   // kNotFound when there is no such log; kCorruption when the file is something else.
   static Result<LogInspector> open(const std::string& dir, const std::string& topic);
+  // The same of a log whose records file was named (EmbeddedLogOptions::file).
+  static Result<LogInspector> open_file(const std::string& file);
 
   // kCorruption when the file is too damaged to say; `check` says more.
   Result<LogSummary> summary();
@@ -60,18 +63,24 @@ class LogInspector {
   Status head(size_t count, const RecordReader::Visit& visit);
   Status tail(size_t count, const RecordReader::Visit& visit);
 
+  // Every record from `from` on, as `head`.
+  Status from(int64_t from, const RecordReader::Visit& visit);
+
+  // When the record was appended; none where there is no such record or it is damaged.
+  Result<std::optional<int64_t>> appended_at_us(int64_t offset);
+
   // Reads everything. Damage is not a failure; that nothing at all can be read is.
   Result<CheckReport> check(const CheckValue& check_value);
 
  private:
-  LogInspector(RecordReader reader, std::string dir, std::string topic);
+  LogInspector(RecordReader reader, LogPaths paths);
+  static Result<LogInspector> open_paths(LogPaths paths);
   Result<int64_t> first_offset();
   Status tail_of_damaged(size_t count, const RecordReader::Visit& visit);
   Result<std::vector<GroupLag>> groups(int64_t first, int64_t end);
 
   RecordReader reader_;
-  std::string dir_;
-  std::string topic_;
+  LogPaths paths_;
 };
 
 }  // namespace ca4::log

@@ -76,6 +76,24 @@ TEST_F(InspectTest, SummaryTellsExtentTimesAndGroups) {
   EXPECT_EQ(summary.groups[0].lag, 3);
 }
 
+TEST_F(InspectTest, ANamedFileIsInspectedFromAnOffsetOn) {
+  {
+    auto log = EmbeddedLog::open({.file = dir_ / "outbox"}, clock_).value();
+    for (const char* key : {"a", "b", "c"}) {
+      clock_.advance_us(1'000'000);
+      ASSERT_TRUE(append_and_wait(*log, {{key, "v", {}}}).is_ok());
+    }
+    ASSERT_TRUE(log->consumer("g").value()->commit({{0, 1}}).is_ok());
+  }
+  LogInspector outbox = LogInspector::open_file(dir_ / "outbox").value();
+  EXPECT_EQ(outbox.summary()->groups.at(0).next, 1);
+  std::vector<std::string> keys;
+  EXPECT_TRUE(outbox.from(1, keys_into(keys)).is_ok());
+  EXPECT_THAT(keys, ElementsAre("b", "c"));
+  EXPECT_EQ(outbox.appended_at_us(1).value(), kStartUs + 2'000'000);
+  EXPECT_EQ(outbox.appended_at_us(3).value(), std::nullopt);
+}
+
 TEST_F(InspectTest, AnEmptyLogIsWhole) {
   write(0);
   EXPECT_EQ(inspector().summary()->end, 0);

@@ -70,6 +70,11 @@ Result<LogPaths> log_paths(const std::string& dir, const std::string& topic) {
   return LogPaths{dir, stem + ".db", stem + ".offsets.db", stem + ".lock"};
 }
 
+LogPaths log_paths_of_file(const std::string& file) {
+  const std::string dir = std::filesystem::path(file).parent_path().string();
+  return {dir.empty() ? "." : dir, file, file + "-offsets", file + "-lock"};
+}
+
 Result<FileLock> FileLock::acquire(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) return io_error(path, "open");
@@ -86,7 +91,8 @@ FileLock::~FileLock() {
 
 Status create_records_file(const LogPaths& paths) {
   std::error_code error;
-  if (std::filesystem::exists(paths.records, error)) return Status::ok();
+  const auto bytes = std::filesystem::file_size(paths.records, error);
+  if (!error && bytes > 0) return Status::ok();
   const std::string fresh = paths.records + ".new";
   for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(fresh + suffix, error);
   Status status = fill_new_file(fresh);

@@ -1,6 +1,7 @@
 // The files of an embedded log: their names, their tables, and the lock that keeps it to one
 // writer. DIR/<topic>.db holds the records, DIR/<topic>.offsets.db the groups' positions,
-// DIR/<topic>.lock is locked by the writer while it lives.
+// DIR/<topic>.lock is locked by the writer while it lives. A log whose FILE was named has
+// FILE-offsets and FILE-lock, as SQLite has FILE-wal.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,7 @@ struct LogPaths {
 // kInvalidArgument when `topic` can't be a file name: letters, digits, '.', '_' and '-', not
 // beginning with a dot, at most 200 bytes (Kafka's own rule is 249; suffixes need room).
 Result<LogPaths> log_paths(const std::string& dir, const std::string& topic);
+LogPaths log_paths_of_file(const std::string& file);
 
 // An advisory whole-file lock (flock), released when the process ends, however it ends.
 class FileLock {
@@ -36,8 +38,8 @@ class FileLock {
   int fd_;
 };
 
-// Makes the folder and an empty records file where they are missing. The file appears complete or
-// not at all, so a reader never meets one without its tables. Call with the lock held.
+// Makes an empty records file where there is none (a file of no bytes is none). It appears complete
+// or not at all, so a reader never meets one without its tables. Call with the lock held.
 Status create_records_file(const LogPaths& paths);
 
 // The number a log drew when it was created: tells a committed offset of this log from one of a

@@ -55,13 +55,15 @@ void LogWriter::append(std::vector<NewRecord> batch, AppendDone done) {
 Status LogWriter::full_status(size_t more_bytes) const {
   const int64_t used = bytes_used_.load(std::memory_order_relaxed);
   if (used + static_cast<int64_t>(queue_.bytes() + more_bytes) <= options_.bytes_max) return {};
-  return {
-      Code::kOverloaded,
-      fmt::format("log is full: {} holds {} of {} bytes that workers have not read or "
-                  "retention keeps; raise log_bytes_max{}",
-                  path_, used, options_.bytes_max,
-                  options_.retention_when_full ? " or start a worker"
-                                               : ", or stop ca4 and move this log's files away")};
+  std::string advice = options_.full_advice;
+  if (advice.empty()) {
+    advice = std::string("raise log_bytes_max") +
+             (options_.retention_when_full ? " or start a worker"
+                                           : ", or stop ca4 and move this log's files away");
+  }
+  return {Code::kOverloaded, fmt::format("log is full: {} holds {} of {} bytes that workers have "
+                                         "not read or retention keeps; {}",
+                                         path_, used, options_.bytes_max, advice)};
 }
 
 Status LogWriter::ready() const {

@@ -95,7 +95,8 @@ Status RecordsFile::refresh_size() {
     statements[i]->reset();
     if (!row) return row.status();
   }
-  bytes_used_ = (counts[0] - counts[1]) * page_bytes_;
+  bytes_free_ = counts[1] * page_bytes_;
+  bytes_used_ = counts[0] * page_bytes_ - bytes_free_;
   return Status::ok();
 }
 
@@ -199,9 +200,24 @@ Result<int64_t> RecordsFile::retain(const Retention& what) {
   // in memory does not fail.
   status = db_.exec("PRAGMA synchronous=FULL");
   if (!status.is_ok()) return status;
-  if (deleted) begin_ = **last + 1;
+  if (!deleted) return deleted;
+  begin_ = **last + 1;
   (void)refresh_size();
+  // The records are deleted, whatever becomes of their space.
+  (void)shrink_if_due();
   return deleted;
+}
+
+Status RecordsFile::shrink_if_due() {
+  if (bytes_free_ < kShrinkFreeBytes || bytes_used_ > kShrinkUsedBytesMax) return Status::ok();
+  Status status = db_.exec("VACUUM");
+  if (!status.is_ok()) return status;
+  // The file itself becomes shorter when the write-ahead log is moved into it.
+  if (sqlite3_wal_checkpoint_v2(db_.handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr,
+                                nullptr) != SQLITE_OK) {
+    return db_.error("checkpoint");
+  }
+  return refresh_size();
 }
 
 Status RecordsFile::finish() {

@@ -34,7 +34,8 @@ class RecordsFile {
     int64_t bytes_to_free;  // ... the oldest, until about so much is free
   };
   // Deletes at most kRetentionRecordsMax of the oldest records, never the newest. Not synced: after
-  // power loss they may be there again. Returns how many went.
+  // power loss they may be there again. A file that is then almost empty gives its space back to
+  // the disk. Returns how many went.
   Result<int64_t> retain(const Retention& what);
 
   // Writes everything into the one file and leaves no write-ahead log behind.
@@ -52,6 +53,7 @@ class RecordsFile {
   Status prepare(int64_t pages_max);
   Status read_extent();
   Status refresh_size();
+  Status shrink_if_due();
   Status insert(const std::vector<PendingAppend>& group, int64_t now_us);
   Result<std::optional<int64_t>> last_to_delete(const Retention& what);
   Result<int64_t> delete_up_to(int64_t last);
@@ -67,7 +69,8 @@ class RecordsFile {
   int64_t begin_ = 0;
   int64_t end_ = 0;
   int64_t bytes_used_ = 0;
-  int64_t wal_pages_ = 0;  // set by SQLite's commit hook
+  int64_t bytes_free_ = 0;  // in the file, for records to come
+  int64_t wal_pages_ = 0;   // set by SQLite's commit hook
 };
 
 }  // namespace ca4::log
