@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-parts=(archive aws base door http log ops page processor producer store store_mongo tunnel verify worker)
+parts=(archive aws base door http log ops page processor producer spool store store_mongo tunnel verify worker)
 scripts/build.sh tsan "${parts[@]/%/_test}" >/dev/null
 TSAN_OPTIONS="suppressions=$PWD/scripts/tsan.supp" \
   ctest --preset tsan -j "$(nproc)" -R "^($(IFS='|' && echo "${parts[*]}"))\$"

@@ -58,6 +58,20 @@ const std::string* find_header(const Headers& headers, std::string_view name) {
   return found == headers.end() ? nullptr : &found->second;
 }
 
+std::string_view name_of(OutboxState state) {
+  switch (state) {
+    case OutboxState::kDirect:
+      return "direct";
+    case OutboxState::kTurning:
+      return "turning";
+    case OutboxState::kSpooling:
+      return "spooling";
+    case OutboxState::kReturning:
+      return "returning";
+  }
+  return "unknown";
+}
+
 Result<std::vector<Position>> append_and_wait(EventLog& log, std::vector<NewRecord> batch) {
   // Shared, because the log may drop its copy of the callback after this function has returned.
   auto outcome = std::make_shared<std::promise<Result<std::vector<Position>>>>();

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -104,6 +105,28 @@ inline constexpr const char* kNobody = "";
 // not block.
 using AppendDone = std::function<void(Result<std::vector<Position>>)>;
 
+// Which way appends go where an outbox stands in front of the log (see SpooledLog).
+enum class OutboxState { kDirect, kTurning, kSpooling, kReturning };
+
+// "direct", "turning", "spooling", "returning".
+std::string_view name_of(OutboxState state);
+
+// An outbox at one moment; counts are since the process started.
+struct OutboxStatus {
+  OutboxState state = OutboxState::kDirect;
+  int64_t state_since_us = 0;
+  int64_t waiting_records = 0;
+  std::optional<int64_t> oldest_us;  // when the oldest of them was appended, if any waits
+  int64_t bytes_used = 0;            // of the file; what was delivered counts until it is deleted
+  int64_t bytes_max = 0;             // from here on nothing more is taken
+  uint64_t spooled = 0;              // records taken into the outbox
+  uint64_t given_up = 0;   // of them, those the log had too, without an answer: maybe twice
+  uint64_t forwarded = 0;  // records that went on from there
+  uint64_t refused = 0;    // records that were refused for good, kept as dead letters
+  uint64_t turns = 0;      // how often appends had to go to the outbox
+  std::string last_error;  // why they had to, or why they still have to
+};
+
 class EventLog {
  public:
   virtual ~EventLog() = default;
@@ -140,6 +163,9 @@ class EventLog {
 
   // Appends waiting for the disk or broker now.
   virtual size_t queue_depth() const = 0;
+
+  // The outbox in front of this log; none where there is none.
+  virtual std::optional<OutboxStatus> outbox() const { return std::nullopt; }
 
   // Refuses new appends, finishes those queued, releases files. Idempotent; the destructor calls
   // it.

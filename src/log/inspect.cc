@@ -81,6 +81,11 @@ Result<LogSummary> LogInspector::summary() {
     if (const auto newest = appended_at_us(out.end - 1)) out.newest_us = *newest;
   }
   out.file_bytes = size_of(paths_.records) + size_of(paths_.records + "-wal");
+  if (const auto used = reader_.database().query_int(
+          "SELECT (page_count - freelist_count) * page_size"
+          " FROM pragma_page_count, pragma_freelist_count, pragma_page_size")) {
+    out.used_bytes = *used;
+  }
   Result<std::vector<GroupLag>> known = groups(out.first, out.end);
   if (!known) return known.status();
   out.groups = std::move(*known);

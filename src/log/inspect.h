@@ -27,6 +27,7 @@ struct LogSummary {
   int64_t end = 0;    // one past the newest; records = end - first, as there are no gaps
   std::optional<int64_t> oldest_us, newest_us;
   int64_t file_bytes = 0;  // with the write-ahead log
+  int64_t used_bytes = 0;  // in the file, as limits of size count; 0 where it is too damaged to say
   std::vector<GroupLag> groups;
 };
 

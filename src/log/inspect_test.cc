@@ -71,6 +71,8 @@ TEST_F(InspectTest, SummaryTellsExtentTimesAndGroups) {
   EXPECT_EQ(summary.oldest_us, kStartUs + 1'000'000);
   EXPECT_EQ(summary.newest_us, kStartUs + 5'000'000);
   EXPECT_GT(summary.file_bytes, 45'000);
+  EXPECT_GT(summary.used_bytes, 45'000);
+  EXPECT_LE(summary.used_bytes, summary.file_bytes);
   ASSERT_THAT(summary.groups, SizeIs(1));
   EXPECT_EQ(summary.groups[0].group, "reader");
   EXPECT_EQ(summary.groups[0].lag, 3);
