@@ -1,5 +1,7 @@
 """The page at / in a headless Chromium. Screenshots are left in build/screenshots/ for a person to look at."""
 
+import json
+
 import pytest
 from selenium import webdriver
 from selenium.common.exceptions import JavascriptException, StaleElementReferenceException
@@ -46,14 +48,14 @@ class Page:
         self.browser = browser
         self.url = url
 
-    def open(self, path="/", width=1280, height=1000):
+    def open(self, path="/", width=1280, height=1000, status="live"):
         # Chromium draws no window narrower than 500 px; the emulated device is as narrow as it says.
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         self.browser.get("about:blank")  # so that another fragment is another load
         self.browser.get_log("browser")
         self.browser.get(self.url + path)
-        eventually(lambda: self.text("status") == "live", "the page is live")
+        eventually(lambda: self.text("status") == status, f"the page is {status}")
         return self
 
     def text(self, element_id):
@@ -236,6 +238,33 @@ def test_a_processor_alone_says_so(chromium, serve, tmp_path):
     page = Page(chromium, serve("serve", tmp_path).url).open()
     eventually(lambda: page.text("documents-note"), "the note at the documents")
     assert page.errors() == []
+
+
+def test_the_outbox_shows_what_waits_for_kafka(page):
+    # This pipeline has none, so the answer of its server is given one on the way to the page.
+    outbox = {"state": "spooling", "waiting": 1234, "age_s": 75, "bytes": 1, "bytes_max": 2, "last_error": "no broker"}
+    script = """
+        const real = window.fetch;
+        window.fetch = async (path, options) => {
+          const answer = await real(path, options);
+          if (path !== "/api/stats") return answer;
+          return new Response(JSON.stringify({...await answer.json(), outbox: window.outbox ?? %s}));
+        };
+    """
+    added = page.browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script % json.dumps(outbox)})
+    try:
+        page.open(status="in trouble")
+        eventually(lambda: any("Outbox" in row for row in page.texts("#queues tbody tr")), "the row of the outbox")
+        (row,) = [row for row in page.texts("#queues tbody tr") if "Outbox" in row]
+        assert "1,234" in row
+        assert "the oldest for 1 min: no broker" in row
+        assert "no broker" in page.text("trouble")
+        page.js("window.outbox = arguments[0]", outbox | {"state": "direct", "waiting": 0, "age_s": None, "last_error": ""})
+        eventually(lambda: page.text("status") == "live", "the trouble is over")
+        assert any("go to Kafka directly" in row for row in page.texts("#queues tbody tr"))
+        assert page.errors() == []
+    finally:
+        page.browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
 
 
 def test_a_page_whose_server_went_away_says_so(chromium, up):

@@ -20,6 +20,15 @@ inline std::string store_file_name(const config::Settings& settings) {
 inline std::string archive_dir(const config::Settings& settings) {
   return settings.data_dir + "/archive";
 }
+// Where events wait while Kafka is away.
+inline std::string outbox_file(const config::Settings& settings) {
+  const std::string& named = settings.kafka.outbox_file;
+  return named.empty() ? settings.data_dir + "/outbox/" + settings.log.topic + ".db" : named;
+}
+// The letters of events that Kafka refused when they came from there.
+inline std::string outbox_letters_file(const config::Settings& settings) {
+  return outbox_file(settings) + "-refused";
+}
 // The wire contract's.
 inline std::string dead_letter_topic(const config::Settings& settings) {
   return settings.log.topic + ".dlq";

@@ -12,6 +12,7 @@
 #include "cli/dlq_print.h"
 #include "cli/dlq_resend.h"
 #include "cli/ports.h"
+#include "cli/spool_ports.h"
 #include "cli/subcommand.h"
 #include "worker/dead_letters.h"
 
@@ -26,6 +27,8 @@ class Dlq final : public Subcommand {
     flags_.add(app, {config::Section::kGeneral, config::Section::kKafka},
                {"log.topic", "log.bytes_max"});
     add_format(app, format_, {"table", "ndjson"});
+    app.add_flag("--outbox", outbox_,
+                 "the letters of events that Kafka refused when they came from the outbox");
     app.require_subcommand(1);
     list_ = add_command(app, "list", "one line a dead letter, the newest last");
     list_->add_option("--limit", limit_, "how many of the newest; 0: all [20]")->type_name("N");
@@ -52,7 +55,8 @@ class Dlq final : public Subcommand {
     if (!settings) return report("dlq", settings.status());
     const SystemClock clock;
     const Site site{*settings, clock};
-    const Result<std::unique_ptr<log::EventLog>> letters = open_dead_letters(site, false);
+    const Result<std::unique_ptr<log::EventLog>> letters =
+        outbox_ ? open_outbox_letters(site, false) : open_dead_letters(site, false);
     if (!letters) return report("dlq", letters.status());
     if (list_->parsed()) return report("dlq list", list(**letters));
     if (show_->parsed()) return report("dlq show", show(**letters));
@@ -182,6 +186,7 @@ class Dlq final : public Subcommand {
 
   SettingsFlags flags_;
   std::string format_ = "table";
+  bool outbox_ = false;
   size_t limit_ = 20;  // a screen
   std::vector<std::string> selectors_;
   bool dry_run_ = false;

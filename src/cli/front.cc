@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "archive/archive.h"
+#include "cli/data_layout.h"
 #include "cli/image_embedder.h"
 #include "cli/service.h"
 #include "config/address.h"
@@ -47,7 +48,9 @@ processor::ProcessorOptions processor_options(const config::Settings& settings) 
           .batch_events_max = static_cast<size_t>(settings.processor.batch_events_max),
           .kafka_bootstrap = settings.kafka.bootstrap,
           // The outbox stands in front of Kafka; without Kafka the log itself is the disk.
-          .outbox_file = settings.kafka.bootstrap.empty() ? "" : settings.kafka.outbox_file,
+          .outbox_file = settings.kafka.bootstrap.empty() || !settings.kafka.outbox
+                             ? ""
+                             : outbox_file(settings),
           .version = CA4_VERSION};
 }
 

@@ -48,7 +48,11 @@ struct Log {
 
 struct Kafka {
   std::string bootstrap;
+  bool outbox = true;  // a broker that is away for an hour should cost nobody an event
   std::string outbox_file;
+  // As of the log: about a million events of 2048 floats; then 503, no drop.
+  int64_t outbox_bytes_max = 8 * kGiB;
+  int64_t outbox_age_s_max = 0;  // 0: an event that is late is worth more than one refused
   std::string security_protocol = "plaintext";   // what a tunnel or a pod network needs
   std::string sasl_mechanism = "SCRAM-SHA-512";  // the strongest that needs no more than a password
   std::string username;

@@ -52,18 +52,18 @@ struct Metrics::Impl {
     std::function<double()> value;
   };
   prometheus::Registry registry;
-  prometheus::Counter* cpu = nullptr;
+  struct Counted {
+    prometheus::Counter* counter;
+    std::function<double()> value;
+  };
   std::mutex scrape_mutex;
   std::vector<Asked> asked;
+  std::vector<Counted> counted;
 };
 
 Metrics::Metrics(const std::string& version) : impl_(std::make_unique<Impl>()) {
   prometheus::Registry& all = impl_->registry;
-  impl_->cpu = &prometheus::BuildCounter()
-                    .Name("process_cpu_seconds_total")
-                    .Help("User and system CPU time of this process")
-                    .Register(all)
-                    .Add({});
+  counter("process_cpu_seconds_total", "User and system CPU time of this process", cpu_seconds);
   gauge("process_resident_memory_bytes", "Memory of this process in RAM", resident_bytes);
   gauge("process_open_fds", "Open file descriptors of this process", open_descriptors);
   const auto started = static_cast<double>(std::time(nullptr));
@@ -90,10 +90,19 @@ void Metrics::gauge(const std::string& name, const std::string& help, std::funct
   impl_->asked.push_back({&gauge, std::move(value)});
 }
 
+void Metrics::counter(const std::string& name, const std::string& help,
+                      std::function<double()> value, const Labels& labels) {
+  prometheus::Counter& counter =
+      prometheus::BuildCounter().Name(name).Help(help).Register(impl_->registry).Add(labels);
+  impl_->counted.push_back({&counter, std::move(value)});
+}
+
 std::string Metrics::text() {
   const std::lock_guard lock(impl_->scrape_mutex);
   for (const auto& [gauge, value] : impl_->asked) gauge->Set(value());
-  impl_->cpu->Increment(cpu_seconds() - impl_->cpu->Value());
+  for (const auto& [counter, value] : impl_->counted) {
+    counter->Increment(value() - counter->Value());
+  }
   return prometheus::TextSerializer().Serialize(impl_->registry.Collect());
 }
 

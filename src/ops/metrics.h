@@ -28,6 +28,10 @@ class Metrics {
   void gauge(const std::string& name, const std::string& help, std::function<double()> value,
              const Labels& labels = {});
 
+  // The same for a count that only grows.
+  void counter(const std::string& name, const std::string& help, std::function<double()> value,
+               const Labels& labels = {});
+
   // Everything in the Prometheus text format 0.0.4.
   std::string text();
 

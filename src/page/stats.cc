@@ -60,6 +60,20 @@ std::string lag_json(log::EventLog& log, const std::vector<std::string>& groups)
   return out + "}";
 }
 
+std::string outbox_json(const log::EventLog& log, int64_t now_us) {
+  const std::optional<log::OutboxStatus> outbox = log.outbox();
+  if (!outbox) return "null";
+  std::string age_s = "null";
+  if (outbox->oldest_us) {
+    age_s = fmt::format(
+        "{:.1f}", static_cast<double>(std::max<int64_t>(now_us - *outbox->oldest_us, 0)) / 1e6);
+  }
+  return fmt::format(
+      R"({{"state":"{}","waiting":{},"age_s":{},"bytes":{},"bytes_max":{},"last_error":{}}})",
+      name_of(outbox->state), outbox->waiting_records, age_s, outbox->bytes_used, outbox->bytes_max,
+      http::json_string(outbox->last_error));
+}
+
 struct GpuCount {
   size_t documents = 0;
   int64_t last_seen_us = 0;
@@ -135,7 +149,7 @@ std::string Stats::to_json() {
   const bool has_log = parts_.log != nullptr;
   return fmt::format(
       R"({{"version":{},"uptime_s":{:.1f},"connections":{},"search_by_image":{},"media":{},)"
-      R"("traffic":{},"queue_depth":{},"log_ready":{},"lag":{},)"
+      R"("traffic":{},"queue_depth":{},"log_ready":{},"lag":{},"outbox":{},)"
       R"("store_ready":{},"documents":{},"gpus":{},"dead_letters":{},"dead_letters_total":{}}})",
       http::json_string(parts_.version),
       static_cast<double>(std::max<int64_t>(now_us - started_us_, 0)) / 1e6,
@@ -144,7 +158,8 @@ std::string Stats::to_json() {
       parts_.traffic != nullptr ? traffic_json(*parts_.traffic, now_us) : "null",
       has_log ? std::to_string(parts_.log->queue_depth()) : "null",
       has_log ? ready_json(parts_.log->ready()) : "null",
-      has_log ? lag_json(*parts_.log, parts_.groups) : "null", costly.store_ready, costly.documents,
+      has_log ? lag_json(*parts_.log, parts_.groups) : "null",
+      has_log ? outbox_json(*parts_.log, now_us) : "null", costly.store_ready, costly.documents,
       costly.gpus, costly.dead_letters, costly.dead_letters_total);
 }
 

@@ -19,6 +19,7 @@ class Stats {
   //   version, uptime_s, connections, search_by_image, media (whether images can be shown),
   //   traffic: 60 seconds, oldest first, of {t, accepted, refused, failed, p50_ms, p99_ms},
   //   queue_depth, log_ready ("ok" or why not), lag: {group: events, ...},
+  //   outbox: {state, waiting, age_s (of the oldest; null: none), bytes, bytes_max, last_error},
   //   store_ready, documents, gpus: [{name, documents, last_seen (Unix seconds)}, ...],
   //   dead_letters (not replayed), dead_letters_total (ever).
   // What this process has no part for, or could not find out, is null.

@@ -28,6 +28,7 @@ TEST_F(PageTest, StatsTellTrafficQueuesAndCounts) {
   EXPECT_EQ(last["failed"], 2);
   EXPECT_GE(last["p99_ms"].get<double>(), 0.9);
   EXPECT_EQ(stats["queue_depth"], 0);
+  EXPECT_TRUE(stats["outbox"].is_null());
   EXPECT_EQ(stats["log_ready"], "ok");
   EXPECT_EQ(stats["lag"], Json::parse(R"({"ca4-worker":5,"ca4-archiver":5})"));
   EXPECT_EQ(stats["store_ready"], "ok");
@@ -36,6 +37,49 @@ TEST_F(PageTest, StatsTellTrafficQueuesAndCounts) {
   EXPECT_EQ(stats["dead_letters_total"], 3);
   EXPECT_EQ(stats["gpus"], Json::parse(R"([{"name":"none","documents":3,"last_seen":3.0}])"));
   EXPECT_THAT(get("/api/stats").body, HasSubstr(R"("ca4-worker":5)"));  // read with sed by a script
+}
+
+// The log behind an outbox.
+class Outboxed final : public log::EventLog {
+ public:
+  Outboxed(log::EventLog& log, log::OutboxStatus status) : log_(log), status_(std::move(status)) {}
+  void append(std::vector<log::NewRecord> batch, log::AppendDone done) override {
+    log_.append(std::move(batch), std::move(done));
+  }
+  Result<std::unique_ptr<log::Consumer>> consumer(const std::string& group) override {
+    return log_.consumer(group);
+  }
+  Result<std::unique_ptr<log::Consumer>> scan(log::From from) override { return log_.scan(from); }
+  Result<std::vector<log::Record>> newest() override { return log_.newest(); }
+  Result<std::vector<log::PartitionLag>> lag(const std::string& group) override {
+    return log_.lag(group);
+  }
+  Status ready() override { return log_.ready(); }
+  size_t queue_depth() const override { return log_.queue_depth(); }
+  std::optional<log::OutboxStatus> outbox() const override { return status_; }
+  void close() override {}
+  const std::string& topic() const override { return log_.topic(); }
+
+ private:
+  log::EventLog& log_;
+  const log::OutboxStatus status_;
+};
+
+TEST_F(PageTest, AnOutboxIsShownWithWhatWaitsInIt) {
+  use_everything();
+  log::OutboxStatus status;
+  status.state = log::OutboxState::kSpooling;
+  status.waiting_records = 12;
+  status.oldest_us = clock_.now_us() - 2'500'000;
+  status.bytes_used = 8192;
+  status.bytes_max = 1 << 20;
+  status.last_error = "broker \"a\" is away";
+  Outboxed log(log_, status);
+  parts_.log = &log;
+  start();
+  EXPECT_EQ(get_json("/api/stats")["outbox"],
+            Json::parse(R"({"state":"spooling","waiting":12,"age_s":2.5,"bytes":8192,)"
+                        R"("bytes_max":1048576,"last_error":"broker \"a\" is away"})"));
 }
 
 TEST_F(PageTest, ReplayedDeadLettersAreNotCountedAsWaiting) {
@@ -66,8 +110,9 @@ TEST_F(PageTest, CountsAreKeptForTwoSecondsAndLagIsNot) {
 TEST_F(PageTest, PartsThatAreNotInTheProcessAreNull) {
   start();
   const Json stats = get_json("/api/stats");
-  for (const char* name : {"connections", "traffic", "queue_depth", "log_ready", "lag", "documents",
-                           "store_ready", "gpus", "dead_letters", "dead_letters_total"}) {
+  for (const char* name :
+       {"connections", "traffic", "queue_depth", "log_ready", "lag", "outbox", "documents",
+        "store_ready", "gpus", "dead_letters", "dead_letters_total"}) {
     ASSERT_TRUE(stats.contains(name)) << name;
     EXPECT_TRUE(stats[name].is_null()) << name;
   }

@@ -4,7 +4,7 @@
 // A letter has the original record's key and value. Its headers are these six, first and in this
 // order, then the original's:
 //   reason            why, for a person
-//   stage             "decode", "transform" or "store"
+//   stage             "decode", "transform" or "store"; "forward" in the letters of an outbox
 //   source_topic, source_partition, source_offset   where the original stands
 //   failed_at         RFC 3339
 // Being first, they can't be confused with a header of the same name that the original had.

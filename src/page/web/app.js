@@ -58,11 +58,20 @@ function line({name, note, waiting}) {
     element("td", {className: "number"}, waiting));
 }
 
+function outboxNote({state, age_s, last_error}) {
+  if (state === "direct") return "events go to Kafka directly";
+  return "events on disk that Kafka does not have yet" + (age_s === null ? "" : `, the oldest for ${duration(age_s)}`) +
+    (last_error ? `: ${last_error}` : "");
+}
+
 function showQueues(stats) {
   const rows = [];
   if (stats.queue_depth !== null) {
     const state = stats.log_ready === "ok" ? "requests waiting for the disk" : stats.log_ready;
     rows.push({name: "Event log", note: state, waiting: number(stats.queue_depth)});
+  }
+  if (stats.outbox !== null) {
+    rows.push({name: "Outbox", note: outboxNote(stats.outbox), waiting: number(stats.outbox.waiting)});
   }
   for (const [group, lag] of Object.entries(stats.lag ?? {})) {
     rows.push({name: group, note: "events behind the log", waiting: lag === null ? "unknown" : number(lag)});
@@ -98,6 +107,10 @@ function showTrouble(stats) {
   const reasons = [];
   if (stats.log_ready !== null && stats.log_ready !== "ok") reasons.push(`The event log takes nothing: ${stats.log_ready}.`);
   if (stats.store_ready !== null && stats.store_ready !== "ok") reasons.push(`The document store: ${stats.store_ready}.`);
+  // A turn or a return is over in a moment.
+  if (stats.outbox?.state === "spooling" && stats.outbox.last_error) {
+    reasons.push(`Kafka takes nothing, events wait in the outbox: ${stats.outbox.last_error}.`);
+  }
   $("trouble").hidden = reasons.length === 0;
   text("trouble", reasons.join(" "));
 }
