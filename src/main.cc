@@ -19,6 +19,7 @@ constexpr Entry kCommands[] = {
     {"verify", "is everything there, and does an event get all the way?", make_verify},
     {"db", "make MongoDB's indexes; see whether it answers", make_db},
     {"topics", "the topics in Kafka: what there is, and making what there is not", make_topics},
+    {"spool", "the outbox, where events wait while Kafka is away; import an old one", make_spool},
     {"config", "show every setting, its value and where that comes from; check a file",
      make_config},
     {"completion", "print the shell completion script for bash or zsh", make_completion},

@@ -10,7 +10,10 @@ import subprocess
 import pytest
 from support import BINARY, ENVIRONMENT, documents, event, eventually, run
 
-COMMANDS = ["up", "serve", "work", "produce", "query", "dlq", "log", "db", "config", "completion"]
+COMMANDS = [
+    "up", "serve", "work", "produce", "query", "log", "dlq", "replay", "tunnel", "verify", "db", "topics", "spool",
+    "config", "completion",
+]  # fmt: skip
 
 
 def test_version_is_one_line(ca4):

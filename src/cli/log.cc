@@ -9,6 +9,7 @@
 #include "cli/common.h"
 #include "cli/data_layout.h"
 #include "cli/dlq_print.h"
+#include "cli/log_print.h"
 #include "cli/subcommand.h"
 #include "event/event.h"
 #include "log/headers_codec.h"
@@ -18,10 +19,6 @@ namespace ca4::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string json_line(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
 
 std::string damage_of(const log::StoredRecord& record) {
   if (!record.damage.empty()) return record.damage;
@@ -107,14 +104,11 @@ class Log final : public Subcommand {
   }
 
   void print_stats(const log::LogSummary& summary) const {
-    const auto time = [](const std::optional<int64_t>& us) {
-      return us ? format_rfc3339(*us) : "-";
-    };
     fmt::print("topic    {}\n", topic_);
     fmt::print("records  {}, offsets {} to {}\n", summary.end - summary.first, summary.first,
                std::max(summary.end - 1, summary.first));
-    fmt::print("oldest   {}\n", time(summary.oldest_us));
-    fmt::print("newest   {}\n", time(summary.newest_us));
+    fmt::print("oldest   {}\n", time_text(summary.oldest_us));
+    fmt::print("newest   {}\n", time_text(summary.newest_us));
     fmt::print("file     {:.1f} MiB\n",
                static_cast<double>(summary.file_bytes) / static_cast<double>(config::kMiB));
     for (const log::GroupLag& group : summary.groups) {
@@ -130,15 +124,12 @@ class Log final : public Subcommand {
                         {"next", group.next ? Json(*group.next) : Json()},
                         {"lag", group.lag}});
     }
-    const auto time = [](const std::optional<int64_t>& us) {
-      return us ? Json(format_rfc3339(*us)) : Json();
-    };
     fmt::print("{}", json_line({{"topic", topic_},
                                 {"records", summary.end - summary.first},
                                 {"first", summary.first},
                                 {"end", summary.end},
-                                {"oldest", time(summary.oldest_us)},
-                                {"newest", time(summary.newest_us)},
+                                {"oldest", time_json(summary.oldest_us)},
+                                {"newest", time_json(summary.newest_us)},
                                 {"file_bytes", summary.file_bytes},
                                 {"groups", groups}}));
   }
@@ -150,36 +141,11 @@ class Log final : public Subcommand {
       return events ? event::decode(value).status() : Status::ok();
     });
     if (!checked) return report("log check", checked.status());
-    table() ? print_check(*checked) : print_check_json(*checked);
+    fmt::print("{}", table() ? check_text(*checked,
+                                          "The worker dead-letters what it can't read and goes on; "
+                                          "`ca4 log head` and `tail` show the rest.")
+                             : check_json(*checked));
     return checked->whole() ? 0 : 1;
-  }
-
-  static void print_check(const log::CheckReport& checked) {
-    if (checked.whole()) return fmt::print("whole: {} records read\n", checked.good);
-    fmt::print("DAMAGED: {} records are whole, these are not:\n", checked.good);
-    for (const log::Damage& damage : checked.damages) {
-      const std::string offsets = damage.first == damage.last
-                                      ? fmt::format("offset {}", damage.first)
-                                      : fmt::format("offsets {} to {}", damage.first, damage.last);
-      fmt::print("  {}: {}\n", offsets, printable(damage.reason));
-    }
-    for (const std::string& reason : checked.file_reasons)
-      fmt::print("  file: {}\n", printable(reason));
-    fmt::print(
-        "The worker dead-letters what it can't read and goes on; `ca4 log head` and `tail` show the"
-        " rest.\n");
-  }
-
-  static void print_check_json(const log::CheckReport& checked) {
-    Json damages = Json::array();
-    for (const log::Damage& damage : checked.damages) {
-      damages.push_back(
-          {{"first", damage.first}, {"last", damage.last}, {"reason", damage.reason}});
-    }
-    fmt::print("{}", json_line({{"whole", checked.whole()},
-                                {"good", checked.good},
-                                {"damages", damages},
-                                {"file", checked.file_reasons}}));
   }
 
   SettingsFlags flags_;
