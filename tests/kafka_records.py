@@ -31,14 +31,14 @@ def records(bootstrap, topic, **settings):
         found = []
 
         def all_read():
-            message = consumer.poll(1)
-            if message is None or message.error():
-                return not ends
-            found.append(
-                Record(message.partition(), message.offset(), message.key(), message.value(), message.headers() or [])
-            )
-            if message.offset() + 1 >= ends.get(message.partition(), 0):
-                ends.pop(message.partition(), None)
+            for message in consumer.consume(1000, 1):
+                if message.error():
+                    continue
+                found.append(
+                    Record(message.partition(), message.offset(), message.key(), message.value(), message.headers() or [])
+                )
+                if message.offset() + 1 >= ends.get(message.partition(), 0):
+                    ends.pop(message.partition(), None)
             return not ends
 
         if ends:

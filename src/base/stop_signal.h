@@ -33,6 +33,8 @@ class Backoff {
  public:
   Backoff(BackoffLimits limits, uint32_t seed) : limits_(limits), random_(seed) {}
   int64_t next_ms();
+  // What was waited for worked: the next pause is a short one again.
+  void reset() { ceiling_ms_ = 0; }
 
  private:
   BackoffLimits limits_;

@@ -4,6 +4,7 @@
 #include "cli/kafka_ports.h"
 #include "cli/mongo_ports.h"
 #include "cli/s3_ports.h"
+#include "cli/spool_ports.h"
 #include "worker/archiver.h"
 #include "worker/worker.h"
 
@@ -24,7 +25,11 @@ bool on_kafka(const Site& site) {
 }  // namespace
 
 Result<std::unique_ptr<log::EventLog>> open_events(const Site& site, Roles roles) {
-  return on_kafka(site) ? kafka_events(site, roles) : embedded_events(site, roles);
+  if (!on_kafka(site)) return embedded_events(site, roles);
+  Result<std::unique_ptr<log::EventLog>> events = kafka_events(site, roles);
+  // Who works on what is in Kafka, or sends some of it again, has nothing that must wait here.
+  if (!events || !roles.accepts) return events;
+  return spooled(site, std::move(*events));
 }
 
 Result<std::unique_ptr<log::EventLog>> open_dead_letters(const Site& site, bool writes) {

@@ -3,9 +3,9 @@
 #include <vector>
 
 #include "cli/common.h"
+#include "cli/door.h"
 #include "cli/service.h"
 #include "cli/subcommand.h"
-#include "cli/door.h"
 
 namespace ca4::cli {
 namespace {

@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "base/backoff.h"
+#include "base/stop_signal.h"
 #include "log/event_log.h"
 #include "log/spool_options.h"
 #include "log/spool_router.h"

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <functional>
 
-#include "base/backoff.h"
+#include "base/stop_signal.h"
 #include "log/event_log.h"
 
 namespace ca4::log {

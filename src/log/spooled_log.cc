@@ -52,6 +52,10 @@ Result<std::vector<PartitionLag>> SpooledLog::lag(const std::string& group) {
   return target_->lag(group);
 }
 
+Result<Description> SpooledLog::describe() {
+  return target_->describe();
+}
+
 Result<std::vector<Record>> SpooledLog::newest() {
   Result<std::vector<Record>> newest = target_->newest();
   const bool away = !newest && !is_final_refusal(newest.status());

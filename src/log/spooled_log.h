@@ -1,15 +1,7 @@
 // Store-and-forward: an event log made of two others, an embedded one (the spool) in front of a
 // target that may be away. Events are acknowledged when either of them has them.
 //
-//            target fails, stalls, or says it is away          all in flight is answered or given
-//            up
-//   direct ─────────────────────────────────────────> turning ────────────────────────────>
-//   spooling
-//     ^                                                                                      │    ^
-//     │          the spool is empty                             it is nearly, and the target │    │
-//     └──────────────────────────────────────────── returning <────────────── takes events ──┘    │
-//                                                       └── the target fails, or it takes too long
-//                                                       ┘
+// Which state follows which is drawn in docs/design.md, Store-and-forward.
 //
 //   direct     appends go to the target; its acknowledgement is the answer.
 //   turning    new appends are held in memory until each one that the target has is answered. What
@@ -65,11 +57,12 @@ class SpooledLog final : public EventLog {
   // kept here: the target may have written what it did not acknowledge.
   void append(std::vector<NewRecord> batch, AppendDone done) override;
 
-  // All three are the target's: while it is away they fail as it does, and what waits in the spool
-  // is not seen before it is forwarded.
+  // All of these are the target's: while it is away they fail as it does, and what waits in the
+  // spool is not seen before it is forwarded.
   Result<std::unique_ptr<Consumer>> consumer(const std::string& group) override;
   Result<std::unique_ptr<Consumer>> scan(From from) override;
   Result<std::vector<PartitionLag>> lag(const std::string& group) override;
+  Result<Description> describe() override;
 
   // The target's, and the spool's newest record in kOutboxPartition where any waits. While the
   // target is away the spool's alone, which may be none: a start must not fail for that.

@@ -1,0 +1,186 @@
+"""The outbox in front of a real Kafka that goes away and comes back."""
+
+import json
+import threading
+
+import pytest
+import requests
+from kafka_records import fresh_topic, records
+from kafka_server import KafkaCluster
+from support import PATIENCE_S, event, eventually, run, when_stored
+from tcp_fault_proxy import TcpFaultProxy
+
+
+@pytest.fixture(scope="module")
+def one_broker(tmp_path_factory):
+    cluster = KafkaCluster(tmp_path_factory.mktemp("kafka-outbox"))
+    try:
+        yield cluster.start()
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture
+def broker(one_broker):
+    (node,) = one_broker.nodes
+    if not node.server.runs():
+        node.server.start()
+    return node
+
+
+def durable_in(answer):
+    assert answer.status_code == 200, answer.text
+    return answer.json()["durable_in"]
+
+
+def goes_to(server, place):
+    """Waits until a probe's answer names `place`; returns the ids of the probes, which are events like any other."""
+    probes = []
+
+    def there():
+        probes.append(f"probe-{place}-{len(probes)}")
+        return durable_in(server.post(event(probes[-1]))) == place
+
+    eventually(there, f"events go to {place}")
+    return probes
+
+
+def spool_stats(data_dir, topic):
+    shown = run("spool", "stats", "--format", "ndjson", "--data-dir", data_dir, "--topic", topic)
+    assert shown.returncode == 0, shown.stderr
+    return json.loads(shown.stdout)
+
+
+def keys(broker, topic):
+    return [record.key.decode() for record in records(broker.address(), topic)]
+
+
+def test_events_of_an_outage_wait_in_order_and_go_on_by_themselves(broker, serve, work, tmp_path):
+    topic = fresh_topic(broker.address())
+    flags = ["--kafka-bootstrap", broker.address(), "--topic", topic]
+    server = serve("serve", tmp_path, *flags, "--kafka-delivery-timeout-ms", "2000")
+    work(tmp_path, *flags)
+    assert durable_in(server.post(event("before"))) == "kafka"
+
+    broker.server.kill()
+    probes = goes_to(server, "outbox")
+    for version in range(50):
+        assert durable_in(server.post(event("same", dim=4, extra={"pipeline": f"p{version}"}))) == "outbox"
+    assert server.get("/readyz").status_code == 200, "it takes events"
+    eventually(lambda: "\nca4_kafka_up 0\n" in server.get("/metrics").text, "Kafka is seen to be away")
+
+    broker.server.start()
+    probes += goes_to(server, "kafka")
+    found = when_stored(tmp_path, ["before", "same", *probes])
+    eventually(lambda: "p49" in json.dumps(when_stored(tmp_path, ["same"])["same"]["extra"]), "the last version")
+    # In the topic each version stands once, in the order of acceptance.
+    versions = [
+        json.loads(record.value)["extra"]["pipeline"]
+        for record in records(broker.address(), topic)
+        if record.key == b"same"
+    ]
+    assert versions == [f"p{n}" for n in range(50)]
+    assert len(found) == 2 + len(probes)
+    assert keys(broker, topic).count("before") == 1
+
+
+def test_a_processor_that_is_killed_sends_what_waited_after_its_restart(broker, serve, tmp_path):
+    topic = fresh_topic(broker.address())
+    flags = ["--kafka-bootstrap", broker.address(), "--topic", topic, "--kafka-delivery-timeout-ms", "1000"]
+    broker.server.kill()
+    server = serve("serve", tmp_path, *flags)
+    waiting = [f"waits-{n}" for n in range(300)]
+    for metadata_id in waiting:
+        assert durable_in(server.post(event(metadata_id))) == "outbox"
+    server.kill()
+    assert spool_stats(tmp_path, topic)["waiting"] == len(waiting)
+
+    # Still without a broker: it takes more.
+    again = serve("serve", tmp_path, *flags)
+    assert durable_in(again.post(event("more"))) == "outbox"
+    broker.server.start()
+    goes_to(again, "kafka")
+    sent = [key for key in keys(broker, topic) if not key.startswith("probe-")]
+    assert sent.count("more") == 1
+    assert sorted(sent) == sorted([*waiting, "more"])
+
+
+def test_what_was_delivered_before_a_crash_is_not_sent_again(broker, serve, tmp_path):
+    topic = fresh_topic(broker.address())
+    proxy = TcpFaultProxy(("127.0.0.1", broker.ports["PLAINTEXT"]))
+    try:
+        reached = ["--kafka-bootstrap", proxy.address, "--kafka-broker-map", f"*={proxy.address}"]
+        flags = [*reached, "--topic", topic, "--kafka-compression", "none"]
+        proxy.refuse()
+        server = serve("serve", tmp_path, *flags)
+        waiting = [f"waits-{n}" for n in range(2000)]
+        for first in range(0, len(waiting), 1000):
+            lines = "".join(json.dumps(event(i, dim=64)) + "\n" for i in waiting[first : first + 1000])
+            answer = requests.post(server.url + "/metadata/batch", data=lines, timeout=PATIENCE_S)
+            assert answer.text.count('"durable_in":"outbox"') == 1000, answer.text
+        # Slowly, so that it is killed in the middle.
+        proxy.heal()
+        proxy.slow(bytes_per_s=500_000)
+        eventually(lambda: 100 < len(keys(broker, topic)), "some are delivered")
+        server.kill()
+        left = spool_stats(tmp_path, topic)["waiting"]
+        assert 0 < left < len(waiting)
+        proxy.heal()
+        serve("serve", tmp_path, *flags)
+        eventually(lambda: set(keys(broker, topic)) == set(waiting), "all are delivered")
+    finally:
+        proxy.close()
+    # At most the batch that was in flight comes twice.
+    assert len(keys(broker, topic)) - len(waiting) <= 512
+
+
+def test_packets_that_go_nowhere_are_as_good_as_a_broker_that_is_away(broker, serve, work, tmp_path):
+    topic = fresh_topic(broker.address())
+    proxy = TcpFaultProxy(("127.0.0.1", broker.ports["PLAINTEXT"]))
+    try:
+        reached = ["--kafka-bootstrap", proxy.address, "--kafka-broker-map", f"*={proxy.address}"]
+        server = serve("serve", tmp_path, *reached, "--topic", topic, "--kafka-delivery-timeout-ms", "1000")
+        work(tmp_path, "--kafka-bootstrap", broker.address(), "--topic", topic)
+        assert durable_in(server.post(event("before"))) == "kafka"
+        proxy.stall()
+        probes = goes_to(server, "outbox")
+        proxy.heal()
+        probes += goes_to(server, "kafka")
+        when_stored(tmp_path, ["before", *probes])
+    finally:
+        proxy.close()
+
+
+def test_no_acknowledged_event_is_lost_over_an_outage_under_load(broker, serve, work, tmp_path):
+    topic = fresh_topic(broker.address())
+    flags = ["--kafka-bootstrap", broker.address(), "--topic", topic]
+    server = serve("serve", tmp_path, *flags, "--kafka-delivery-timeout-ms", "2000")
+    work(tmp_path, *flags)
+    acknowledged, stopped, lock = {"kafka": [], "outbox": []}, threading.Event(), threading.Lock()
+
+    def post(number):
+        for count in range(100_000):
+            if stopped.wait(0.005):
+                return
+            metadata_id = f"load-{number}-{count}"
+            place = durable_in(server.post(event(metadata_id)))
+            with lock:
+                acknowledged[place].append(metadata_id)
+
+    threads = [threading.Thread(target=post, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(2):
+            eventually(lambda: len(acknowledged["kafka"]) > 50, "the load runs")
+            broker.server.kill()
+            in_outbox = len(acknowledged["outbox"])
+            eventually(lambda: len(acknowledged["outbox"]) > in_outbox + 100, "it goes on without a broker")
+            broker.server.start()
+            in_kafka = len(acknowledged["kafka"])
+            eventually(lambda: len(acknowledged["kafka"]) > in_kafka + 50, "and with it again")
+    finally:
+        stopped.set()
+        for thread in threads:
+            thread.join(PATIENCE_S)
+    when_stored(tmp_path, acknowledged["kafka"] + acknowledged["outbox"])
