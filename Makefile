@@ -60,8 +60,6 @@ bench: setup-test ## measure against the floors; writes build/bench/
 .PHONY: wheel
 wheel: setup-test ## the Python package ca4-producer: build/wheel/dist, installed and tested with the notebook
 	@scripts/build.sh release ca4
-	@scripts/setup-wheel.sh
-	@scripts/setup-python.sh scripts/requirements-wheel.txt
 	@scripts/wheel.sh
 	@scripts/test-wheel.sh
 

@@ -57,6 +57,8 @@ case "${1:-}" in
     scripts/setup-s3.sh
     scripts/setup-kafka.sh
     scripts/setup-mongo.sh
+    scripts/setup-wheel.sh
+    scripts/setup-python.sh scripts/requirements-wheel.txt
     "$0" deploy
     scripts/setup-checkov.sh
     scripts/setup-cloud-init.sh

@@ -17,6 +17,10 @@ scripts/setup-python.sh scripts/requirements-wheel.txt
 scripts/wheel.sh
 scripts/test-wheel.sh
 
+step "the Python package: built, installed and tried, its notebook run"
+scripts/wheel.sh
+scripts/test-wheel.sh
+
 step "unit and end-to-end tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 scripts/build.sh asan all >/dev/null
 ctest --preset asan -L unit -j "$(nproc)"

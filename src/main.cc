@@ -1,6 +1,7 @@
 // The program: this table of what it can do; each line is src/cli/<name>.cc.
 #include "cli/dispatch.h"
 #include "cli/subcommand.h"
+#include "ops/logging.h"
 
 namespace {
 
@@ -28,5 +29,8 @@ constexpr Entry kCommands[] = {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // A tool's own words say what failed; of its libraries only what is serious is added, and never
+  // to standard output. A service sets up its own.
+  (void)ca4::ops::setup_logging("error", "text");
   return ca4::cli::dispatch(kCommands, argc, argv);
 }

@@ -3,14 +3,12 @@
 import importlib.util
 
 import pytest
-from kafka_records import fresh_topic
-from kafka_server import KafkaCluster
 from support import BINARY, Program, Server, run
 
-pytest_plugins = ["mongo_server"]
-
-# These run where the Python package is installed: scripts/test-wheel.sh.
-collect_ignore = [] if importlib.util.find_spec("ca4") else ["package"]
+# Where the Python package is installed (scripts/test-wheel.sh) its own tests run, and the clients of the servers are not there.
+PACKAGE = importlib.util.find_spec("ca4") is not None
+pytest_plugins = [] if PACKAGE else ["kafka_fixtures", "mongo_server"]
+collect_ignore = [] if PACKAGE else ["package"]
 
 
 def pytest_configure(config):
@@ -114,25 +112,3 @@ def applied(tmp_path_factory):
     account.said = account.apply()
     yield account
     account.moto.stop()
-
-
-@pytest.fixture(scope="session")
-def kafka(tmp_path_factory):
-    """One real broker for all tests; they have topics of their own, and leave it running."""
-    cluster = KafkaCluster(tmp_path_factory.mktemp("kafka"))
-    try:
-        yield cluster.start().bootstrap()
-    finally:
-        cluster.stop()
-
-
-@pytest.fixture
-def topic(kafka):
-    """A topic with three partitions, and that of its dead letters."""
-    return fresh_topic(kafka)
-
-
-@pytest.fixture
-def on_kafka(kafka, topic):
-    """The flags that put a command on that topic."""
-    return ["--kafka-bootstrap", kafka, "--topic", topic]

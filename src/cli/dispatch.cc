@@ -13,7 +13,6 @@
 #include "base/status.h"
 #include "cli/help.h"
 #include "config/suggest.h"
-#include "ops/logging.h"
 
 namespace ca4::cli {
 namespace {
@@ -124,11 +123,6 @@ int run_named(std::span<const Entry> entries, int argc, const char* const* argv)
     return refuse(root, error);
   }
 
-  // A tool's own words say what failed; of its libraries only what is serious is added, and never
-  // to standard output. A service sets up its own.
-  if (const Status logging = ops::setup_logging("error", "text"); !logging.is_ok()) {
-    return exit_code(logging.code());
-  }
   for (size_t i = 0; i < entries.size(); ++i) {
     if (root.got_subcommand(entries[i].name)) return commands[i]->run();
   }

@@ -69,7 +69,7 @@ void run_lane(BatchFeed& feed, Embedder& embedder, Table& table, std::atomic<siz
 }  // namespace
 
 Result<Embeddings> embed_all(const EmbedOptions& options, ImageSource& source, Embedder& embedder,
-                             std::atomic<size_t>* done, std::stop_token stop) {
+                             std::atomic<size_t>* done, const std::stop_token& stop) {
   Table table(embedder.info().dim);
   BatchFeed feed(feed_options(options, embedder.info()), source,
                  {.wanted = [](Prepared&) { return true; },

@@ -32,6 +32,6 @@ struct EmbedOptions {
 // Decodes and embeds what `source` gives. Fails as the source or the model does; kCancelled after a
 // stop. `done`, when set, counts images.
 Result<Embeddings> embed_all(const EmbedOptions& options, ImageSource& source, Embedder& embedder,
-                             std::atomic<size_t>* done, std::stop_token stop);
+                             std::atomic<size_t>* done, const std::stop_token& stop);
 
 }  // namespace ca4::producer

@@ -1,0 +1,27 @@
+"""A real Kafka broker for the tests that share one, and a topic of its own for each."""
+
+import pytest
+from kafka_records import fresh_topic
+from kafka_server import KafkaCluster
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory):
+    """One real broker for all tests; they have topics of their own, and leave it running."""
+    cluster = KafkaCluster(tmp_path_factory.mktemp("kafka"))
+    try:
+        yield cluster.start().bootstrap()
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture
+def topic(kafka):
+    """A topic with three partitions, and that of its dead letters."""
+    return fresh_topic(kafka)
+
+
+@pytest.fixture
+def on_kafka(kafka, topic):
+    """The flags that put a command on that topic."""
+    return ["--kafka-bootstrap", kafka, "--topic", topic]
