@@ -8,24 +8,28 @@ step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
 step "format and lint"
 scripts/lint.sh
 
-step "end to end: contract, limits, crash, producer, browser, OpenAPI"
-.deps/venv/bin/python -m pytest -q tests
+# End-to-end tests wait more than they work, for brokers that must be missed and found again: what the sanitizers need is compiled in
+# these pauses, with the lowest priority.
+mkdir -p build
+nice -n 19 bash -c 'set -e; scripts/build.sh asan all; scripts/tsan.sh build' >build/sanitizers.log 2>&1 &
+builder=$!
+trap 'kill "$builder" 2>/dev/null || true' EXIT
 
-step "the Python package and the notebook, installed from its wheel"
-scripts/setup-wheel.sh
-scripts/setup-python.sh scripts/requirements-wheel.txt
-scripts/wheel.sh
-scripts/test-wheel.sh
+step "end to end: contract, limits, crash, producer, browser, OpenAPI, Kafka, MongoDB, S3, tunnel, deployment"
+.deps/venv/bin/python -m pytest -q --durations=15 tests
 
 step "the Python package: built, installed and tried, its notebook run"
 scripts/wheel.sh
 scripts/test-wheel.sh
 
 step "unit and end-to-end tests under AddressSanitizer and UndefinedBehaviorSanitizer"
-scripts/build.sh asan all >/dev/null
+wait "$builder" || { cat build/sanitizers.log; exit 1; }
 ctest --preset asan -L unit -j "$(nproc)"
-# Not deploy/, which holds no C++.
-CA4_BINARY=$PWD/build/asan/ca4 .deps/venv/bin/python -m pytest -q tests --ignore-glob='*/test_deploy_*.py'
+# Once is enough for deploy/ and the page, which hold no C++, and for tests that wait for minutes altogether until servers are missed
+# and come back: Kafka's, MongoDB's and S3's own suites and round trips are run here too.
+CA4_BINARY=$PWD/build/asan/ca4 .deps/venv/bin/python -m pytest -q tests --ignore-glob='*/test_deploy_*.py' \
+  --ignore-glob='*_faults.py' --ignore-glob='*/test_tunnel*.py' --ignore=tests/test_kafka_security.py --ignore=tests/test_outbox.py \
+  --ignore=tests/test_page.py --ignore=tests/test_web_identity.py
 
 step "unit tests of the concurrent parts under ThreadSanitizer"
 scripts/tsan.sh
