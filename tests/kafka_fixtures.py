@@ -1,7 +1,7 @@
 """A real Kafka broker for the tests that share one, and a topic of its own for each."""
 
 import pytest
-from kafka_records import fresh_topic
+from kafka_records import fresh_topic, warm_up
 from kafka_server import KafkaCluster
 
 
@@ -10,7 +10,9 @@ def kafka(tmp_path_factory):
     """One real broker for all tests; they have topics of their own, and leave it running."""
     cluster = KafkaCluster(tmp_path_factory.mktemp("kafka"))
     try:
-        yield cluster.start().bootstrap()
+        bootstrap = cluster.start().bootstrap()
+        warm_up(bootstrap)
+        yield bootstrap
     finally:
         cluster.stop()
 

@@ -17,6 +17,17 @@ def fresh_topic(bootstrap, *flags, partitions=3):
     return name
 
 
+def warm_up(bootstrap):
+    """Until the broker has made what idempotent writers need: it answers before that, and then their first event waits in the outbox."""
+    produce(bootstrap, fresh_topic(bootstrap), "warm", "up", **{"enable.idempotence": True})
+
+
+def when_direct(server):
+    """Waits until this processor sends events to Kafka as they come; returns the server."""
+    eventually(lambda: '\nca4_outbox_state{state="direct"} 1\n' in server.get("/metrics").text, "events go to Kafka directly")
+    return server
+
+
 def records(bootstrap, topic, **settings):
     """Every record of a topic, in offset order within a partition."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test", "enable.auto.commit": False} | settings)

@@ -3,14 +3,14 @@
 import json
 import uuid
 
-from kafka_records import produce, records
+from kafka_records import produce, records, when_direct
 from support import assert_problem, documents, event, eventually, run, when_stored
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 def test_an_event_goes_through_the_topic_as_the_contract_says(serve, work, tmp_path, kafka, topic, on_kafka):
-    server = serve("serve", tmp_path, *on_kafka)
+    server = when_direct(serve("serve", tmp_path, *on_kafka))
     work(tmp_path, *on_kafka)
     sent = event("img-1", dim=5, extra={"pipeline": "p"}, more={"a": [1]})
     answer = server.post(sent, headers={"traceparent": TRACE})

@@ -49,7 +49,7 @@ def mapped(cluster):
 
 def test_a_broker_that_is_killed_is_missed_and_found_again(lone_broker, serve, work, tmp_path):
     topic = fresh_topic(lone_broker.address())
-    flags = ["--kafka-bootstrap", lone_broker.address(), "--topic", topic, "--kafka-delivery-timeout-ms", "2000", "--kafka-outbox=false"]
+    flags = ["--kafka-bootstrap", lone_broker.address(), "--topic", topic, "--kafka-delivery-timeout-ms", "2000", "--no-kafka-outbox"]
     server = serve("serve", tmp_path, *flags)
     worker = work(tmp_path, *flags)
     server.accept(event("before"))
@@ -72,7 +72,7 @@ def test_a_broker_that_is_killed_is_missed_and_found_again(lone_broker, serve, w
 def test_processor_and_worker_may_start_before_the_broker(lone_broker, serve, work, tmp_path):
     topic = fresh_topic(lone_broker.address())
     lone_broker.server.stop()
-    flags = ["--kafka-bootstrap", lone_broker.address(), "--topic", topic, "--kafka-delivery-timeout-ms", "1000", "--kafka-outbox=false"]
+    flags = ["--kafka-bootstrap", lone_broker.address(), "--topic", topic, "--kafka-delivery-timeout-ms", "1000", "--no-kafka-outbox"]
     server = serve("serve", tmp_path, *flags)
     work(tmp_path, *flags)
     assert_problem(server.post(event("early")), 503)

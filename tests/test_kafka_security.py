@@ -182,7 +182,7 @@ def test_a_wrong_password_is_said_and_not_shown(scram_broker, password_file, mec
 
 def test_a_processor_that_is_not_let_in_says_so(serve, tmp_path, broker, password_file):
     password_file.write_text("no secret at all")
-    flags = through(broker, "OPEN_LOGIN", *as_ann("PLAIN", password_file), "--kafka-delivery-timeout-ms", "1000", "--kafka-outbox=false")
+    flags = through(broker, "OPEN_LOGIN", *as_ann("PLAIN", password_file), "--kafka-delivery-timeout-ms", "1000", "--no-kafka-outbox")
     answer = serve("serve", tmp_path, *flags).post(event("a"))
     assert answer.status_code == 503
     assert "refuse this client" in answer.json()["detail"]

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 import requests
-from kafka_records import fresh_topic, records
+from kafka_records import fresh_topic, records, when_direct
 from kafka_server import KafkaCluster
 from support import PATIENCE_S, event, eventually, run, when_stored
 from tcp_fault_proxy import TcpFaultProxy
@@ -60,7 +60,7 @@ def test_events_of_an_outage_wait_in_order_and_go_on_by_themselves(broker, serve
     flags = ["--kafka-bootstrap", broker.address(), "--topic", topic]
     server = serve("serve", tmp_path, *flags, "--kafka-delivery-timeout-ms", "2000")
     work(tmp_path, *flags)
-    assert durable_in(server.post(event("before"))) == "kafka"
+    assert durable_in(when_direct(server).post(event("before"))) == "kafka"
 
     broker.server.kill()
     probes = goes_to(server, "outbox")
@@ -141,7 +141,7 @@ def test_packets_that_go_nowhere_are_as_good_as_a_broker_that_is_away(broker, se
         reached = ["--kafka-bootstrap", proxy.address, "--kafka-broker-map", f"*={proxy.address}"]
         server = serve("serve", tmp_path, *reached, "--topic", topic, "--kafka-delivery-timeout-ms", "1000")
         work(tmp_path, "--kafka-bootstrap", broker.address(), "--topic", topic)
-        assert durable_in(server.post(event("before"))) == "kafka"
+        assert durable_in(when_direct(server).post(event("before"))) == "kafka"
         proxy.stall()
         probes = goes_to(server, "outbox")
         proxy.heal()
