@@ -14,7 +14,7 @@ import pytest
 from netns import Network
 from server_process import ServerProcess
 from sshd_server import Sshd, make_key
-from support import ENVIRONMENT, ROOT, BINARY, Program, eventually, run
+from support import BINARY, ENVIRONMENT, ROOT, Program, eventually, run, when_stored
 
 KAFKA_JARS = ROOT / ".deps/kafka/4.4.0"
 FORWARDS = "9092:kafka:9092,16443:k3s-api:6443,3000:grafana:3000"
@@ -36,6 +36,9 @@ def kafka_server(folder, host):
         "advertised.listeners": "PLAINTEXT://kafka:9092",
         "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
         "log.cleaner.dedupe.buffer.size": 4 << 20,
+        "offsets.topic.replication.factor": 1,
+        "offsets.topic.num.partitions": 1,
+        "group.initial.rebalance.delay.ms": 0,
     }
     config = folder / "server.properties"
     config.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
@@ -316,6 +319,52 @@ def test_packets_dropped_behind_the_bastion_are_noticed_too(vpc, bastion, tunnel
     eventually(lambda: "healthy" not in kept_up.states().values(), "no forward is healthy")
     vpc.network.mend()
     kept_up.when_healthy()
+
+
+# Posts events until its standard input ends; says for each that was taken where it is durable.
+POST = """
+import json, sys, threading, urllib.request
+over = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+number = 0
+while not over.wait(0.005):
+    body = json.dumps({"metadata_id": f"img-{number}", "embedding": [0.5] * 64}).encode()
+    request = urllib.request.Request(sys.argv[1] + "/metadata", body, {"Content-Type": "application/json"})
+    print(f"img-{number}", json.load(urllib.request.urlopen(request, timeout=60))["durable_in"], flush=True)
+    number += 1
+"""
+
+
+def test_a_tunnel_that_is_cut_in_the_middle_of_a_batch_loses_no_event(vpc, bastion, tunnel, serve, work, tmp_path):
+    kept_up = tunnel(*bastion.flags()).when_healthy()
+    topic = f"tunnelled-{uuid.uuid4().hex[:8]}"
+    here = ["--kafka-bootstrap", "127.0.0.1:9092", "--kafka-broker-map", "kafka:9092=127.0.0.1:9092", "--topic", topic]
+    made = run("topics", "ensure", *here, host=vpc.laptop)
+    assert made.returncode == 0, made.stdout + made.stderr
+    server = serve("serve", tmp_path / "laptop", *here, "--kafka-delivery-timeout-ms", "2000", host=vpc.laptop)
+    work(tmp_path / "node", "--kafka-bootstrap", "kafka:9092", "--topic", topic, host=vpc.node)
+    said = tmp_path / "said"
+    argv = vpc.laptop.inside("/usr/bin/python3", "-c", POST, server.url)
+    with said.open("w") as output, subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=output) as load:
+
+        def taken(place):
+            return [line.split()[0] for line in said.read_text().splitlines() if line.endswith(f" {place}")]
+
+        def more(place, count):
+            before = len(taken(place))
+            eventually(lambda: len(taken(place)) > before + count, f"{count} more events are durable in {place}")
+
+        more("kafka", 50)
+        bastion.kill_sessions()
+        more("kafka", 50)
+        vpc.network.cut("laptop", "bastion")
+        more("outbox", 50)
+        vpc.network.mend()
+        kept_up.when_healthy()
+        more("kafka", 50)
+        load.stdin.close()
+        assert load.wait(60) == 0
+    when_stored(tmp_path / "node", taken("kafka") + taken("outbox"))
 
 
 def test_an_ssh_that_hangs_is_killed_and_replaced(bastion, tunnel):
