@@ -11,6 +11,7 @@ proxy.close()
 """
 
 import asyncio
+import contextlib
 import socket
 import struct
 import threading
@@ -101,8 +102,9 @@ class TcpFaultProxy:
 
     async def _reset(self):
         for writer in list(self._writers):
-            # Not lingering makes closing a reset.
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            # Not lingering makes closing a reset. One that its peer has just closed has no socket any more.
+            with contextlib.suppress(OSError):
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
         self._writers.clear()
 

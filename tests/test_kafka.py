@@ -46,7 +46,7 @@ def test_the_compact_value_makes_the_same_document(serve, work, tmp_path, kafka,
     server = serve("serve", tmp_path, *on_kafka)
     work(tmp_path, *on_kafka)
     server.accept(event("as-json", dim=5, seed=1))
-    compact = serve("serve", tmp_path, *on_kafka, "--kafka-value-format", "record")
+    compact = serve("serve", tmp_path / "compact", *on_kafka, "--kafka-value-format", "record")
     compact.accept(event("as-record", dim=5, seed=1))
     found = server.when_stored(["as-json", "as-record"])
     values = {record.key.decode(): record.value for record in records(kafka, topic)}
@@ -156,8 +156,11 @@ def ids(data_dir):
 def test_topics_are_made_by_nobody_but_topics_ensure(serve, work, tmp_path, kafka):
     topic = f"test-{uuid.uuid4().hex[:12]}"
     flags = ["--kafka-bootstrap", kafka, "--topic", topic]
-    server = serve("serve", tmp_path, *flags, "--kafka-delivery-timeout-ms", "1000")
+    server = serve("serve", tmp_path, *flags, "--kafka-delivery-timeout-ms", "1000", "--no-kafka-outbox")
     worker = work(tmp_path, *flags)
+    with_outbox = serve("serve", tmp_path / "outbox", *flags, "--kafka-delivery-timeout-ms", "1000")
+    assert with_outbox.accept(event("waits"))["durable_in"] == "outbox"
+    eventually(lambda: "ca4 topics ensure" in with_outbox.said(), "it says what is missing")
     problem = assert_problem(server.post(event("a")), 503)
     assert "ca4 topics ensure" in problem["detail"]
     assert server.get("/readyz").status_code == 503
@@ -168,7 +171,7 @@ def test_topics_are_made_by_nobody_but_topics_ensure(serve, work, tmp_path, kafk
 
     assert run("topics", "ensure", *flags, "--kafka-partitions", 2).returncode == 0
     eventually(lambda: server.post(event("a")).status_code == 200, "taken without a restart")
-    server.when_stored(["a"])
+    server.when_stored(["a", "waits"])
     eventually(lambda: server.get("/readyz").status_code == 200, "ready again")
 
 
