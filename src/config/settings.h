@@ -68,7 +68,9 @@ struct Kafka {
   // Soon enough for the outbox or the client's own retries, past the planned change of a leader.
   int64_t delivery_timeout_ms = 5'000;
   int64_t record_bytes_max = 16 * kMiB;  // an event that fits a request body fits a record
-  int64_t session_timeout_ms = 10'000;   // a lost worker's share is idle that long
+  // A lost worker's share is idle that long, and all of them after a broker's restart: the least
+  // that brokers take.
+  int64_t session_timeout_ms = 6'000;
   int64_t partitions = 6;  // as many workers may share the work; few for small brokers
   int64_t replicas = 0;    // what is safe depends on the cluster
   int64_t min_insync = 0;

@@ -58,9 +58,10 @@ struct KafkaOptions {
   // Largest key + value; over it kTooLarge. The topic must allow as much: max.message.bytes.
   size_t record_bytes_max = 16U << 20;
 
-  // How long a consumer may be silent before its partitions go to others, in milliseconds. Brokers
-  // take nothing below 6 s by default.
-  int64_t session_timeout_ms = 10'000;
+  // How long a consumer may be silent before its partitions go to others, in milliseconds. A broker
+  // that was restarted waits as long for the members it remembers before it lets new ones read.
+  // Brokers take nothing below 6 s by default.
+  int64_t session_timeout_ms = 6'000;
 };
 
 }  // namespace ca4::log
