@@ -9,6 +9,7 @@ from kafka_records import fresh_topic, records, when_direct
 from kafka_server import KafkaCluster
 from support import PATIENCE_S, event, eventually, run, when_stored
 from tcp_fault_proxy import TcpFaultProxy
+from test_spool import small_disk
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +34,20 @@ def durable_in(answer):
     return answer.json()["durable_in"]
 
 
-def goes_to(server, place):
-    """Waits until a probe's answer names `place`; returns the ids of the probes, which are events like any other."""
+def goes_to(server, place, refused=()):
+    """Waits until a probe's answer names `place`; returns the ids of the probes, which are events like any other.
+
+    Probes may be refused with the statuses `refused` before that.
+    """
     probes = []
 
     def there():
-        probes.append(f"probe-{place}-{len(probes)}")
-        return durable_in(server.post(event(probes[-1]))) == place
+        metadata_id = f"probe-{place}-{len(probes)}"
+        answer = server.post(event(metadata_id))
+        if answer.status_code in refused:
+            return False
+        probes.append(metadata_id)
+        return durable_in(answer) == place
 
     eventually(there, f"events go to {place}")
     return probes
@@ -149,6 +157,34 @@ def test_packets_that_go_nowhere_are_as_good_as_a_broker_that_is_away(broker, se
         when_stored(tmp_path, ["before", *probes])
     finally:
         proxy.close()
+
+
+def test_a_full_disk_under_the_outbox_refuses_and_keeps_what_it_took(broker, serve, tmp_path):
+    topic = fresh_topic(broker.address())
+    with small_disk(tmp_path / "disk", 4 << 20) as disk:
+        flags = ["--kafka-bootstrap", broker.address(), "--topic", topic, "--kafka-outbox-file", disk / "outbox.db"]
+        broker.server.kill()
+        server = serve("serve", tmp_path / "data", *flags, "--kafka-delivery-timeout-ms", "1000")
+        taken = []
+
+        def full():
+            answer = server.post(event(f"img-{len(taken)}", dim=2048))
+            if answer.status_code == 503:
+                return answer.json()["detail"]
+            assert durable_in(answer) == "outbox"
+            taken.append(answer.json()["metadata_id"])
+            return None
+
+        for _ in range(2000):
+            if detail := full():
+                break
+        assert "disk is full" in detail
+        assert len(taken) > 20
+        broker.server.start()
+        goes_to(server, "kafka", refused=(503,))
+        server.stop()
+    sent = [key for key in keys(broker, topic) if not key.startswith("probe-")]
+    assert sorted(sent) == sorted(taken)
 
 
 def test_no_acknowledged_event_is_lost_over_an_outage_under_load(broker, serve, work, tmp_path):

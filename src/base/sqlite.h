@@ -57,6 +57,11 @@ class Database {
   Status error(std::string_view doing) const;
 
   const std::string& path() const { return path_; }
+  // Takes so much of the disk for this file, and as much for its write-ahead log, now, so that a
+  // small file can be written also when the disk is full later. For a connection that has read or
+  // written. kIo where the disk has not that much; what a file system can't do is left out.
+  Status reserve(int bytes);
+
   // The raw connection, for what this wrapper leaves out (checkpoints, blobs, functions).
   sqlite3* handle() const { return db_; }
 

@@ -1,6 +1,14 @@
 #include "log/group_offsets.h"
 
 namespace ca4::log {
+namespace {
+
+// A group that can't commit on a full disk would read the same again and again, and what it reads
+// could never be deleted to make room. The write-ahead log begins anew after 16 pages, so neither
+// file grows beyond this with some hundred groups.
+constexpr int kReservedBytes = 128 << 10;
+
+}  // namespace
 
 Result<std::unique_ptr<GroupOffsets>> GroupOffsets::open(const std::string& path, bool read_only) {
   Result<sqlite::Database> db = sqlite::Database::open(path, {.read_only = read_only, .wal = true});
@@ -9,10 +17,12 @@ Result<std::unique_ptr<GroupOffsets>> GroupOffsets::open(const std::string& path
     // FULL: what was committed stays so after power loss. The archive names its objects by where a
     // batch begins, so going back over several commits would write what it has under other names.
     Status status = db->exec(
-        "PRAGMA synchronous=FULL;"
+        "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=16;"
         "CREATE TABLE IF NOT EXISTS groups(name TEXT PRIMARY KEY, log_id INTEGER NOT NULL,"
         " next INTEGER, known INTEGER NOT NULL DEFAULT 1) STRICT");
     if (!status.is_ok()) return status;
+    // On a disk that is full by now, commits may fail until there is room.
+    (void)db->reserve(kReservedBytes);
   }
   return std::unique_ptr<GroupOffsets>(new GroupOffsets(std::move(*db)));
 }
