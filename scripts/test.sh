@@ -25,11 +25,10 @@ scripts/test-wheel.sh
 step "unit and end-to-end tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 wait "$builder" || { cat build/sanitizers.log; exit 1; }
 ctest --preset asan -L unit -j "$(nproc)"
-# Once is enough for deploy/ and the page, which hold no C++, and for tests that wait for minutes altogether until servers are missed
+# Once is enough for deploy/, which holds no C++, and for tests that wait for minutes altogether until servers are missed
 # and come back: Kafka's, MongoDB's and S3's own suites and round trips are run here too.
 CA4_BINARY=$PWD/build/asan/ca4 .deps/venv/bin/python -m pytest -q tests --ignore-glob='*/test_deploy_*.py' \
-  --ignore-glob='*_faults.py' --ignore-glob='*/test_tunnel*.py' --ignore=tests/test_kafka_security.py --ignore=tests/test_outbox.py \
-  --ignore=tests/test_page.py --ignore=tests/test_web_identity.py
+  --ignore-glob='*_faults.py' --ignore-glob='*/test_tunnel*.py' --ignore=tests/test_kafka_security.py --ignore=tests/test_outbox.py
 
 step "unit tests of the concurrent parts under ThreadSanitizer"
 scripts/tsan.sh
