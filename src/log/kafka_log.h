@@ -8,13 +8,11 @@
 // within 10 s of their being back.
 //
 // Where this log differs from the embedded one:
-//   - A batch that failed may be kept, wholly or in part: its records went to several partitions,
-//   or
-//     the answer of a broker got lost. Appending it again is then a second copy with the same
-//     version, which the stores take for what it is.
+//   - A batch that failed may be kept, wholly or in part: its records went to several
+//     partitions, or a broker's answer got lost. Appending it again is then a second copy with
+//     the same version, which the stores take for what it is.
 //   - A position may have the offset -1: the record is durable, and the broker, asked twice, does
-//   not
-//     tell where.
+//     not tell where.
 //   - Several consumers of a group share the partitions, also from several processes.
 //   - Nothing is limited by size here but the queue to the brokers; retention is the topic's.
 #pragma once
