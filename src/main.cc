@@ -1,4 +1,9 @@
 // The program: this table of what it can do; each line is src/cli/<name>.cc.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <string>
+
 #include "cli/dispatch.h"
 #include "cli/subcommand.h"
 #include "ops/logging.h"
@@ -29,6 +34,9 @@ constexpr Entry kCommands[] = {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // libmongoc, as it is loaded, shares counters under this name, which nobody of ours reads. A
+  // process that is killed would leave it behind, and the next one with its number would complain.
+  shm_unlink(("/mongoc-" + std::to_string(getpid())).c_str());
   // A tool's own words say what failed; of its libraries only what is serious is added, and never
   // to standard output. A service sets up its own.
   (void)ca4::ops::setup_logging("error", "text");

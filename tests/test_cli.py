@@ -6,6 +6,7 @@ import pty
 import re
 import select
 import subprocess
+from pathlib import Path
 
 import pytest
 from support import BINARY, ENVIRONMENT, documents, event, eventually, run
@@ -284,3 +285,9 @@ def test_log_shows_and_checks_an_embedded_log(up, ca4):
     assert checked.returncode == 1, checked.stdout
     assert "offset 2" in checked.stdout
     assert "l4" in ca4("log", "tail", *data).stdout
+
+
+def test_a_killed_process_leaves_nothing_in_shared_memory(up):
+    server = up()
+    server.kill()
+    assert not Path(f"/dev/shm/mongoc-{server.pid}").exists()
