@@ -1,6 +1,5 @@
 """Real Kafka brokers of the tests: Apache Kafka in KRaft mode, one process a node, broker and controller at once."""
 
-import base64
 import subprocess
 import uuid
 from pathlib import Path
@@ -98,7 +97,8 @@ class KafkaCluster:
         self.listeners = listeners or {"PLAINTEXT": "PLAINTEXT"}
         self.settings, self.format_args, self.env = settings or {}, format_args, env
         self._advertise = advertise
-        self.cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # 22 characters of base64url, as Kafka wants it; one that began with "-" would be taken for a flag.
+        self.cluster_id = "ca4-tests-" + uuid.uuid4().hex[:12]
         self.nodes = []
         self.nodes += [KafkaNode(self, node_id) for node_id in range(1, count + 1)]
 
