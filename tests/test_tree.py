@@ -57,7 +57,7 @@ ARROWS = {
     "processor": "base event http log ops",
     "producer": "base event",
     "worker": "base event log store archive",
-    "door": "base",
+    "door": "base http",
     "python": "base producer cli",
     "page": "base event http log ops store worker",
     "tunnel": "base config",

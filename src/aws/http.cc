@@ -6,20 +6,11 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <mutex>
+
+#include "base/curl_pool.h"
 
 namespace ca4::aws {
 namespace {
-
-struct FreeEasy {
-  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
-};
-using Easy = std::unique_ptr<CURL, FreeEasy>;
-
-struct FreeList {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
-};
-using HeaderList = std::unique_ptr<curl_slist, FreeList>;
 
 // What the callbacks fill.
 struct Incoming {
@@ -57,7 +48,7 @@ size_t take_header(char* data, size_t, size_t count, void* user) {
   return count;
 }
 
-HeaderList header_list(const std::vector<std::string>& headers) {
+CurlList header_list(const std::vector<std::string>& headers) {
   curl_slist* list = nullptr;
   for (const std::string& header : headers) list = curl_slist_append(list, header.c_str());
   // No round trip to ask whether the body may come; no type that nobody named.
@@ -66,7 +57,7 @@ HeaderList header_list(const std::vector<std::string>& headers) {
     return header.starts_with("Content-Type:");
   });
   if (!typed) list = curl_slist_append(list, "Content-Type:");
-  return HeaderList(list);
+  return CurlList(list);
 }
 
 void set_method(CURL* easy, const HttpRequest& request) {
@@ -97,12 +88,12 @@ class CurlHttp final : public Http {
   explicit CurlHttp(std::string ca_file) : ca_file_(std::move(ca_file)) {}
 
   Result<HttpReply> send(const HttpRequest& request) override {
-    Easy easy = take();
+    CurlEasy easy = pool_.take();
     if (easy == nullptr) return Status(Code::kInternal, "libcurl has no memory to start");
     std::array<char, CURL_ERROR_SIZE> error{};
     Incoming incoming;
     incoming.bytes_max = request.reply_bytes_max;
-    const HeaderList headers = header_list(request.headers);
+    const CurlList headers = header_list(request.headers);
     CURL* const raw = easy.get();
     set_method(raw, request);
     set_limits(raw, request);
@@ -128,29 +119,13 @@ class CurlHttp final : public Http {
     long status = 0;
     curl_easy_getinfo(raw, CURLINFO_RESPONSE_CODE, &status);
     incoming.reply.status = static_cast<int>(status);
-    give_back(std::move(easy));
+    pool_.give_back(std::move(easy));
     return std::move(incoming.reply);
   }
 
  private:
-  // A handle keeps its connections; there are as many as there were requests at once. One whose
-  // transfer failed is not given back.
-  Easy take() {
-    const std::scoped_lock lock(mutex_);
-    if (idle_.empty()) return Easy(curl_easy_init());
-    Easy easy = std::move(idle_.back());
-    idle_.pop_back();
-    return easy;
-  }
-  void give_back(Easy easy) {
-    curl_easy_reset(easy.get());
-    const std::scoped_lock lock(mutex_);
-    idle_.push_back(std::move(easy));
-  }
-
   const std::string ca_file_;
-  std::mutex mutex_;
-  std::vector<Easy> idle_;  // guarded by mutex_
+  CurlPool pool_;
 };
 
 }  // namespace
@@ -161,8 +136,6 @@ std::string_view HttpReply::header(std::string_view name) const {
 }
 
 std::unique_ptr<Http> make_http(const std::string& ca_file) {
-  // Counted by curl; not undone, since other parts of the program may use curl as well.
-  curl_global_init(CURL_GLOBAL_DEFAULT);
   return std::make_unique<CurlHttp>(ca_file);
 }
 

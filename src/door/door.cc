@@ -1,6 +1,5 @@
 #include "door/door.h"
 
-#include <curl/curl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 
 #include "door/agent_output.h"
 #include "door/child_process.h"
+#include "http/fetch.h"
 
 namespace ca4::door {
 namespace {
@@ -23,8 +23,7 @@ using Steady = std::chrono::steady_clock;
 constexpr int64_t kBackoffMsFirst = 1000;
 // An agent's line, or a second look at ngrok's API, whichever comes first.
 constexpr int kPollMs = 250;
-constexpr long kApiTimeoutMs = 2000;  // it is on this machine
-constexpr size_t kApiAnswerBytesMax = 1 << 20;
+constexpr int64_t kApiTimeoutMs = 2000;  // it is on this machine
 // A URL that changes (a plan without a fixed name, after a reconnect) is told within this.
 constexpr auto kLookAgain = std::chrono::seconds(5);
 
@@ -54,26 +53,10 @@ bool is_program(const std::filesystem::path& path) {
   return std::filesystem::is_regular_file(path, ignored) && access(path.c_str(), X_OK) == 0;
 }
 
-size_t collect(char* data, size_t, size_t count, void* user) {
-  auto* const body = static_cast<std::string*>(user);
-  if (body->size() + count > kApiAnswerBytesMax) return 0;
-  body->append(data, count);
-  return count;
-}
-
 // Empty when there is no answer.
 std::string get(const std::string& url) {
-  std::string body;
-  const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> easy(curl_easy_init(),
-                                                                 curl_easy_cleanup);
-  if (easy == nullptr) return body;
-  curl_easy_setopt(easy.get(), CURLOPT_URL, url.c_str());
-  curl_easy_setopt(easy.get(), CURLOPT_PROXY, "");
-  curl_easy_setopt(easy.get(), CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(easy.get(), CURLOPT_TIMEOUT_MS, kApiTimeoutMs);
-  curl_easy_setopt(easy.get(), CURLOPT_WRITEFUNCTION, collect);
-  curl_easy_setopt(easy.get(), CURLOPT_WRITEDATA, &body);
-  return curl_easy_perform(easy.get()) == CURLE_OK ? body : "";
+  http::FetchOutcome outcome = http::fetch({.url = url, .timeout_ms = kApiTimeoutMs});
+  return outcome.answer ? std::move(outcome.answer->body) : std::string();
 }
 
 }  // namespace
@@ -106,7 +89,6 @@ Status check_agent(const DoorOptions& options) {
 
 Result<std::unique_ptr<Door>> Door::start(const DoorOptions& options, DoorEvents events) {
   if (Status missing = check_agent(options); !missing.is_ok()) return missing;
-  curl_global_init(CURL_GLOBAL_DEFAULT);
   return std::unique_ptr<Door>(new Door(options, std::move(events)));
 }
 

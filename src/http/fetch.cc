@@ -4,21 +4,12 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <memory>
 #include <mutex>
+
+#include "base/curl_pool.h"
 
 namespace ca4::http {
 namespace {
-
-struct FreeEasy {
-  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
-};
-using Easy = std::unique_ptr<CURL, FreeEasy>;
-
-struct FreeList {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
-};
-using List = std::unique_ptr<curl_slist, FreeList>;
 
 struct Collector {
   std::string body;
@@ -66,8 +57,8 @@ NoAnswer reason(CURLcode code) {
   }
 }
 
-List header_list(const Fetch& request) {
-  List list;
+CurlList header_list(const Fetch& request) {
+  CurlList list;
   for (const auto& [name, value] : request.headers) {
     list.reset(curl_slist_append(list.release(), fmt::format("{}: {}", name, value).c_str()));
   }
@@ -99,14 +90,14 @@ FetchOutcome fetch(const Fetch& request) {
   static std::once_flag once;
   // Counted by curl; not undone, since other parts of the program may use curl as well.
   std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
-  const Easy easy(curl_easy_init());
+  const CurlEasy easy(curl_easy_init());
   FetchOutcome outcome;
   outcome.message = "libcurl has no memory to start";
   if (easy == nullptr) return outcome;
   std::array<char, CURL_ERROR_SIZE> error{};
   Collector body{{}, request.answer_bytes_max};
   Fetched answer;
-  const List headers = header_list(request);
+  const CurlList headers = header_list(request);
   set_request(easy.get(), request);
   curl_easy_setopt(easy.get(), CURLOPT_HTTPHEADER, headers.get());
   curl_easy_setopt(easy.get(), CURLOPT_ERRORBUFFER, error.data());

@@ -4,10 +4,9 @@
 #include <strings.h>
 
 #include <array>
-#include <mutex>
 #include <string_view>
-#include <vector>
 
+#include "base/curl_pool.h"
 #include "producer/transport.h"
 
 namespace ca4::producer {
@@ -15,15 +14,6 @@ namespace {
 
 // A batch's answer is a line an item; more than this is no answer of a processor.
 constexpr size_t kReplyBytesMax = 16 << 20;
-
-struct FreeEasy {
-  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
-};
-using Easy = std::unique_ptr<CURL, FreeEasy>;
-
-struct FreeList {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
-};
 
 // Returning less than was given makes curl end the transfer with an error.
 size_t collect(char* data, size_t, size_t count, void* user) {
@@ -60,7 +50,7 @@ class HttpTransport final : public Transport {
 
   Result<Reply> post(std::string_view path, std::string_view content_type,
                      std::string_view body) override {
-    Easy easy = take();
+    CurlEasy easy = pool_.take();
     if (easy == nullptr) return Status(Code::kInternal, "libcurl has no memory to start");
     std::array<char, CURL_ERROR_SIZE> error{};
     Reply reply;
@@ -74,7 +64,7 @@ class HttpTransport final : public Transport {
     if (!options_.token.empty()) {
       raw = curl_slist_append(raw, fmt::format("Authorization: Bearer {}", options_.token).c_str());
     }
-    const std::unique_ptr<curl_slist, FreeList> headers(raw);
+    const CurlList headers(raw);
     curl_easy_setopt(easy.get(), CURLOPT_URL, url.c_str());
     curl_easy_setopt(easy.get(), CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy.get(), CURLOPT_POSTFIELDS, body.data());
@@ -107,36 +97,18 @@ class HttpTransport final : public Transport {
     curl_easy_getinfo(easy.get(), CURLINFO_RETRY_AFTER, &retry_after_s);
     reply.status = static_cast<int>(status);
     if (retry_after_s > 0) reply.retry_after_ms = retry_after_s * 1000;
-    give_back(std::move(easy));
+    pool_.give_back(std::move(easy));
     return reply;
   }
 
  private:
-  // A handle keeps its connection open; there are as many as there were calls at once. One whose
-  // transfer failed is not given back.
-  Easy take() {
-    const std::scoped_lock lock(mutex_);
-    if (idle_.empty()) return Easy(curl_easy_init());
-    Easy easy = std::move(idle_.back());
-    idle_.pop_back();
-    return easy;
-  }
-  void give_back(Easy easy) {
-    curl_easy_reset(easy.get());
-    const std::scoped_lock lock(mutex_);
-    idle_.push_back(std::move(easy));
-  }
-
   HttpOptions options_;
-  std::mutex mutex_;
-  std::vector<Easy> idle_;
+  CurlPool pool_;
 };
 
 }  // namespace
 
 std::unique_ptr<Transport> make_http_transport(const HttpOptions& options) {
-  // Counted by curl; not undone, since other parts of the program may use curl as well.
-  curl_global_init(CURL_GLOBAL_DEFAULT);
   return std::make_unique<HttpTransport>(options);
 }
 
