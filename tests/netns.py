@@ -1,16 +1,13 @@
 """Hosts in network namespaces of their own, joined by a router with a firewall: a small private network for tests.
 
 Nothing outside is connected: a host reaches what the firewall lets it reach, and nobody else. Needs root. Everything
-ends with the process that made it, also by kill -9: a namespace lives as long as the process that holds it, and that
-one is killed by the kernel when its parent dies; links and rules go with their namespaces.
+ends with the process that made it, also by kill -9: see netlab.Machine; links and rules go with their namespaces.
 """
 
 import ipaddress
-import os
-import signal
 import subprocess
-from pathlib import Path
 
+from netlab import Machine, command
 from server_process import ServerProcess
 from support import eventually
 
@@ -18,56 +15,14 @@ from support import eventually
 SUBNETS = ipaddress.ip_network("10.204.0.0/16")
 
 
-def command(*argv):
-    done = subprocess.run([*map(str, argv)], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, f"{' '.join(map(str, argv))}: {done.stdout}{done.stderr}"
-    return done.stdout
+class Host(Machine):
+    """A machine with one address, on this machine's files but for its own /etc/hosts."""
 
-
-class Host:
-    """A namespace with a loopback interface and its own /etc/hosts, held by a process that does nothing."""
-
-    def __init__(self, name, folder):
-        assert os.geteuid() == 0, "network namespaces need root: run the tests as root"
-        self.name, self.address = name, None
-        self.holder = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "sleep", "infinity"],
-            stdin=subprocess.DEVNULL,
-        )
-        self._await_namespace()
-        self.hosts_file = Path(folder) / f"hosts.{name}"
-        self.hosts_file.write_text("127.0.0.1 localhost\n")
-        self.run("mount", "--bind", self.hosts_file, "/etc/hosts")
-        self.run("ip", "link", "set", "lo", "up")
-
-    def _await_namespace(self):
-        ours = [os.readlink(f"/proc/self/ns/{kind}") for kind in ("net", "mnt")]
-        while True:
-            assert self.holder.poll() is None, f"no namespace for {self.name}: is this root, with CAP_SYS_ADMIN?"
-            theirs = [os.readlink(f"/proc/{self.holder.pid}/ns/{kind}") for kind in ("net", "mnt")]
-            if all(a != b for a, b in zip(ours, theirs)):
-                return
-
-    def inside(self, *argv):
-        """The command line that runs `argv` on this host; the process that is started becomes the program itself."""
-        return ["nsenter", f"--target={self.holder.pid}", "--net", "--mount", "--", *map(str, argv)]
-
-    def run(self, *argv):
-        return command(*self.inside(*argv))
+    address = None
 
     def server(self, name, argv, log_file, **keywords):
         """A ServerProcess on this host, not started yet."""
         return ServerProcess(name, self.inside(*argv), log_file, **keywords)
-
-    def connects(self, address, port, timeout_s=1):
-        """Whether this host can open a TCP connection there."""
-        script = f"import socket; socket.create_connection(({str(address)!r}, {port}), {timeout_s})"
-        done = subprocess.run(self.inside("/usr/bin/python3", "-c", script), capture_output=True, timeout=60)
-        return done.returncode == 0
-
-    def close(self):
-        self.holder.send_signal(signal.SIGKILL)
-        self.holder.wait()
 
 
 class Network:
@@ -119,7 +74,7 @@ class Network:
     def name_hosts(self, names, on=None):
         """Adds {name: address} to /etc/hosts of the hosts named in `on`, or of all."""
         for host in [self.hosts[name] for name in on] if on else self.hosts.values():
-            with host.hosts_file.open("a") as file:
+            with host.hosts.open("a") as file:
                 file.writelines(f"{address} {name}\n" for name, address in names.items())
 
     def _nft(self, rules):
