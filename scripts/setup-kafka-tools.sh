@@ -12,13 +12,6 @@ scripts/setup-kafka.sh
 echo "setup: fetching $artifact"
 rm -rf "$root"
 mkdir -p "$root"
-# Jars come from a busy registry: a single refusal must not end the set-up.
-for try in 1 2 3; do
-  if mvn --quiet --batch-mode org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy \
-    "-Dartifact=$artifact" "-DoutputDirectory=$PWD/$root"; then
-    break
-  fi
-  [ "$try" -lt 3 ] || exit 1
-  sleep 5
-done
+scripts/retry.sh mvn --quiet --batch-mode org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy \
+  "-Dartifact=$artifact" "-DoutputDirectory=$PWD/$root"
 echo "$artifact" > "$root/.stamp"

@@ -34,22 +34,16 @@ pom() {
 POM
 }
 
-# fetch VERSION: jars come one after the other from a busy registry, and a single refusal must not end the set-up.
+# fetch VERSION
 fetch() {
-  local work try
+  local work
   work=$(mktemp -d)
   # shellcheck disable=SC2064  # $work is wanted as it is now
   trap "rm -rf '$work'" EXIT
   pom "$1" > "$work/pom.xml"
-  for try in 1 2 3; do
-    if mvn --quiet --batch-mode --file "$work/pom.xml" \
-      "org.apache.maven.plugins:maven-dependency-plugin:$plugin_version:copy-dependencies" \
-      -DincludeScope=runtime "-DoutputDirectory=$work/lib"; then
-      break
-    fi
-    [ "$try" -lt 3 ] || return 1
-    sleep 5
-  done
+  scripts/retry.sh mvn --quiet --batch-mode --file "$work/pom.xml" \
+    "org.apache.maven.plugins:maven-dependency-plugin:$plugin_version:copy-dependencies" \
+    -DincludeScope=runtime "-DoutputDirectory=$work/lib"
   mkdir -p .deps/kafka
   rm -rf ".deps/kafka/$1"
   mv "$work/lib" ".deps/kafka/$1"

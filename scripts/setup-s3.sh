@@ -1,16 +1,4 @@
 #!/usr/bin/env bash
-# The S3 server of the tests, versitygw (Apache-2.0), into .deps/s3/: built from its Go module, whose sources the Go checksum
-# database vouches for. A second run ends at once.
+# The S3 server of the tests, versitygw (Apache-2.0), into .deps/s3/.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-
-module=github.com/versity/versitygw/cmd/versitygw@v1.8.0
-root=.deps/s3
-[ "$(cat "$root/.stamp" 2>/dev/null)" = "$module" ] && exit 0
-
-scripts/setup-go.sh
-echo "setup: building $module (a minute or two)"
-mkdir -p "$root"
-# Not the Go that the caller's environment may name: GOROOT, GOTOOLCHAIN and GOFLAGS are its own matter.
-env -u GOROOT -u GOFLAGS GOTOOLCHAIN=local CGO_ENABLED=0 GOBIN="$PWD/$root" .deps/go/bin/go install "$module"
-echo "$module" > "$root/.stamp"
+exec "$(dirname "$0")/setup-go-module.sh" .deps/s3 github.com/versity/versitygw/cmd/versitygw@v1.8.0
