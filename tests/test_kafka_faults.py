@@ -1,7 +1,6 @@
 """Brokers that die: one that is all there is, and one of three that leads."""
 
 import json
-import threading
 import uuid
 
 import pytest
@@ -9,6 +8,7 @@ from confluent_kafka.admin import AdminClient
 from kafka_records import fresh_topic
 from kafka_server import KafkaCluster
 from support import PATIENCE_S, assert_problem, event, eventually, run, when_stored
+from test_durability import Load
 
 
 @pytest.fixture(scope="module")
@@ -89,40 +89,6 @@ def test_a_worker_ends_while_the_broker_is_away(lone_broker, work, tmp_path):
     worker.stop()
 
 
-class Load:
-    """Posts events from several threads until told to stop; remembers what was acknowledged."""
-
-    def __init__(self, server, threads=4):
-        self.server, self.acknowledged, self.refused = server, [], 0
-        self._stopped, self._lock = threading.Event(), threading.Lock()
-        self._threads = [threading.Thread(target=self._post, args=(i,)) for i in range(threads)]
-        for thread in self._threads:
-            thread.start()
-
-    def _post(self, number):
-        count = 0
-        while not self._stopped.is_set():
-            count += 1
-            metadata_id = f"load-{number}-{count}"
-            answer = self.server.post(event(metadata_id))
-            with self._lock:
-                if answer.status_code == 200:
-                    self.acknowledged.append(metadata_id)
-                else:
-                    assert answer.status_code == 503, answer.text
-                    self.refused += 1
-            self._stopped.wait(0.005)
-
-    def count(self):
-        with self._lock:
-            return len(self.acknowledged)
-
-    def stop(self):
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join(PATIENCE_S)
-
-
 def leader(cluster, topic):
     """The node that leads partition 0."""
     admin = AdminClient({"bootstrap.servers": cluster.bootstrap()})
@@ -140,18 +106,17 @@ def test_a_cluster_that_loses_a_leader_under_load_loses_no_event(three_brokers, 
 
     server = serve("serve", tmp_path, *flags)
     work(tmp_path, *flags)
-    load = Load(server)
+    load = Load(server.url, "load", dim=4)
     try:
-        eventually(lambda: load.count() > 50, "the load runs")
+        load.wait_for(51)
         lost = leader(three_brokers, topic)
         lost.server.kill()
-        at_loss = load.count()
-        eventually(lambda: load.count() > at_loss + 200, "it runs on without the leader")
+        load.wait_for(len(load.acknowledged) + 201)  # it runs on without the leader
         lost.server.start()
-        at_return = load.count()
-        eventually(lambda: load.count() > at_return + 50, "and with it again")
+        load.wait_for(len(load.acknowledged) + 51)  # and with it again
     finally:
-        load.stop()
+        load.finish()
+    assert load.other_statuses.keys() <= {503}
     # One document an id, by the store's own key; none of the acknowledged may be missing.
     when_stored(tmp_path, load.acknowledged)
     counted = json.loads(run("dlq", "count", *flags, "--format", "ndjson").stdout)
