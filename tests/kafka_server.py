@@ -4,7 +4,7 @@ import subprocess
 import uuid
 from pathlib import Path
 
-from server_process import ServerProcess, free_port
+from server_process import HERE, ServerProcess, free_port
 from support import ROOT
 
 KAFKA = ROOT / ".deps/kafka"
@@ -30,23 +30,31 @@ TUNING = {
 }
 
 
+def java_command(main, *args, version=VERSION, libraries=()):
+    """The command that runs a class of Kafka, with the jars of further folders beside its own."""
+    path = ":".join(f"{folder}/*" for folder in [KAFKA / version, *libraries])
+    return ["java", *JVM, "-cp", path, main, *map(str, args)]
+
+
 class KafkaNode:
     """One broker with its data. Its ports stay the same over restarts."""
 
     def __init__(self, cluster, node_id):
         self.cluster, self.node_id = cluster, node_id
         self.folder = cluster.folder / f"node-{node_id}"
-        self.ports = {name: free_port() for name in ["CONTROLLER", "INTERNAL", *cluster.listeners]}
+        self.ports = {
+            name: cluster.ports.get(name) or free_port() for name in ["CONTROLLER", "INTERNAL", *cluster.listeners]
+        }
         self.server = ServerProcess(
             f"kafka broker {node_id}",
-            cluster.java("kafka.Kafka", self.folder / "server.properties"),
+            cluster.host.inside(*cluster.java("kafka.Kafka", self.folder / "server.properties")),
             self.folder / "broker.log",
             env=cluster.env,
-            ready=lambda: all(ServerProcess.answers(port) for port in self.ports.values()),
+            ready=lambda: all(cluster.host.connects(cluster.host.address, port) for port in self.ports.values()),
         )
 
     def address(self, listener="PLAINTEXT"):
-        return f"127.0.0.1:{self.ports[listener]}"
+        return f"{self.cluster.host.address}:{self.ports[listener]}"
 
     def properties(self):
         protocols = {"CONTROLLER": "PLAINTEXT", "INTERNAL": "PLAINTEXT"} | self.cluster.listeners
@@ -87,13 +95,25 @@ class KafkaCluster:
     """`count` brokers below `folder`. `listeners` are those for clients: {name: security protocol}.
 
     `advertise(node, listener)` is the name a broker tells clients to use, by default the address it listens on.
-    `settings` are further broker settings, `format_args` of StorageTool, `env` of the processes.
+    `settings` are further broker settings, `format_args` of StorageTool, `env` of the processes. `host` is the netns.Host
+    that they run on, `ports` says where a listener must be: {name: port}; all others get free ones.
     """
 
     def __init__(
-        self, folder, count=1, listeners=None, advertise=None, settings=None, format_args=(), env=None, version=VERSION
+        self,
+        folder,
+        count=1,
+        listeners=None,
+        advertise=None,
+        settings=None,
+        format_args=(),
+        env=None,
+        version=VERSION,
+        host=HERE,
+        ports=None,
     ):
         self.folder, self.version = Path(folder), version
+        self.host, self.ports = host, ports or {}
         self.listeners = listeners or {"PLAINTEXT": "PLAINTEXT"}
         self.settings, self.format_args, self.env = settings or {}, format_args, env
         self._advertise = advertise
@@ -103,17 +123,21 @@ class KafkaCluster:
         self.nodes += [KafkaNode(self, node_id) for node_id in range(1, count + 1)]
 
     def java(self, main, *args):
-        return ["java", *JVM, "-cp", f"{KAFKA / self.version}/*", main, *map(str, args)]
+        return java_command(main, *args, version=self.version)
 
     def advertise(self, node, listener):
         if self._advertise is None or listener == "INTERNAL":
             return node.address(listener)
         return self._advertise(node, listener)
 
-    def start(self):
+    def format(self):
+        """Once, before the first start."""
         assert (KAFKA / self.version).is_dir(), f"{KAFKA / self.version} is not there: run scripts/setup-kafka.sh"
         for node in self.nodes:
             node.format()
+
+    def start(self):
+        self.format()
         # All at once: the first alone is no majority, and would not get ready.
         for node in self.nodes:
             node.server.launch()

@@ -10,7 +10,7 @@ import subprocess
 
 import pymongo
 import pytest
-from server_process import ServerProcess, free_port
+from server_process import HERE, ServerProcess, free_port
 from support import ROOT
 
 DEPS = ROOT / ".deps/mongo"
@@ -20,11 +20,13 @@ _database_numbers = itertools.count()
 class MongoServer(ServerProcess):
     """What both have in common."""
 
-    def __init__(self, name, argv, folder, port, options=""):
-        super().__init__(name, argv, folder / f"{name}.log", cwd=folder, ready=self.answers_ping)
+    def __init__(self, name, argv, folder, port, options="", host=HERE):
+        # Only what runs on a host of its own can't be asked from here.
+        ready = self.answers_ping if host is HERE else lambda: host.connects(host.address, port)
+        super().__init__(name, host.inside(*argv), folder / f"{name}.log", cwd=folder, ready=ready)
         self.port = port
         self.options = options
-        self.uri = f"mongodb://127.0.0.1:{port}/{options}"
+        self.uri = f"mongodb://{host.address}:{port}/{options}"
 
     def answers_ping(self):
         try:
@@ -38,22 +40,13 @@ class MongoServer(ServerProcess):
 
 
 class NxServer(MongoServer):
-    def __init__(self, folder):
+    def __init__(self, folder, host=HERE, port=None):
         assert DEPS.is_dir(), "run scripts/setup.sh test"
-        port = free_port()
+        port = port or free_port()
         argv = [DEPS / "nx/bin/python", ROOT / "tests/nx_server.py", "--data-dir", folder / "nx-data"]
-        argv += [
-            "--host",
-            "127.0.0.1",
-            "-p",
-            port,
-            "--log-file",
-            folder / "nx-own.log",
-            "--pid-file",
-            folder / "nx.pid",
-        ]
+        argv += ["--host", host.address, "-p", port, "--log-file", folder / "nx-own.log", "--pid-file", folder / "nx.pid"]
         (folder / "nx-data").mkdir()
-        super().__init__("nx-27017", argv, folder, port)
+        super().__init__("nx-27017", argv, folder, port, host=host)
 
 
 class JavaServer(MongoServer):

@@ -8,7 +8,7 @@ import urllib.parse
 import xml.etree.ElementTree as ElementTree
 
 import requests
-from server_process import ServerProcess, free_port
+from server_process import HERE, ServerProcess, free_port
 from support import ROOT
 
 GATEWAY = ROOT / ".deps/s3/versitygw"
@@ -48,22 +48,33 @@ def signed_request(endpoint, method, path, query, body, headers, *, keys, servic
 class S3Server(ServerProcess):
     """One server with its root's keys. Its own client is written down here, so that it shares nothing with ca4's."""
 
-    def __init__(self, folder, *flags, access="test-access", secret="test-secret", scheme="http", ca_file=None, iam=None):
+    def __init__(
+        self,
+        folder,
+        *flags,
+        access="test-access",
+        secret="test-secret",
+        scheme="http",
+        ca_file=None,
+        iam=None,
+        host=HERE,
+        port=None,
+    ):
         assert GATEWAY.is_file(), f"{GATEWAY} is not there: run scripts/setup-s3.sh"
         self.access, self.secret = access, secret
         self.folder, self.ca_file = folder, ca_file
-        self.port = free_port()
-        self.address = f"127.0.0.1:{self.port}"
+        self.port = port or free_port()
+        self.address = f"{host.address}:{self.port}"
         self.endpoint = f"{scheme}://{self.address}"
         for name in ("data", "iam"):
             os.makedirs(folder / name, exist_ok=True)
         super().__init__(
             "versitygw",
-            [GATEWAY, "--quiet", "--keep-alive", "--health", "/health", "--port", self.address, *flags,
-             *(iam or ("--iam-dir", folder / "iam")), "posix", folder / "data"],
+            host.inside(GATEWAY, "--quiet", "--keep-alive", "--health", "/health", "--port", self.address, *flags,
+                        *(iam or ("--iam-dir", folder / "iam")), "posix", folder / "data"),
             folder / "versitygw.log",
             env={"ROOT_ACCESS_KEY": access, "ROOT_SECRET_KEY": secret},
-            ready=lambda: self.answers(self.port),
+            ready=lambda: host.connects(host.address, self.port),
         )  # fmt: skip
 
     @property

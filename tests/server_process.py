@@ -31,6 +31,25 @@ def free_port(host="127.0.0.1"):
 _given = set()
 
 
+class Here:
+    """This machine's loopback address, in the place of a netns.Host."""
+
+    address = "127.0.0.1"
+
+    @staticmethod
+    def inside(*argv):
+        return [*map(str, argv)]
+
+    @staticmethod
+    def connects(address, port):
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            return probe.connect_ex((str(address), port)) == 0
+
+
+HERE = Here()
+
+
 class ServerProcess:
     """One server. `argv` and `env` stay the same over restarts, so that it comes back with its data on its port."""
 
@@ -92,8 +111,6 @@ class ServerProcess:
         self.signal(signal.SIGCONT)
 
     @staticmethod
-    def answers(port, host="127.0.0.1"):
-        """Whether somebody accepts connections there."""
-        with socket.socket() as probe:
-            probe.settimeout(1)
-            return probe.connect_ex((host, port)) == 0
+    def answers(port):
+        """Whether somebody accepts connections there, on this machine."""
+        return HERE.connects(HERE.address, port)

@@ -5,7 +5,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from server_process import ServerProcess
+from server_process import HERE, ServerProcess
 
 SSHD = "/usr/sbin/sshd"
 
@@ -24,13 +24,13 @@ def make_key(path, *, passphrase="", comment="test"):
 class Sshd:
     """One sshd below `folder`. `permit_open` is what forwards may reach, as HOST:PORT; nothing else is allowed.
 
-    `host` is a netns.Host to run on; without one it runs on this machine's loopback address.
+    `host` is the netns.Host to run on; without one it runs on this machine's loopback address.
     """
 
-    def __init__(self, folder, port, *, permit_open, host=None, user="root"):
+    def __init__(self, folder, port, *, permit_open, host=HERE, user="root"):
         self.folder, self.port, self.host, self.user = Path(folder), port, host, user
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.address = host.address if host else "127.0.0.1"
+        self.address = host.address
         self.host_key = make_key(self.folder / "host_key")
         self.key = make_key(self.folder / "user_key")
         self.authorized_keys = self.folder / "authorized_keys"
@@ -48,15 +48,10 @@ class Sshd:
         argv = [SSHD, "-D", "-e", "-f", config]
         self.server = ServerProcess(
             "sshd",
-            host.inside(*argv) if host else argv,
+            host.inside(*argv),
             self.folder / "sshd.log",
-            ready=self._ready,
+            ready=lambda: host.connects(self.address, self.port),
         )
-
-    def _ready(self):
-        if self.host is None:
-            return ServerProcess.answers(self.port)
-        return self.host.connects(self.address, self.port)
 
     def start(self):
         self.server.start()

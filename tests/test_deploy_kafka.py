@@ -6,14 +6,16 @@ they do what Kafka's own do, start the class of that name.
 """
 
 import re
+import shlex
 import subprocess
 
 import pytest
 from k8s_manifests import K8S, build, containers, merged, of, pods
+from kafka_server import java_command
 from netlab import Lab
 from support import ROOT, eventually
 
-JARS, TOOLS = ROOT / ".deps/kafka/4.4.0", ROOT / ".deps/kafka-tools"
+TOOLS = ROOT / ".deps/kafka-tools"
 CLASSES = {
     "kafka-storage.sh": "kafka.tools.StorageTool",
     "kafka-server-start.sh": "kafka.Kafka",
@@ -44,8 +46,8 @@ class Pods:
         for name, text in config["data"].items():
             (self.config / name).write_text(text)
         for name, main in CLASSES.items():
-            jvm = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-            (self.tools / name).write_text(f'#!/bin/sh\nexec java -Xmx256m {jvm} -cp "{JARS}/*:{TOOLS}/*" {main} "$@"\n')
+            java = shlex.join(java_command(main, libraries=[TOOLS]))
+            (self.tools / name).write_text(f'#!/bin/sh\nexec {java} "$@"\n')
             (self.tools / name).chmod(0o755)
         # What the cluster's DNS says of a headless service.
         names = "".join(f"{p.address} {p.name}.kafka.platform.svc.cluster.local kafka\n" for p in self.brokers)

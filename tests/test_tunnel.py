@@ -11,46 +11,22 @@ import uuid
 from pathlib import Path
 
 import pytest
+from kafka_server import KafkaCluster
 from netns import Network
 from server_process import ServerProcess
 from sshd_server import Sshd, make_key
-from support import BINARY, ENVIRONMENT, ROOT, Program, eventually, run, when_stored
+from support import BINARY, ENVIRONMENT, Program, eventually, run, when_stored
 
-KAFKA_JARS = ROOT / ".deps/kafka/4.4.0"
 FORWARDS = "9092:kafka:9092,16443:k3s-api:6443,3000:grafana:3000"
 # What the bastion may forward to, as a careful administrator writes it.
 PERMITTED = ["kafka:9092", "k3s-api:6443", "grafana:3000"]
 
 
 def kafka_server(folder, host):
-    """A broker on `host`, port 9092, that tells clients to come to `kafka:9092`, as in the cluster."""
-    assert KAFKA_JARS.is_dir(), f"{KAFKA_JARS} is not there: run scripts/setup-kafka.sh"
-    folder.mkdir()
-    settings = {
-        "process.roles": "broker,controller",
-        "node.id": 1,
-        "log.dirs": folder / "data",
-        "controller.listener.names": "CONTROLLER",
-        "controller.quorum.voters": "1@127.0.0.1:9093",
-        "listeners": f"CONTROLLER://127.0.0.1:9093,PLAINTEXT://{host.address}:9092",
-        "advertised.listeners": "PLAINTEXT://kafka:9092",
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-        "log.cleaner.dedupe.buffer.size": 4 << 20,
-        "offsets.topic.replication.factor": 1,
-        "offsets.topic.num.partitions": 1,
-        "group.initial.rebalance.delay.ms": 0,
-    }
-    config = folder / "server.properties"
-    config.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-    java = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{KAFKA_JARS}/*"]
-    cluster_id = "ca4-tests-" + uuid.uuid4().hex[:12]
-    formatted = subprocess.run(
-        [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", config], capture_output=True, text=True
-    )
-    assert formatted.returncode == 0, formatted.stdout + formatted.stderr
-    return host.server(
-        "kafka", [*java, "kafka.Kafka", config], folder / "log", ready=lambda: host.connects(host.address, 9092)
-    )
+    """A broker on `host`, port 9092, that tells clients to come to `kafka:9092`."""
+    cluster = KafkaCluster(folder, host=host, ports={"PLAINTEXT": 9092}, advertise=lambda *_: "kafka:9092")
+    cluster.format()
+    return cluster.nodes[0].server
 
 
 def certificate(folder):
