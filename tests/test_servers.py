@@ -1,5 +1,6 @@
 """The whole pipeline on real servers: Kafka, a MongoDB-wire database and S3, with processors and workers that die."""
 
+import json
 import os
 import random
 import re
@@ -84,6 +85,27 @@ def test_an_event_gets_all_the_way(servers):
         "verify", "workflow", "--endpoint", server.url, "--data-dir", servers.folder / "w1", *servers.flags, env=servers.env
     )
     assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def test_from_a_machine_that_sees_kafka_alone_an_event_is_followed_to_the_worker(servers):
+    server = when_direct(servers.serve())
+
+    def verify(*suites):
+        flags = ["--endpoint", server.url, "--data-dir", servers.folder / "serve", *servers.flags, "--timeout-s", 3]
+        shown = run("verify", *suites, "--json", *flags)
+        return shown.returncode, {c["name"]: c for c in json.loads(shown.stdout)["checks"]}
+
+    code, checks = verify("workflow")
+    assert code == 1
+    assert "the worker (ca4-worker) is at offset" in checks["worker"]["detail"]
+    assert "start the worker" in checks["worker"]["fix"]
+    servers.worker("w1")
+    code, checks = verify("preflight", "workflow")
+    assert code == 0, checks
+    assert "ca4-worker has stored it, " in checks["worker"]["detail"]
+    assert {name for name, check in checks.items() if check["outcome"] == "skip"} == {"database", "archive"}
+    marker = checks["send"]["detail"].split()[0]
+    assert servers.database.ids() >= {marker}
 
 
 def test_processors_and_workers_are_killed_at_random_moments(servers):

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 #include "cli/common.h"
 #include "cli/data_layout.h"
@@ -34,6 +35,13 @@ Result<std::shared_ptr<Port>> shared(Result<std::unique_ptr<Port>> opened) {
   return std::shared_ptr<Port>(std::move(*opened));
 }
 
+// On a laptop in front of Kafka nobody has made a store, and none is named.
+bool workers_elsewhere(const config::Settings& settings) {
+  std::error_code error;
+  return !settings.kafka.bootstrap.empty() && settings.store.mongo_uri.empty() &&
+         !std::filesystem::exists(store_dir(settings) + "/" + store_file_name(settings), error);
+}
+
 verify::Backends backends(const GroundPtr& ground) {
   verify::Backends made;
   made.events = [ground] { return shared(open_events(ground->site(), Roles{})); };
@@ -54,6 +62,7 @@ verify::Backends backends(const GroundPtr& ground) {
   }
   made.groups = reading_groups(ground->settings);
   made.archive_group = worker::kArchiverGroup;
+  made.workers_elsewhere = workers_elsewhere(ground->settings);
   return made;
 }
 

@@ -14,6 +14,9 @@
 
 namespace ca4::verify {
 
+inline constexpr const char* kElsewhere =
+    "the workers', out of sight here: no MONGO_URI, and no store in the data directory";
+
 template <class Port>
 using Open = std::function<Result<std::shared_ptr<Port>>()>;
 
@@ -27,6 +30,8 @@ struct Backends {
   Open<archive::Archive> archive;    // none where it is switched off
   std::vector<std::string> groups;   // of the event log; the first is the one that writes the store
   std::string archive_group;         // the one that writes the archive
+  // Workers of other machines read the log, and their store and archive are out of sight here.
+  bool workers_elsewhere = false;
 };
 
 // What a check that opens a port leaves to those after it.

@@ -93,6 +93,12 @@ void preflight(Checklist& list, const PreflightOptions& options, const Backends&
     list.check("token", [=] { return processor_token(processor, timeout_ms); });
   }
   list.check("event-log", [open = backends.events] { return log_reachable(open); });
+  if (backends.workers_elsewhere) {
+    for (const char* const name : {"database", "archive"}) {
+      list.check(name, [] { return Finding::skip(kElsewhere); });
+    }
+    return;
+  }
   list.check("database", [open = backends.store] { return store_reachable(open); });
   list.check("archive", [open = backends.archive] { return archive_reachable(open); });
 }

@@ -39,7 +39,8 @@ void db(Checklist& list, const Backends& backends);
 void archive(Checklist& list, const Backends& backends);
 
 // A marked event all the way: sent to the processor, seen in the log, in the store, in the archive,
-// and removed from the last two; the log keeps it.
+// and removed from the last two; the log keeps it. With the workers elsewhere it is followed until
+// they are past it, and its document stays for `db` to remove.
 enum class Hop { kLog, kDatabase, kArchive };
 struct WorkflowOptions {
   Processor processor;

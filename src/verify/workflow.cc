@@ -137,6 +137,17 @@ Finding why_not_stored(Trip& trip, int64_t wait_ms) {
       "this event");
 }
 
+// Where the store is out of sight, the worker's offset tells: it is committed once the store, or
+// the dead letters, have the event.
+Finding by_worker(Trip& trip, int64_t wait_ms) {
+  const std::string& group = trip.backends.groups.at(0);
+  const Result<bool> past = wait_until(wait_ms, [&]() -> Result<bool> {
+    return committed(trip, group).value_or(0) > trip.position.offset;
+  });
+  if (!past || !*past || !dead_letter_reason(trip).empty()) return why_not_stored(trip, wait_ms);
+  return trip.seen(fmt::format("{} has stored it", group));
+}
+
 Finding in_database(Trip& trip, int64_t wait_ms) {
   constexpr const char* kFix = "see `ca4 verify db`";
   // The embedded store is made by the worker, perhaps only now.
@@ -265,6 +276,11 @@ void workflow(Checklist& list, const WorkflowOptions& options, const Backends& b
   if (!hop("send", [=](Trip& of) { return send(of, wait_ms); }, limit_ms)) return;
   if (!hop("log", [=](Trip& of) { return in_log(of, wait_ms); }, limit_ms)) return;
   if (options.until == Hop::kLog) return;
+  if (backends.workers_elsewhere) {
+    hop("worker", [=](Trip& of) { return by_worker(of, wait_ms); }, limit_ms);
+    list.check("database", [] { return Finding::skip(kElsewhere); });
+    return;
+  }
   if (!hop("database", [=](Trip& of) { return in_database(of, wait_ms); }, limit_ms)) return;
   if (options.until == Hop::kArchive && !backends.archive) {
     list.check("archive", [] { return Finding::skip("archive.enabled is false"); });
