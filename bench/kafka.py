@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from kafka_records import fresh_topic, warm_up  # noqa: E402
 from kafka_server import KafkaCluster  # noqa: E402
 from mongo_server import NxServer  # noqa: E402
-from support import Program, eventually  # noqa: E402
+from support import Program, eventually, metric  # noqa: E402
 
 SERVE_ROWS = [
     # what is posted, further flags of `serve`
@@ -78,7 +78,7 @@ def post(server, events):
 
 def lag(server):
     metrics = urllib.request.urlopen(f"http://{server.host}:{server.port}/metrics", timeout=60).read().decode()
-    return float(metrics.split('ca4_lag_records{group="ca4-worker"} ')[1].split()[0])
+    return metric(metrics, "ca4_lag_records", group="ca4-worker")
 
 
 def work_row(broker, store, value_format, events, env, folder):

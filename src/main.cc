@@ -28,6 +28,7 @@ constexpr Entry kCommands[] = {
     {"spool", "the outbox, where events wait while Kafka is away; import an old one", make_spool},
     {"config", "show every setting, its value and where that comes from; check a file",
      make_config},
+    {"metrics", "every metric there is, and what it says", make_metrics},
     {"completion", "print the shell completion script for bash or zsh", make_completion},
 };
 

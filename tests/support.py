@@ -149,9 +149,23 @@ class Server(Program):
     def get(self, path, **keywords):
         return requests.get(self.url + path, timeout=PATIENCE_S, **keywords)
 
+    def metric(self, name, **labels):
+        """The sum of the series of /metrics with that name and these labels; None when there is none."""
+        return metric(self.get("/metrics").text, name, **labels)
+
     def when_stored(self, ids):
         """Waits until the documents of these ids are in the store; returns {id: document}."""
         return when_stored(self.data_dir, ids)
+
+
+def metric(text, name, **labels):
+    """The sum of the series of a scrape with that name and these labels; None when there is none."""
+    found = []
+    for series, value in re.findall(rf"^{name}(?:{{(.*)}})? (\S+)$", text, re.MULTILINE):
+        has = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', series))
+        if labels.items() <= has.items():
+            found.append(float(value))
+    return sum(found) if found else None
 
 
 def documents(data_dir, *flags):

@@ -2,7 +2,6 @@
 
 import os
 import random
-import re
 import signal
 import threading
 import time
@@ -157,8 +156,7 @@ def test_a_server_without_worker_shows_how_far_it_is_behind(serve, start, tmp_pa
     server = serve("serve", tmp_path)
 
     def lag():
-        rows = re.findall(r'^ca4_lag_records{group="(.+)"} (\S+)$', server.get("/metrics").text, re.MULTILINE)
-        return {group: float(records) for group, records in rows}
+        return {group: server.metric("ca4_lag_records", group=group) for group in ("ca4-worker", "ca4-archiver")}
 
     assert lag() == {"ca4-worker": 0, "ca4-archiver": 0}
     for i in range(3):

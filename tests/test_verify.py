@@ -89,7 +89,7 @@ def test_a_stopped_worker_is_told_by_its_offset(up, serve, verify, start, tmp_pa
     worker = start("work", "--data-dir", server.data_dir, "--no-archive")
     server.accept(event("first"))
     # Idle, so that it is not stopped in the middle of a transaction.
-    eventually(lambda: 'ca4_lag_records{group="ca4-worker"} 0' in server.get("/metrics").text, "the worker is done")
+    eventually(lambda: server.metric("ca4_lag_records", group="ca4-worker") == 0, "the worker is done")
     worker.signal(signal.SIGSTOP)
     code, checks = verify(server, "workflow", "--timeout-s", "1", "--no-archive")
     assert code == 1

@@ -35,9 +35,9 @@ log::EmbeddedLogOptions events_options(const config::Settings& settings, Roles r
 }
 
 void add_gauges(const config::Settings& settings, log::EmbeddedLog& events, ops::Metrics& metrics) {
-  metrics.gauge("ca4_log_used_bytes", "Bytes the event log holds",
+  metrics.gauge("ca4_log_used_bytes",
                 [&events] { return static_cast<double>(events.bytes_used()); });
-  metrics.gauge("ca4_log_max_bytes", "Bytes at which the event log takes no more",
+  metrics.gauge("ca4_log_max_bytes",
                 [&settings] { return static_cast<double>(settings.log.bytes_max); });
 }
 

@@ -175,9 +175,9 @@ void Front::add_routes(ops::Metrics& metrics, const page::Guard& guard) {
 }
 
 void Front::add_gauges(ops::Metrics& metrics) {
-  metrics.gauge("ca4_http_connections", "HTTP connections open now",
+  metrics.gauge("ca4_http_connections",
                 [this] { return server_ ? static_cast<double>(server_->connections()) : 0.0; });
-  metrics.gauge("ca4_log_queue_appends", "Appends waiting for the disk",
+  metrics.gauge("ca4_log_queue_appends",
                 [this] { return static_cast<double>(ports_.events->queue_depth()); });
 }
 

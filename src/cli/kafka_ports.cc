@@ -129,8 +129,7 @@ Result<std::unique_ptr<log::EventLog>> kafka_events(const Site& site, Roles role
   if (!opened) return opened.status();
   if (site.metrics != nullptr) {
     log::KafkaLog& events = **opened;
-    site.metrics->gauge("ca4_kafka_up", "1 while the brokers answer and have the topic, else 0",
-                        [&events] { return events.ready().is_ok() ? 1.0 : 0.0; });
+    site.metrics->gauge("ca4_kafka_up", [&events] { return events.ready().is_ok() ? 1.0 : 0.0; });
   }
   const bool json = site.settings.kafka.value_format == "json";
   return log::with_wire_values(std::move(*opened),

@@ -1,10 +1,8 @@
 #include "cli/mongo_ports.h"
 
-#include <prometheus/counter.h>
-#include <prometheus/histogram.h>
-#include <prometheus/registry.h>
 #include <spdlog/spdlog.h>
 
+#include "ops/families.h"
 #include "ops/metrics.h"
 #include "store/mongo_store.h"
 
@@ -24,20 +22,10 @@ store::MongoVectorSearch vector_search_of(std::string_view word) {
 
 // The label is one of the dozen commands that the store sends.
 auto observer(prometheus::Registry& registry) {
-  auto& seconds = prometheus::BuildHistogram()
-                      .Name("ca4_mongo_command_seconds")
-                      .Help("Time from sending a command to MongoDB to its answer")
-                      .Register(registry);
-  auto& failures = prometheus::BuildCounter()
-                       .Name("ca4_mongo_command_failures_total")
-                       .Help("Commands to MongoDB that got an error or no answer")
-                       .Register(registry);
-  return [&seconds, &failures](std::string_view command, double took_s, bool succeeded) {
+  auto& failures = ops::counters(registry, "ca4_mongo_command_failures_total");
+  return [&registry, &failures](std::string_view command, double took_s, bool succeeded) {
     const prometheus::Labels labels = {{"command", std::string(command)}};
-    seconds
-        .Add(labels, prometheus::Histogram::BucketBoundaries{0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1,
-                                                             3, 10, 30})
-        .Observe(took_s);
+    ops::histogram(registry, "ca4_mongo_command_seconds", labels).Observe(took_s);
     if (!succeeded) failures.Add(labels).Increment();
   };
 }

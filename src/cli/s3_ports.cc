@@ -1,13 +1,11 @@
 #include "cli/s3_ports.h"
 
-#include <prometheus/counter.h>
-#include <prometheus/registry.h>
-
 #include "archive/s3_archive.h"
 #include "aws/chain.h"
 #include "aws/profile_file.h"
 #include "aws/region.h"
 #include "cli/common.h"
+#include "ops/families.h"
 #include "ops/metrics.h"
 
 namespace ca4::cli {
@@ -44,10 +42,7 @@ Result<std::string> region_of(const config::Archive& settings, const std::string
 
 archive::OnS3Result counting(ops::Metrics* metrics) {
   if (metrics == nullptr) return nullptr;
-  auto& family = prometheus::BuildCounter()
-                     .Name("ca4_archive_requests_total")
-                     .Help("Requests to the S3 archive by what came of them")
-                     .Register(metrics->registry());
+  auto& family = ops::counters(metrics->registry(), "ca4_archive_requests_total");
   // Present from the start, so that a rate over them sees the first one.
   for (const char* result : {"ok", "server_error", "throttled", "refused", "unreachable"}) {
     family.Add({{"result", result}});

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <cmath>
 #include <cstdio>
 
 #include "cli/common.h"
@@ -11,31 +10,26 @@
 #include "door/door.h"
 #include "ops/logging.h"
 #include "worker/archiver.h"
+#include "worker/metrics.h"
 #include "worker/worker.h"
 
 namespace ca4::cli {
 namespace {
 
-// For a process without the worker, which else measures it.
+// For a process without the worker, which else measures it. What is not known shows as no number
+// rather than as the last one.
 void add_lag_gauges(const config::Settings& settings, log::EventLog& events,
                     ops::Metrics& metrics) {
   for (const std::string& group : reading_groups(settings)) {
-    const auto lag = [&events, group] {
-      const Result<std::vector<log::PartitionLag>> rows = events.lag(group);
-      if (!rows) return std::nan("");
-      double records = 0;
-      for (const log::PartitionLag& row : *rows) records += static_cast<double>(row.lag());
-      return records;
-    };
-    metrics.gauge("ca4_lag_records", "Records of the log that the group has not committed yet", lag,
-                  {{"group", group}});
+    const auto gauges = std::make_shared<worker::LagGauges>(metrics.registry(), group);
+    metrics.before_scrape([&events, group, gauges] { gauges->set(events.lag(group)); });
   }
 }
 
 int serve_until_stopped(const char* who, const config::Settings& settings, Roles roles) {
   ops::Signals signals;
   const SystemClock clock;
-  ops::Metrics metrics(CA4_VERSION);
+  ops::Metrics metrics(CA4_VERSION, who);
   Result<Ports> ports = open_ports({settings, clock, &metrics}, roles);
   if (!ports) return report(who, ports.status());
   if (!roles.works) add_lag_gauges(settings, *ports->events, metrics);

@@ -75,35 +75,25 @@ double age_s(const Clock& clock, const log::OutboxStatus& status) {
 }
 
 void add_metrics(const log::EventLog& log, const Clock& clock, ops::Metrics& metrics) {
-  const auto gauge = [&](const char* name, const char* help, auto value) {
-    metrics.gauge(name, help, [&log, value] { return static_cast<double>(value(*log.outbox())); });
+  const auto gauge = [&](const char* name, auto value) {
+    metrics.gauge(name, [&log, value] { return static_cast<double>(value(*log.outbox())); });
   };
-  const auto counter = [&](const char* name, const char* help, auto value) {
-    metrics.counter(name, help,
-                    [&log, value] { return static_cast<double>(value(*log.outbox())); });
+  const auto counter = [&](const char* name, auto value) {
+    metrics.counter(name, [&log, value] { return static_cast<double>(value(*log.outbox())); });
   };
   using Status = log::OutboxStatus;
-  gauge("ca4_outbox_records", "Events in the outbox that Kafka has not acknowledged",
-        [](const Status& s) { return s.waiting_records; });
-  gauge("ca4_outbox_bytes", "Bytes of the outbox in use, with what is about to be deleted",
-        [](const Status& s) { return s.bytes_used; });
-  gauge("ca4_outbox_max_bytes", "Bytes at which the outbox takes no more",
-        [](const Status& s) { return s.bytes_max; });
-  gauge("ca4_outbox_age_seconds", "Age of the oldest event that waits in the outbox; 0: none",
-        [&clock](const Status& s) { return age_s(clock, s); });
-  counter("ca4_outbox_spooled_total", "Events taken into the outbox",
-          [](const Status& s) { return s.spooled; });
-  counter("ca4_outbox_given_up_total", "Of them, events that Kafka had too, without an answer",
-          [](const Status& s) { return s.given_up; });
-  counter("ca4_outbox_forwarded_total", "Events sent on from the outbox",
-          [](const Status& s) { return s.forwarded; });
-  counter("ca4_outbox_refused_total", "Events of the outbox that Kafka refused for good",
-          [](const Status& s) { return s.refused; });
-  counter("ca4_outbox_turns_total", "How often events had to go to the outbox",
-          [](const Status& s) { return s.turns; });
+  gauge("ca4_outbox_records", [](const Status& s) { return s.waiting_records; });
+  gauge("ca4_outbox_bytes", [](const Status& s) { return s.bytes_used; });
+  gauge("ca4_outbox_max_bytes", [](const Status& s) { return s.bytes_max; });
+  gauge("ca4_outbox_age_seconds", [&clock](const Status& s) { return age_s(clock, s); });
+  counter("ca4_outbox_spooled_total", [](const Status& s) { return s.spooled; });
+  counter("ca4_outbox_given_up_total", [](const Status& s) { return s.given_up; });
+  counter("ca4_outbox_forwarded_total", [](const Status& s) { return s.forwarded; });
+  counter("ca4_outbox_refused_total", [](const Status& s) { return s.refused; });
+  counter("ca4_outbox_turns_total", [](const Status& s) { return s.turns; });
   using enum log::OutboxState;
   for (const log::OutboxState state : {kDirect, kTurning, kSpooling, kReturning}) {
-    metrics.gauge("ca4_outbox_state", "1 at the state that the outbox is in",
+    metrics.gauge("ca4_outbox_state",
                   [&log, state] { return log.outbox()->state == state ? 1.0 : 0.0; },
                   {{"state", std::string(name_of(state))}});
   }

@@ -90,7 +90,7 @@ class SpoolPortsTest : public testing::Test {
 
   TempDir dir_;
   SystemClock clock_;
-  ops::Metrics metrics_{"0"};
+  ops::Metrics metrics_{"0", "serve"};
   config::Settings settings_;
   FakeTarget* target_ = nullptr;
   Ports ports_;

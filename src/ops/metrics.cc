@@ -1,9 +1,6 @@
 #include "ops/metrics.h"
 
 #include <dirent.h>
-#include <prometheus/counter.h>
-#include <prometheus/gauge.h>
-#include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -13,6 +10,8 @@
 #include <mutex>
 #include <utility>
 #include <vector>
+
+#include "ops/families.h"
 
 namespace ca4::ops {
 namespace {
@@ -59,21 +58,18 @@ struct Metrics::Impl {
   std::mutex scrape_mutex;
   std::vector<Asked> asked;
   std::vector<Counted> counted;
+  std::vector<std::function<void()>> updates;
 };
 
-Metrics::Metrics(const std::string& version) : impl_(std::make_unique<Impl>()) {
-  prometheus::Registry& all = impl_->registry;
-  counter("process_cpu_seconds_total", "User and system CPU time of this process", cpu_seconds);
-  gauge("process_resident_memory_bytes", "Memory of this process in RAM", resident_bytes);
-  gauge("process_open_fds", "Open file descriptors of this process", open_descriptors);
+Metrics::Metrics(const std::string& version, const std::string& command)
+    : impl_(std::make_unique<Impl>()) {
+  counter("process_cpu_seconds_total", cpu_seconds);
+  gauge("process_resident_memory_bytes", resident_bytes);
+  gauge("process_open_fds", open_descriptors);
   const auto started = static_cast<double>(std::time(nullptr));
-  gauge("process_start_time_seconds", "When this process started, Unix time",
-        [started] { return started; });
-  prometheus::BuildGauge()
-      .Name("ca4_build_info")
-      .Help("Always 1; the version is a label")
-      .Register(all)
-      .Add({{"version", version}})
+  gauge("process_start_time_seconds", [started] { return started; });
+  gauges(impl_->registry, "ca4_build_info")
+      .Add({{"version", version}, {"command", command}})
       .Set(1);
 }
 
@@ -83,22 +79,21 @@ prometheus::Registry& Metrics::registry() {
   return impl_->registry;
 }
 
-void Metrics::gauge(const std::string& name, const std::string& help, std::function<double()> value,
-                    const Labels& labels) {
-  prometheus::Gauge& gauge =
-      prometheus::BuildGauge().Name(name).Help(help).Register(impl_->registry).Add(labels);
-  impl_->asked.push_back({&gauge, std::move(value)});
+void Metrics::gauge(std::string_view name, std::function<double()> value, const Labels& labels) {
+  impl_->asked.push_back({&gauges(impl_->registry, name).Add(labels), std::move(value)});
 }
 
-void Metrics::counter(const std::string& name, const std::string& help,
-                      std::function<double()> value, const Labels& labels) {
-  prometheus::Counter& counter =
-      prometheus::BuildCounter().Name(name).Help(help).Register(impl_->registry).Add(labels);
-  impl_->counted.push_back({&counter, std::move(value)});
+void Metrics::counter(std::string_view name, std::function<double()> value, const Labels& labels) {
+  impl_->counted.push_back({&counters(impl_->registry, name).Add(labels), std::move(value)});
+}
+
+void Metrics::before_scrape(std::function<void()> update) {
+  impl_->updates.push_back(std::move(update));
 }
 
 std::string Metrics::text() {
   const std::lock_guard lock(impl_->scrape_mutex);
+  for (const auto& update : impl_->updates) update();
   for (const auto& [gauge, value] : impl_->asked) gauge->Set(value());
   for (const auto& [counter, value] : impl_->counted) {
     counter->Increment(value() - counter->Value());

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace prometheus {
 class Registry;
@@ -14,10 +15,10 @@ namespace ca4::ops {
 
 // A registry with what Prometheus clients tell of a process (process_cpu_seconds_total,
 // process_resident_memory_bytes, process_open_fds, process_start_time_seconds) and
-// ca4_build_info{version}. Thread-safe.
+// ca4_build_info{version,command}. Every name is one of ops/metric_table.h. Thread-safe.
 class Metrics {
  public:
-  explicit Metrics(const std::string& version);
+  Metrics(const std::string& version, const std::string& command);
   ~Metrics();
 
   prometheus::Registry& registry();
@@ -25,12 +26,14 @@ class Metrics {
   using Labels = std::map<std::string, std::string>;
   // A value that is asked for at each scrape, from the scraping thread. Give it before the first.
   // One name may come several times, each with labels of its own.
-  void gauge(const std::string& name, const std::string& help, std::function<double()> value,
-             const Labels& labels = {});
+  void gauge(std::string_view name, std::function<double()> value, const Labels& labels = {});
 
   // The same for a count that only grows.
-  void counter(const std::string& name, const std::string& help, std::function<double()> value,
-               const Labels& labels = {});
+  void counter(std::string_view name, std::function<double()> value, const Labels& labels = {});
+
+  // What is done at each scrape before its values are read, in the scraping thread: for families
+  // whose labels are not known before. Give it before the first.
+  void before_scrape(std::function<void()> update);
 
   // Everything in the Prometheus text format 0.0.4.
   std::string text();

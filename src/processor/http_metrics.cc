@@ -1,26 +1,17 @@
 #include "processor/http_metrics.h"
 
-#include <prometheus/counter.h>
-#include <prometheus/histogram.h>
-#include <prometheus/registry.h>
-
 #include <chrono>
 #include <map>
 #include <mutex>
 #include <shared_mutex>
+
+#include "ops/families.h"
 
 namespace ca4::processor {
 namespace {
 
 using Seconds = std::chrono::duration<double>;
 using std::chrono::steady_clock;
-
-// From a parse alone to a slow disk's queue.
-const prometheus::Histogram::BucketBoundaries& buckets() {
-  static const prometheus::Histogram::BucketBoundaries kBuckets{
-      0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5};
-  return kBuckets;
-}
 
 struct Route {
   prometheus::Histogram* seconds = nullptr;
@@ -30,19 +21,10 @@ struct Route {
 }  // namespace
 
 struct HttpMetrics::Impl {
-  explicit Impl(prometheus::Registry& registry)
-      : requests(prometheus::BuildCounter()
-                     .Name("ca4_http_requests_total")
-                     .Help("Requests answered, by route and status")
-                     .Register(registry)),
-        seconds(prometheus::BuildHistogram()
-                    .Name("ca4_http_request_seconds")
-                    .Help("Time from a complete request to its answer, by route")
-                    .Register(registry)),
-        refused(prometheus::BuildCounter()
-                    .Name("ca4_http_refused_total")
-                    .Help("Requests and connections refused before they had a route, by status")
-                    .Register(registry)) {}
+  explicit Impl(prometheus::Registry& into)
+      : registry(into),
+        requests(ops::counters(into, "ca4_http_requests_total")),
+        refused(ops::counters(into, "ca4_http_refused_total")) {}
 
   void answered(const std::string& route, int code, double took_s) {
     prometheus::Counter* counter = nullptr;
@@ -59,7 +41,9 @@ struct HttpMetrics::Impl {
     if (counter == nullptr) {
       const std::unique_lock lock(mutex);
       Route& made = routes[route];
-      if (made.seconds == nullptr) made.seconds = &seconds.Add({{"route", route}}, buckets());
+      if (made.seconds == nullptr) {
+        made.seconds = &ops::histogram(registry, "ca4_http_request_seconds", {{"route", route}});
+      }
       made.codes[code] = &requests.Add({{"route", route}, {"code", std::to_string(code)}});
       counter = made.codes[code];
       histogram = made.seconds;
@@ -68,8 +52,8 @@ struct HttpMetrics::Impl {
     histogram->Observe(took_s);
   }
 
+  prometheus::Registry& registry;
   prometheus::Family<prometheus::Counter>& requests;
-  prometheus::Family<prometheus::Histogram>& seconds;
   prometheus::Family<prometheus::Counter>& refused;
   std::shared_mutex mutex;
   std::map<std::string, Route> routes;  // guarded by mutex

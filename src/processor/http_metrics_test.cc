@@ -11,7 +11,7 @@ namespace {
 using testing::HasSubstr;
 
 TEST(HttpMetricsTest, AnswersAreCountedByRouteAndStatusAndUnknownPathsTogether) {
-  ops::Metrics all("1");
+  ops::Metrics all("1", "up");
   HttpMetrics metrics(all.registry());
   http::Router router;
   router.add("GET", "/a",

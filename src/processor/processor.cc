@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 #include <openssl/rand.h>
-#include <prometheus/counter.h>
-#include <prometheus/registry.h>
 
 #include <algorithm>
 #include <array>
@@ -17,6 +15,7 @@
 #include "http/inflate.h"
 #include "http/problem.h"
 #include "log/wire_values.h"
+#include "ops/families.h"
 #include "processor/assets.h"
 
 namespace ca4::processor {
@@ -109,18 +108,35 @@ http::Response append_failed(const Status& status) {
 
 struct Processor::Metrics {
   explicit Metrics(prometheus::Registry& registry)
-      : events(prometheus::BuildCounter()
-                   .Name("ca4_events_total")
-                   .Help("Events received: durable, refused (the client's fault), failed (ours)")
-                   .Register(registry)),
+      : events(ops::counters(registry, "ca4_events_total")),
         accepted(events.Add({{"result", "accepted"}})),
         refused(events.Add({{"result", "refused"}})),
-        failed(events.Add({{"result", "failed"}})) {}
+        failed(events.Add({{"result", "failed"}})),
+        request_events(ops::histogram(registry, "ca4_request_events")),
+        in_log(durable(registry, "log")),
+        in_kafka(durable(registry, "kafka")),
+        in_outbox(durable(registry, "outbox")) {}
+
+  static prometheus::Histogram& durable(prometheus::Registry& registry, const char* place) {
+    return ops::histogram(registry, "ca4_durable_seconds", {{"place", place}});
+  }
+  // `events` of one request became durable `took_us` after they were appended.
+  void kept(std::string_view place, size_t events_count, int64_t took_us) {
+    prometheus::Histogram& seconds = place == "log"     ? in_log
+                                     : place == "kafka" ? in_kafka
+                                                        : in_outbox;
+    seconds.Observe(static_cast<double>(took_us) / 1e6);
+    request_events.Observe(static_cast<double>(events_count));
+  }
 
   prometheus::Family<prometheus::Counter>& events;
   prometheus::Counter& accepted;
   prometheus::Counter& refused;
   prometheus::Counter& failed;
+  prometheus::Histogram& request_events;
+  prometheus::Histogram& in_log;
+  prometheus::Histogram& in_kafka;
+  prometheus::Histogram& in_outbox;
 };
 
 // What became of each line of a batch while the good ones are on their way to the disk.
@@ -251,7 +267,8 @@ void Processor::post_one(http::Request request, http::Respond respond) {
   answer.append(R"(,"embedding_dim":)").append(fmt::format_int(event.embedding.size()).c_str());
   answer.append(answer_tail_);
   request.body_data.reset();  // 42 kB that need not wait for the disk
-  log_.append(std::move(records), [this, began_us, answer = std::move(answer),
+  const int64_t appended_us = steady_us();
+  log_.append(std::move(records), [this, began_us, appended_us, answer = std::move(answer),
                                    respond = std::move(respond)](
                                       const Result<std::vector<log::Position>>& kept) mutable {
     if (!kept) {
@@ -259,7 +276,9 @@ void Processor::post_one(http::Request request, http::Respond respond) {
       return respond(append_failed(kept.status()));
     }
     note(began_us, 1, 0, 0);
-    fmt::format_to(std::back_inserter(answer), R"(,"durable_in":"{}"}})", durable_in(*kept));
+    const std::string_view place = durable_in(*kept);
+    metrics_->kept(place, 1, steady_us() - appended_us);
+    fmt::format_to(std::back_inserter(answer), R"(,"durable_in":"{}"}})", place);
     respond(http::Response{.body = std::move(answer)});
   });
 }
@@ -321,11 +340,15 @@ void Processor::append_batch(const std::shared_ptr<Batch>& batch, http::Respond 
     respond(std::move(response));
   };
   if (good == 0) return answer(Status::ok());
-  log_.append(std::move(batch->records),
-              [this, batch, answer](const Result<std::vector<log::Position>>& kept) {
-                if (kept) batch->durable_in = durable_in(*kept);
-                answer(kept.status());
-              });
+  const int64_t appended_us = steady_us();
+  log_.append(std::move(batch->records), [this, batch, good, appended_us,
+                                          answer](const Result<std::vector<log::Position>>& kept) {
+    if (kept) {
+      batch->durable_in = durable_in(*kept);
+      metrics_->kept(batch->durable_in, good, steady_us() - appended_us);
+    }
+    answer(kept.status());
+  });
 }
 
 http::Response Processor::health() const {

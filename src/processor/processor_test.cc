@@ -55,7 +55,7 @@ class HeldLog final : public log::EventLog {
 
 class ProcessorTest : public testing::Test {
  protected:
-  ProcessorTest() : metrics_("1"), clock_(kNow) {
+  ProcessorTest() : metrics_("1", "up"), clock_(kNow) {
     processor_.add_routes(router_, [](http::Handler inner) { return inner; });
   }
 
@@ -86,7 +86,7 @@ class ProcessorTest : public testing::Test {
   }
   void keep() { log_.finish(std::vector<log::Position>{}); }
 
-  ops::Metrics metrics_;
+  ops::Metrics metrics_{"1", "up"};
   ManualClock clock_;
   HeldLog log_;
   ops::Traffic traffic_;
@@ -303,6 +303,8 @@ TEST_F(ProcessorTest, EventsAreCountedByOutcome) {
   EXPECT_THAT(text, HasSubstr("ca4_events_total{result=\"accepted\"} 1"));
   EXPECT_THAT(text, HasSubstr("ca4_events_total{result=\"refused\"} 2"));
   EXPECT_THAT(text, HasSubstr("ca4_events_total{result=\"failed\"} 2"));
+  EXPECT_THAT(text, HasSubstr("ca4_durable_seconds_count{place=\"log\"} 1"));
+  EXPECT_THAT(text, HasSubstr("ca4_request_events_sum 1"));
 }
 
 TEST_F(ProcessorTest, TheDocumentOfTheInterfaceIsJson) {

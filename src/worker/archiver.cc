@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -61,12 +62,19 @@ bool Archiver::handle(std::span<const log::Record> batch) {
   });
   if (!made) return false;
   for (const archive::Object& object : objects) {
-    const bool put = loop_.retry(
-        "archive_put", [&] { return archive_.put(object.key, object.body, object.content_type); });
+    const bool put = loop_.retry("archive_put", [&] { return put_once(object); });
     if (!put) return false;
     archive_metrics_.object(object.body.size());
   }
   return true;
+}
+
+Status Archiver::put_once(const archive::Object& object) {
+  const auto start = std::chrono::steady_clock::now();
+  Status status = archive_.put(object.key, object.body, object.content_type);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  archive_metrics_.put(status.is_ok(), took.count());
+  return status;
 }
 
 }  // namespace ca4::worker

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "archive/archive.h"
+#include "archive/batch.h"
 #include "base/clock.h"
 #include "log/event_log.h"
 #include "worker/batch_loop.h"
@@ -45,6 +46,7 @@ class Archiver {
 
  private:
   bool handle(std::span<const log::Record> batch);
+  Status put_once(const archive::Object& object);
 
   log::EventLog& source_;
   archive::Archive& archive_;

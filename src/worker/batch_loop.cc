@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 #include <map>
 #include <random>
 #include <utility>
 
+#include "base/clock.h"
 #include "worker/metrics.h"
 
 namespace ca4::worker {
@@ -36,9 +38,14 @@ void BatchLoop::run(const Handle& handle) {
   while (gather(batch)) {
     if (!batch.empty()) {
       const auto start = std::chrono::steady_clock::now();
+      note_oldest(batch);
       if (!handle(batch)) break;
       commit(batch);
-      metrics_.batch(batch.size(), seconds_since(start));
+      size_t bytes = 0;
+      for (const log::Record& record : batch) bytes += size_bytes(record);
+      metrics_.batch(batch.size(), bytes, seconds_since(start));
+      oldest_us_ = 0;
+      metrics_.age(0);
     }
     measure_lag();
     if (stop_.requested()) break;
@@ -118,10 +125,12 @@ void BatchLoop::commit(std::span<const log::Record> batch) {
   const Status committed = consumer_->commit(positions);
   if (committed.is_ok()) {
     if (commit_backoff_) spdlog::info("{}: offsets are committed again", options_.group);
+    if (commit_backoff_) metrics_.failing("commit", false);
     commit_backoff_.reset();
     return;
   }
   metrics_.retry("commit");
+  metrics_.failing("commit", true);
   if (!commit_backoff_) {
     spdlog::warn("{}: offsets not committed, reading again from the last that were: {}",
                  options_.group, committed.to_string());
@@ -131,6 +140,22 @@ void BatchLoop::commit(std::span<const log::Record> batch) {
   retry("rewind", [this] { return consumer_->rewind(); });
 }
 
+void BatchLoop::note_oldest(std::span<const log::Record> batch) {
+  oldest_us_ = std::numeric_limits<int64_t>::max();
+  for (const log::Record& record : batch) {
+    oldest_us_ = std::min(oldest_us_, record.appended_at_us);
+  }
+  measure_age();
+}
+
+// Of the batch in hand; records have the log's time, so a clock that is behind it is no negative
+// age.
+void BatchLoop::measure_age() {
+  if (oldest_us_ == 0) return;
+  const int64_t age_us = std::max<int64_t>(SystemClock().now_us() - oldest_us_, 0);
+  metrics_.age(static_cast<double>(age_us) / 1e6);
+}
+
 bool BatchLoop::retry(std::string_view step, const std::function<Status()>& attempt) {
   Backoff backoff(options_.backoff, std::random_device{}());
   const auto start = std::chrono::steady_clock::now();
@@ -138,6 +163,7 @@ bool BatchLoop::retry(std::string_view step, const std::function<Status()>& atte
     const Status status = attempt();
     if (status.is_ok()) {
       if (failures > 0) {
+        metrics_.failing(step, false);
         spdlog::info("{}: {} works again after {} failures in {:.1f} s", options_.group, step,
                      failures, seconds_since(start));
       }
@@ -145,7 +171,9 @@ bool BatchLoop::retry(std::string_view step, const std::function<Status()>& atte
     }
     if (status.code() == Code::kCancelled && stop_.requested()) return false;
     metrics_.retry(step);
-    measure_lag();  // it grows while this lasts
+    metrics_.failing(step, true);
+    measure_lag();  // both grow while this lasts
+    measure_age();
     if (failures == 0) {
       spdlog::warn("{}: {} fails, trying again until it works: {}", options_.group, step,
                    status.to_string());
@@ -163,10 +191,7 @@ void BatchLoop::measure_lag() {
   if (time - lag_measured_at_ < kLagInterval) return;
   lag_measured_at_ = time;
   const Result<std::vector<log::PartitionLag>> rows = source_.lag(options_.group);
-  if (!rows) return;  // the next poll reports the same trouble
-  int64_t records = 0;
-  for (const log::PartitionLag& row : *rows) records += row.lag();
-  metrics_.lag(records);
+  if (rows) metrics_.lag(*rows);  // else the next poll reports the same trouble
 }
 
 }  // namespace ca4::worker

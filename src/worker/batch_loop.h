@@ -65,6 +65,8 @@ class BatchLoop {
   bool poll(const log::PollLimits& limits, std::vector<log::Record>& records);
   void commit(std::span<const log::Record> batch);
   void measure_lag();
+  void note_oldest(std::span<const log::Record> batch);
+  void measure_age();
 
   log::EventLog& source_;
   const BatchLoopOptions options_;
@@ -73,6 +75,7 @@ class BatchLoop {
   std::mutex mutex_;  // guards consumer_ between stop() and run(), not its use by run()
   std::unique_ptr<log::Consumer> consumer_;
   SteadyTime lag_measured_at_;
+  int64_t oldest_us_ = 0;  // when the oldest record in hand was appended; 0: none in hand
   std::optional<Backoff> commit_backoff_;  // while commits fail, one after the other
 };
 

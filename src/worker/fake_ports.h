@@ -26,6 +26,8 @@ inline Status ask(const Fault& fault) {
   return fault ? fault() : Status::ok();
 }
 
+inline constexpr int64_t kAppendedAtUs = 1'700'000'000'000'000;
+
 // One partition. Set faults before threads start.
 class FakeLog final : public log::EventLog {
  public:
@@ -41,7 +43,7 @@ class FakeLog final : public log::EventLog {
       std::lock_guard lock(mutex_);
       for (log::NewRecord& record : batch) {
         const log::Position position{0, static_cast<int64_t>(records_.size())};
-        records_.push_back({position, 0, std::move(record.key), std::move(record.value),
+        records_.push_back({position, kAppendedAtUs, std::move(record.key), std::move(record.value),
                             std::move(record.headers)});
         positions.push_back(position);
       }

@@ -1,86 +1,107 @@
 #include "worker/metrics.h"
 
-#include <prometheus/counter.h>
-#include <prometheus/gauge.h>
-#include <prometheus/histogram.h>
-#include <prometheus/registry.h>
+#include <cmath>
+#include <map>
+
+#include "ops/families.h"
 
 namespace ca4::worker {
 
-namespace {
+struct LagGauges::Impl {
+  Impl(prometheus::Registry& registry, std::string group_name)
+      : group(std::move(group_name)), family(ops::gauges(registry, "ca4_lag_records")) {}
 
-using Buckets = prometheus::Histogram::BucketBoundaries;
+  std::string group;
+  prometheus::Family<prometheus::Gauge>& family;
+  std::map<int32_t, prometheus::Gauge*> partitions;
+};
 
-prometheus::Family<prometheus::Counter>& counters(prometheus::Registry& registry, const char* name,
-                                                  const char* help) {
-  return prometheus::BuildCounter().Name(name).Help(help).Register(registry);
+LagGauges::LagGauges(prometheus::Registry& registry, const std::string& group)
+    : impl_(std::make_unique<Impl>(registry, group)) {}
+LagGauges::~LagGauges() = default;
+
+void LagGauges::set(const Result<std::vector<log::PartitionLag>>& rows) {
+  if (!rows) {
+    for (const auto& [partition, gauge] : impl_->partitions) gauge->Set(std::nan(""));
+    return;
+  }
+  for (const log::PartitionLag& row : *rows) {
+    prometheus::Gauge*& gauge = impl_->partitions[row.partition];
+    if (gauge == nullptr) {
+      gauge = &impl_->family.Add(
+          {{"group", impl_->group}, {"partition", std::to_string(row.partition)}});
+    }
+    gauge->Set(static_cast<double>(row.lag()));
+  }
 }
-
-}  // namespace
 
 struct LoopMetrics::Impl {
   Impl(prometheus::Registry& registry, const std::string& group_name)
       : group(group_name),
-        records(prometheus::BuildHistogram()
-                    .Name("ca4_batch_records")
-                    .Help("Records in a batch that was worked on")
-                    .Register(registry)
-                    .Add({{"group", group}}, Buckets{1, 4, 16, 64, 256, 512, 1024, 4096})),
-        seconds(prometheus::BuildHistogram()
-                    .Name("ca4_batch_process_seconds")
-                    .Help("Time from a polled batch to its committed offsets, retries included")
-                    .Register(registry)
-                    .Add({{"group", group}},
-                         Buckets{0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100})),
-        retries(counters(registry, "ca4_retries_total", "Failed steps that were tried again")),
-        lag(prometheus::BuildGauge()
-                .Name("ca4_lag_records")
-                .Help("Records of the log that the group has not committed yet")
-                .Register(registry)
-                .Add({{"group", group}})) {}
+        records(ops::histogram(registry, "ca4_batch_records", {{"group", group}})),
+        bytes(ops::histogram(registry, "ca4_batch_bytes", {{"group", group}})),
+        seconds(ops::histogram(registry, "ca4_batch_process_seconds", {{"group", group}})),
+        age(ops::gauges(registry, "ca4_batch_age_seconds").Add({{"group", group}})),
+        retries(ops::counters(registry, "ca4_retries_total")),
+        failing(ops::gauges(registry, "ca4_step_failing")),
+        lag(registry, group) {}
+
+  prometheus::Labels labels(std::string_view step) const {
+    return {{"group", group}, {"step", std::string(step)}};
+  }
 
   std::string group;
   prometheus::Histogram& records;
+  prometheus::Histogram& bytes;
   prometheus::Histogram& seconds;
+  prometheus::Gauge& age;
   prometheus::Family<prometheus::Counter>& retries;
-  prometheus::Gauge& lag;
+  prometheus::Family<prometheus::Gauge>& failing;
+  LagGauges lag;
 };
 
 LoopMetrics::LoopMetrics(prometheus::Registry& registry, const std::string& group)
     : impl_(std::make_unique<Impl>(registry, group)) {}
 LoopMetrics::~LoopMetrics() = default;
 
-void LoopMetrics::batch(size_t records, double seconds) {
+void LoopMetrics::batch(size_t records, size_t bytes, double seconds) {
   impl_->records.Observe(static_cast<double>(records));
+  impl_->bytes.Observe(static_cast<double>(bytes));
   impl_->seconds.Observe(seconds);
 }
 
-void LoopMetrics::retry(std::string_view step) {
-  impl_->retries.Add({{"group", impl_->group}, {"step", std::string(step)}}).Increment();
+void LoopMetrics::age(double seconds) {
+  impl_->age.Set(seconds);
 }
 
-void LoopMetrics::lag(int64_t records) {
-  impl_->lag.Set(static_cast<double>(records));
+void LoopMetrics::retry(std::string_view step) {
+  impl_->retries.Add(impl_->labels(step)).Increment();
+}
+
+void LoopMetrics::failing(std::string_view step, bool fails) {
+  impl_->failing.Add(impl_->labels(step)).Set(fails ? 1 : 0);
+}
+
+void LoopMetrics::lag(const std::vector<log::PartitionLag>& rows) {
+  impl_->lag.set(rows);
 }
 
 struct DocumentMetrics::Impl {
   explicit Impl(prometheus::Registry& registry)
-      : documents(counters(registry, "ca4_documents_total", "Events given to the document store")),
+      : documents(ops::counters(registry, "ca4_documents_total")),
         inserted(documents.Add({{"result", "inserted"}})),
         updated(documents.Add({{"result", "updated"}})),
         stale(documents.Add({{"result", "stale"}})),
         unchanged(documents.Add({{"result", "unchanged"}})),
-        dead_letters(counters(registry, "ca4_dead_letters_total",
-                              "Events that can't be stored, kept with their reason")),
-        end_to_end(prometheus::BuildHistogram()
-                       .Name("ca4_end_to_end_seconds")
-                       .Help("Time from an event's acceptance until it is in the store")
-                       .Register(registry)
-                       .Add({}, Buckets{0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 60, 600, 3600})) {
+        dead_letters(ops::counters(registry, "ca4_dead_letters_total")),
+        end_to_end(ops::histogram(registry, "ca4_end_to_end_seconds")) {
     // Present from the start, so that a rate over them sees the first one.
-    for (const char* stage : {"decode", "transform", "store"}) {
-      dead_letters.Add({{"stage", stage}});
+    dead_letters.Add({{"stage", "decode"}, {"reason", "unreadable"}});
+    for (const char* field : {"metadata", "metadata_id", "embedding", "embedding_dim", "extra",
+                              "source_uri", "source_type", "model_name", "model_version"}) {
+      dead_letters.Add({{"stage", "transform"}, {"reason", field}});
     }
+    dead_letters.Add({{"stage", "store"}, {"reason", "refused"}});
   }
 
   prometheus::Family<prometheus::Counter>& documents;
@@ -112,8 +133,9 @@ void DocumentMetrics::stored(store::Outcome outcome) {
   }
 }
 
-void DocumentMetrics::dead_letter(std::string_view stage) {
-  impl_->dead_letters.Add({{"stage", std::string(stage)}}).Increment();
+void DocumentMetrics::dead_letter(std::string_view stage, std::string_view cause) {
+  impl_->dead_letters.Add({{"stage", std::string(stage)}, {"reason", std::string(cause)}})
+      .Increment();
 }
 
 void DocumentMetrics::end_to_end(double seconds) {
@@ -122,21 +144,26 @@ void DocumentMetrics::end_to_end(double seconds) {
 
 struct ArchiveMetrics::Impl {
   explicit Impl(prometheus::Registry& registry)
-      : objects(counters(registry, "ca4_archive_objects_total", "Objects put into the archive")
-                    .Add({})),
-        bytes(counters(registry, "ca4_archive_bytes_total", "Bytes of objects put").Add({})),
-        skipped(counters(registry, "ca4_archive_skipped_records_total",
-                         "Records not archived because they can't be transformed")
-                    .Add({})) {}
+      : objects(ops::counters(registry, "ca4_archive_objects_total").Add({})),
+        bytes(ops::counters(registry, "ca4_archive_bytes_total").Add({})),
+        skipped(ops::counters(registry, "ca4_archive_skipped_records_total").Add({})),
+        ok(ops::histogram(registry, "ca4_archive_put_seconds", {{"result", "ok"}})),
+        failed(ops::histogram(registry, "ca4_archive_put_seconds", {{"result", "failed"}})) {}
 
   prometheus::Counter& objects;
   prometheus::Counter& bytes;
   prometheus::Counter& skipped;
+  prometheus::Histogram& ok;
+  prometheus::Histogram& failed;
 };
 
 ArchiveMetrics::ArchiveMetrics(prometheus::Registry& registry)
     : impl_(std::make_unique<Impl>(registry)) {}
 ArchiveMetrics::~ArchiveMetrics() = default;
+
+void ArchiveMetrics::put(bool done, double seconds) {
+  (done ? impl_->ok : impl_->failed).Observe(seconds);
+}
 
 void ArchiveMetrics::object(size_t bytes) {
   impl_->objects.Increment();

@@ -26,7 +26,7 @@ constexpr double kMemoryBytesMax = 9.2e18;
 // simdjson reports through exceptions here; to_document and transform turn them into a Status.
 Status unreadable(const simdjson::simdjson_error& error) {
   return {Code::kInvalidArgument,
-          fmt::format("metadata is not the JSON object that it should be: {}", error.what())};
+          fmt::format("metadata: not the JSON object that it should be: {}", error.what())};
 }
 
 Status wrong_type(std::string_view field, std::string_view expected) {
@@ -195,7 +195,7 @@ bool to_document(const log::Record& record, const std::string& topic, int64_t pr
   const Result<event::EventView> event =
       reader.read(record.value, log::origin_of(record.headers, record.appended_at_us));
   if (!event) {
-    failure = {"decode", event.status().message()};
+    failure = {"decode", event.status().message(), "unreadable"};
     return false;
   }
   TransformContext context{topic, record.position.partition, record.position.offset,
@@ -204,7 +204,8 @@ bool to_document(const log::Record& record, const std::string& topic, int64_t pr
   if (trace != nullptr && event::is_traceparent(*trace)) context.traceparent = *trace;
   Result<store::Document> made = transform(*event, context);
   if (!made) {
-    failure = {"transform", made.status().message()};
+    const std::string why = made.status().message();
+    failure = {"transform", why, why.substr(0, why.find(':'))};
     return false;
   }
   document = std::move(*made);

@@ -21,7 +21,8 @@ struct TransformContext {
   std::optional<std::string> traceparent = {};  // of the request that brought the event
 };
 
-// The document of an event. kInvalidArgument names what of the event can't be stored: it will be
+// The document of an event. kInvalidArgument, "FIELD: what is wrong", names what of the event can't
+// be stored, a field that we know or "metadata" for the whole: it will be
 // the same the next time, so the event belongs in the dead letters. Detail that is merely
 // unexpected (a GPU field of another type, tags that are no list of strings) is left out of the
 // typed part and kept in the JSON as it came; it is never an error.
@@ -37,6 +38,9 @@ struct Failure {
   std::string
       stage;  // "decode": the record can't be read; "transform": its content can't be stored
   std::string reason;
+  // The same for metrics, one of few words: "unreadable", the field that is wrong, "metadata" as a
+  // whole, "refused" by the store.
+  std::string cause = {};
 };
 
 // Reads the event of a log record, in either of its forms (event/value_reader.h), and transforms

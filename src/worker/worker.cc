@@ -19,6 +19,7 @@ struct Worker::Work {
     log::Position failed;
     log::NewRecord record;
     std::string stage;
+    std::string cause;
   };
   std::vector<Letter> letters;
 };
@@ -61,7 +62,7 @@ bool Worker::handle(std::span<const log::Record> batch) {
     } else {
       work.letters.push_back({batch[i].position,
                               make_dead_letter(batch[i], source_.topic(), failure, now_us),
-                              failure.stage});
+                              failure.stage, failure.cause});
     }
   }
   return store_documents(work) && append_letters(work);
@@ -121,10 +122,10 @@ Status Worker::settle(Work& work, std::span<const store::UpsertResult> results) 
       continue;
     }
     if (outcome == store::Outcome::kDeadLetter) {
-      work.letters.push_back(
-          {work.records[origin].position,
-           make_dead_letter(work.records[origin], source_.topic(), {"store", why}, now_us),
-           "store"});
+      work.letters.push_back({work.records[origin].position,
+                              make_dead_letter(work.records[origin], source_.topic(),
+                                               {"store", why, "refused"}, now_us),
+                              "store", "refused"});
       continue;
     }
     document_metrics_.stored(outcome);
@@ -147,7 +148,7 @@ bool Worker::append_letters(Work& work) {
   if (work.letters.empty()) return true;
   if (!loop_.retry("dead_letter", [&] { return append_once(work); })) return false;
   for (const Work::Letter& letter : work.letters) {
-    document_metrics_.dead_letter(letter.stage);
+    document_metrics_.dead_letter(letter.stage, letter.cause);
     lettered_.insert(letter.failed);
   }
   return true;

@@ -78,8 +78,10 @@ TEST_F(WorkerTest, ABadRecordGoesToTheDeadLettersAndItsNeighboursToTheStore) {
                                        Pair("trace", "t"), Pair("reason", "theirs")));
   EXPECT_EQ(letter(1).stage, "transform");
   EXPECT_THAT(letter(1).reason, HasSubstr("extra"));
-  EXPECT_TRUE(has_metric(registry_, "ca4_dead_letters_total{stage=\"decode\"} 1"));
-  EXPECT_TRUE(has_metric(registry_, "ca4_dead_letters_total{stage=\"transform\"} 1"));
+  EXPECT_TRUE(
+      has_metric(registry_, "ca4_dead_letters_total{reason=\"unreadable\",stage=\"decode\"} 1"));
+  EXPECT_TRUE(
+      has_metric(registry_, "ca4_dead_letters_total{reason=\"extra\",stage=\"transform\"} 1"));
 }
 
 TEST_F(WorkerTest, WhatTheStoreRefusesForEverGoesToTheDeadLetters) {
@@ -354,8 +356,24 @@ TEST_F(WorkerTest, TheLagGaugeSaysWhatIsNotCommitted) {
     return Status(Code::kUnavailable, "away");
   };
   Running running(worker);
-  EXPECT_TRUE(
-      eventually([&] { return has_metric(registry_, "ca4_lag_records{group=\"ca4-worker\"} 2"); }));
+  EXPECT_TRUE(eventually([&] {
+    return has_metric(registry_, "ca4_lag_records{group=\"ca4-worker\",partition=\"0\"} 2");
+  }));
+}
+
+TEST_F(WorkerTest, AStepThatFailsIsSeenWhileItDoesAndTheBatchAges) {
+  accept("id", 1);
+  Worker worker(source_, store_, dead_, clock_, registry_, options_);
+  std::atomic<bool> away = true;
+  store_.on_upsert = [&] { return away ? Status(Code::kUnavailable, "away") : Status::ok(); };
+  Running running(worker);
+  const std::string failing = "ca4_step_failing{group=\"ca4-worker\",step=\"store\"} ";
+  const std::string age = "ca4_batch_age_seconds{group=\"ca4-worker\"} ";
+  EXPECT_TRUE(eventually([&] { return has_metric(registry_, failing + "1"); }));
+  EXPECT_FALSE(has_metric(registry_, age + "0"));
+  away = false;
+  EXPECT_TRUE(eventually(
+      [&] { return has_metric(registry_, failing + "0") && has_metric(registry_, age + "0"); }));
 }
 
 }  // namespace
