@@ -66,6 +66,15 @@ log::NewRecord make_dead_letter(const log::Record& failed, const std::string& so
   return letter;
 }
 
+log::NewRecord shorten(log::NewRecord letter) {
+  letter.headers.resize(kOwnHeadersCount);
+  letter.headers.emplace_back("original_bytes", std::to_string(letter.value.size()));
+  letter.headers.emplace_back("original_sha256", sha256_hex(letter.value));
+  letter.key.resize(std::min(letter.key.size(), kLetterKeyBytesMax));
+  letter.value.resize(std::min(letter.value.size(), kLetterValueBytesMax));
+  return letter;
+}
+
 DeadLetter read_dead_letter(log::Record record) {
   DeadLetter letter;
   letter.position = record.position;

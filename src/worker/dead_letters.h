@@ -9,6 +9,10 @@
 //   failed_at         RFC 3339
 // Being first, they can't be confused with a header of the same name that the original had.
 //
+// A record that is too large for the dead-letter log is cut (shorten): after the six come
+// `original_bytes` and `original_sha256` of its value, and the original's headers are left out.
+// Where it stands in the source topic it is whole until the topic's retention ends.
+//
 // A crash between a letter's append and the commit of the source's offsets makes a second letter of
 // the same record. Readers here tell letters by source position and content and give each one once.
 #pragma once
@@ -54,6 +58,16 @@ struct DeadLetter {
 // The letter's record for `failed`, a record of `source_topic`.
 log::NewRecord make_dead_letter(const log::Record& failed, const std::string& source_topic,
                                 const Failure& failure, int64_t failed_at_us);
+
+// `letter` (of make_dead_letter) with the first kLetterKeyBytesMax of the key and the first
+// kLetterValueBytesMax of the value, for a log that refuses the whole: the reason and the place in
+// the source are kept, so that nothing goes without a trace.
+log::NewRecord shorten(log::NewRecord letter);
+
+// Together, with the headers, below the smallest record that a log can be told to refuse
+// (kafka.record_bytes_max: 64 KiB).
+inline constexpr size_t kLetterKeyBytesMax = 1U << 10;
+inline constexpr size_t kLetterValueBytesMax = 32U << 10;
 
 // What a record of the dead-letter log says. Never fails: what is missing is left empty.
 DeadLetter read_dead_letter(log::Record record);

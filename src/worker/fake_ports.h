@@ -34,10 +34,14 @@ class FakeLog final : public log::EventLog {
   explicit FakeLog(std::string topic) : topic_(std::move(topic)) {}
 
   Fault on_append, on_open, on_poll, on_commit;
-  std::atomic<size_t> given = 0;  // records that polls returned
+  size_t batch_bytes_max = SIZE_MAX;  // of the values; over it an append is refused as too large
+  std::atomic<size_t> given = 0;      // records that polls returned
 
   void append(std::vector<log::NewRecord> batch, log::AppendDone done) override {
     if (const Status fault = ask(on_append); !fault.is_ok()) return done(fault);
+    size_t bytes = 0;
+    for (const log::NewRecord& record : batch) bytes += record.value.size();
+    if (bytes > batch_bytes_max) return done(Status(Code::kTooLarge, "more than the log takes"));
     std::vector<log::Position> positions;
     {
       std::lock_guard lock(mutex_);

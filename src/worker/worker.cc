@@ -1,5 +1,7 @@
 #include "worker/worker.h"
 
+#include <spdlog/spdlog.h>
+
 #include <chrono>
 #include <future>
 #include <map>
@@ -10,17 +12,18 @@
 
 namespace ca4::worker {
 
+struct Worker::Letter {
+  log::Position failed;
+  log::NewRecord record;
+  std::string stage;
+  std::string cause;
+};
+
 // A batch on its way. `pending[i]` was made of `records[origins[i]]`.
 struct Worker::Work {
   std::span<const log::Record> records;
   std::vector<store::Document> pending;
   std::vector<size_t> origins;
-  struct Letter {
-    log::Position failed;
-    log::NewRecord record;
-    std::string stage;
-    std::string cause;
-  };
   std::vector<Letter> letters;
 };
 
@@ -143,15 +146,40 @@ Status Worker::settle(Work& work, std::span<const store::UpsertResult> results) 
 
 bool Worker::append_letters(Work& work) {
   forget_letters_before(work.records);
-  std::erase_if(work.letters,
-                [this](const Work::Letter& letter) { return lettered_.contains(letter.failed); });
   if (work.letters.empty()) return true;
-  if (!loop_.retry("dead_letter", [&] { return append_once(work); })) return false;
-  for (const Work::Letter& letter : work.letters) {
-    document_metrics_.dead_letter(letter.stage, letter.cause);
-    lettered_.insert(letter.failed);
+  return loop_.retry("dead_letter", [&] { return append_all(work.letters); });
+}
+
+Status Worker::append_all(std::vector<Letter>& letters) {
+  std::erase_if(letters,
+                [this](const Letter& letter) { return lettered_.contains(letter.failed); });
+  if (letters.empty()) return Status::ok();
+  const Status together = append_once(letters);
+  if (together.is_ok()) {
+    for (const Letter& letter : letters) note_appended(letter);
+    return together;
   }
-  return true;
+  if (together.code() != Code::kTooLarge) return together;
+  // One of them is, or all are for one append: what can't be kept whole is cut, and never holds
+  // up its neighbours.
+  for (Letter& letter : letters) {
+    Status alone = append_once({&letter, 1});
+    if (alone.code() == Code::kTooLarge) {
+      spdlog::warn("dead letters: the record at {}:{} is cut to {} bytes: {}",
+                   letter.failed.partition, letter.failed.offset, kLetterValueBytesMax,
+                   alone.message());
+      letter.record = shorten(std::move(letter.record));
+      alone = append_once({&letter, 1});
+    }
+    if (!alone.is_ok()) return alone;
+    note_appended(letter);
+  }
+  return Status::ok();
+}
+
+void Worker::note_appended(const Letter& letter) {
+  document_metrics_.dead_letter(letter.stage, letter.cause);
+  lettered_.insert(letter.failed);
 }
 
 // Reading again begins at what is committed, so what stands before a batch does not come back.
@@ -166,10 +194,10 @@ void Worker::forget_letters_before(std::span<const log::Record> batch) {
   });
 }
 
-Status Worker::append_once(const Work& work) {
+Status Worker::append_once(std::span<const Letter> letters) {
   std::vector<log::NewRecord> records;
-  records.reserve(work.letters.size());
-  for (const Work::Letter& letter : work.letters) records.push_back(letter.record);
+  records.reserve(letters.size());
+  for (const Letter& letter : letters) records.push_back(letter.record);
 
   // Shared with the callback, which may come after this function gave up waiting.
   auto outcome = std::make_shared<std::promise<Status>>();

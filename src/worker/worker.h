@@ -49,6 +49,7 @@ class Worker {
 
  private:
   struct Work;
+  struct Letter;
 
   bool handle(std::span<const log::Record> batch);
   // Upserts until every document is stored or among the letters. False: stopped.
@@ -59,7 +60,10 @@ class Worker {
   // some are to be tried again.
   Status settle(Work& work, std::span<const store::UpsertResult> results);
   bool append_letters(Work& work);
-  Status append_once(const Work& work);
+  // Those that are in the dead letters are taken out of `letters`, or noted, before it fails.
+  Status append_all(std::vector<Letter>& letters);
+  Status append_once(std::span<const Letter> letters);
+  void note_appended(const Letter& letter);
   void forget_letters_before(std::span<const log::Record> batch);
 
   log::EventLog& source_;

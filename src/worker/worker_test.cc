@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/digest.h"
 #include "worker/dead_letters.h"
 #include "worker/fake_ports.h"
 #include "worker/test_support.h"
@@ -82,6 +83,37 @@ TEST_F(WorkerTest, ABadRecordGoesToTheDeadLettersAndItsNeighboursToTheStore) {
       has_metric(registry_, "ca4_dead_letters_total{reason=\"unreadable\",stage=\"decode\"} 1"));
   EXPECT_TRUE(
       has_metric(registry_, "ca4_dead_letters_total{reason=\"extra\",stage=\"transform\"} 1"));
+}
+
+TEST_F(WorkerTest, ALetterThatTheDeadLettersRefuseAsTooLargeIsCutAndHoldsUpNobody) {
+  dead_.batch_bytes_max = 64U << 10;
+  const std::string huge(100'000, 'x');
+  append({{"huge", huge, {{"theirs", "t"}}}, {"small", "no event", {{"theirs", "t"}}}});
+  accept("neighbour", 1);
+  drain();
+
+  EXPECT_THAT(store_.all(), ElementsAre(Pair("neighbour", ::testing::_)));
+  ASSERT_EQ(dead_.end(), 2);
+  EXPECT_EQ(letter(0).value, huge.substr(0, kLetterValueBytesMax));
+  EXPECT_EQ(letter(0).name(), "0:0");
+  EXPECT_THAT(letter(0).headers, ElementsAre(Pair("original_bytes", "100000"),
+                                             Pair("original_sha256", sha256_hex(huge))));
+  EXPECT_EQ(letter(1).value, "no event");
+  EXPECT_THAT(letter(1).headers, ElementsAre(Pair("theirs", "t")));
+}
+
+TEST_F(WorkerTest, LettersThatAreTooMuchForOneAppendAreAppendedOneByOneAndOnce) {
+  dead_.batch_bytes_max = 1000;
+  append({{"a", std::string(600, 'a'), {}}, {"b", std::string(600, 'b'), {}}});
+  int appends = 0;
+  // The second alone fails once: the first must not come a second time.
+  dead_.on_append = [&appends] {
+    return ++appends == 3 ? Status(Code::kUnavailable, "gone") : Status::ok();
+  };
+  drain();
+  ASSERT_EQ(dead_.end(), 2);
+  EXPECT_EQ(letter(0).key, "a");
+  EXPECT_EQ(letter(1).key, "b");
 }
 
 TEST_F(WorkerTest, WhatTheStoreRefusesForEverGoesToTheDeadLetters) {
