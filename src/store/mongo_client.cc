@@ -57,6 +57,9 @@ std::string without_quotes(std::string_view text) {
   return out;
 }
 
+constexpr const char* kEscapes =
+    "a password's special characters are written %40 for @, %2F for /, %3A for :";
+
 Status bad_uri(std::string_view why) {
   return {Code::kConfig, fmt::format("MONGO_URI (store.mongo_uri): {}", why)};
 }
@@ -128,10 +131,11 @@ Result<std::unique_ptr<MongoClients>> MongoClients::open(MongoClientOptions opti
   bson_error_t error;
   UriPtr uri(mongoc_uri_new_with_error(options.uri.c_str(), &error));
   if (uri == nullptr) {
-    return bad_uri(
-        fmt::format("{} (a password's special characters are written %40 for @, %2F "
-                    "for /, %3A for :)",
-                    without_quotes(error.message)));
+    return bad_uri(fmt::format("{} ({})", without_quotes(error.message), kEscapes));
+  }
+  // The library ends the password at its first '@'; the rest of it must not be shown as a host.
+  if (hosts_of(uri.get()).find('@') != std::string::npos) {
+    return bad_uri(fmt::format("there is an '@' in the host's name ({})", kEscapes));
   }
   if (Status bad = set_ca_file(uri.get(), options.ca_file); !bad.is_ok()) return bad;
   set_defaults(uri.get(), options);

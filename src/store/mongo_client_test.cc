@@ -19,10 +19,11 @@ Status opened(MongoClientOptions options) {
 }
 
 TEST(MongoClient, AUriThatIsNoneIsAConfigurationErrorThatShowsNoSecret) {
-  for (const char* const uri : {"", "db:27017", "http://ann:s3cret@db", "ann:s3cret@db",
-                                "mongodb://", "mongodb://ann:s3cret@", "mongodb://ann:s3:cret@db",
-                                "mongodb://ann:s3/cret@db", "mongodb://ann:s3%cret@db",
-                                "mongodb://ann:x@db:s3cret", "mongodb+srv://ann:s3cret@db:27017"}) {
+  for (const char* const uri :
+       {"", "db:27017", "http://ann:s3cret@db", "ann:s3cret@db", "mongodb://",
+        "mongodb://ann:s3cret@", "mongodb://ann:s3:cret@db", "mongodb://ann:s3/cret@db",
+        "mongodb://ann:s3%cret@db", "mongodb://ann:s3@cret@db", "mongodb://ann:x@db:s3cret",
+        "mongodb+srv://ann:s3cret@db:27017"}) {
     const Status status = opened({.uri = uri});
     EXPECT_EQ(status.code(), Code::kConfig) << uri;
     EXPECT_THAT(status.message(), HasSubstr("MONGO_URI"));
