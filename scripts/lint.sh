@@ -20,5 +20,5 @@ mkdir -p build/tidy
 printf '%s\n' "${units[@]}" | xargs -P "$(nproc)" -I{} bash -c '
   stamp=build/tidy/$(sha256sum "$1" | cut -c1-16)-$2
   [ -e "$stamp" ] && exit 0
-  clang-tidy-19 --quiet -p build/release "$1" 2>/dev/null && touch "$stamp"' _ {} "$headers"
+  clang-tidy-22 --quiet -p build/release "$1" 2>/dev/null && touch "$stamp"' _ {} "$headers"
 echo "lint: ${#sources[@]} C++ files formatted, ${#units[@]} units analysed, ${#scripts[@]} scripts checked"

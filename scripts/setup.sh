@@ -18,7 +18,7 @@ build_packages=(
 # For the Python package: its headers, and what unpacks Debian's source packages.
 wheel_packages=(python3-dev dpkg-dev xz-utils patch)
 test_packages=(
-  clang-format-19 clang-tidy-19 shellcheck chromium chromium-driver openssl wrk nghttp2-client procps zsh
+  clang-format-19 clang-tidy-22 shellcheck chromium chromium-driver openssl wrk nghttp2-client procps zsh
   # Kafka's brokers and the MongoDB-wire server; machines in network namespaces, SSH servers on them.
   openjdk-17-jdk-headless maven iproute2 nftables util-linux openssh-server openssh-client sudo systemd
 )
