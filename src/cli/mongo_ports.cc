@@ -22,10 +22,11 @@ store::MongoVectorSearch vector_search_of(std::string_view word) {
 
 // The label is one of the dozen commands that the store sends.
 auto observer(prometheus::Registry& registry) {
-  auto& failures = ops::counters(registry, "ca4_mongo_command_failures_total");
-  return [&registry, &failures](std::string_view command, double took_s, bool succeeded) {
+  return [seconds = ops::histograms(registry, "ca4_mongo_command_seconds"),
+          &failures = ops::counters(registry, "ca4_mongo_command_failures_total")](
+             std::string_view command, double took_s, bool succeeded) {
     const prometheus::Labels labels = {{"command", std::string(command)}};
-    ops::histogram(registry, "ca4_mongo_command_seconds", labels).Observe(took_s);
+    seconds.with(labels).Observe(took_s);
     if (!succeeded) failures.Add(labels).Increment();
   };
 }

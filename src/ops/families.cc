@@ -1,5 +1,6 @@
 #include "ops/families.h"
 
+#include <span>
 #include <string>
 
 #include "ops/metric_table.h"
@@ -25,11 +26,14 @@ prometheus::Family<prometheus::Gauge>& gauges(prometheus::Registry& registry,
   return build(prometheus::BuildGauge(), registry, name);
 }
 
+Histograms histograms(prometheus::Registry& registry, std::string_view name) {
+  const std::span<const double> buckets = metric_row(name).buckets;
+  return {build(prometheus::BuildHistogram(), registry, name), {buckets.begin(), buckets.end()}};
+}
+
 prometheus::Histogram& histogram(prometheus::Registry& registry, std::string_view name,
                                  const prometheus::Labels& labels) {
-  const MetricRow& row = metric_row(name);
-  return build(prometheus::BuildHistogram(), registry, name)
-      .Add(labels, prometheus::Histogram::BucketBoundaries(row.buckets.begin(), row.buckets.end()));
+  return histograms(registry, name).with(labels);
 }
 
 }  // namespace ca4::ops

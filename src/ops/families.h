@@ -17,7 +17,19 @@ prometheus::Family<prometheus::Counter>& counters(prometheus::Registry& registry
                                                   std::string_view name);
 prometheus::Family<prometheus::Gauge>& gauges(prometheus::Registry& registry,
                                               std::string_view name);
-// One histogram of the family, with the table's buckets.
+
+// A family of histograms with the table's buckets.
+struct Histograms {
+  prometheus::Family<prometheus::Histogram>& family;
+  prometheus::Histogram::BucketBoundaries buckets;
+
+  // The one with these labels, made when it is not there yet. Thread-safe.
+  prometheus::Histogram& with(const prometheus::Labels& labels) const {
+    return family.Add(labels, buckets);
+  }
+};
+Histograms histograms(prometheus::Registry& registry, std::string_view name);
+// One of them, for whoever wants no other.
 prometheus::Histogram& histogram(prometheus::Registry& registry, std::string_view name,
                                  const prometheus::Labels& labels = {});
 

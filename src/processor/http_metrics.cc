@@ -21,10 +21,10 @@ struct Route {
 }  // namespace
 
 struct HttpMetrics::Impl {
-  explicit Impl(prometheus::Registry& into)
-      : registry(into),
-        requests(ops::counters(into, "ca4_http_requests_total")),
-        refused(ops::counters(into, "ca4_http_refused_total")) {}
+  explicit Impl(prometheus::Registry& registry)
+      : requests(ops::counters(registry, "ca4_http_requests_total")),
+        seconds(ops::histograms(registry, "ca4_http_request_seconds")),
+        refused(ops::counters(registry, "ca4_http_refused_total")) {}
 
   void answered(const std::string& route, int code, double took_s) {
     prometheus::Counter* counter = nullptr;
@@ -41,9 +41,7 @@ struct HttpMetrics::Impl {
     if (counter == nullptr) {
       const std::unique_lock lock(mutex);
       Route& made = routes[route];
-      if (made.seconds == nullptr) {
-        made.seconds = &ops::histogram(registry, "ca4_http_request_seconds", {{"route", route}});
-      }
+      if (made.seconds == nullptr) made.seconds = &seconds.with({{"route", route}});
       made.codes[code] = &requests.Add({{"route", route}, {"code", std::to_string(code)}});
       counter = made.codes[code];
       histogram = made.seconds;
@@ -52,8 +50,8 @@ struct HttpMetrics::Impl {
     histogram->Observe(took_s);
   }
 
-  prometheus::Registry& registry;
   prometheus::Family<prometheus::Counter>& requests;
+  ops::Histograms seconds;
   prometheus::Family<prometheus::Counter>& refused;
   std::shared_mutex mutex;
   std::map<std::string, Route> routes;  // guarded by mutex
