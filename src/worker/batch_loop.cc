@@ -124,8 +124,10 @@ void BatchLoop::commit(std::span<const log::Record> batch) {
   // again could fail for ever, reading again from what is committed can't.
   const Status committed = consumer_->commit(positions);
   if (committed.is_ok()) {
-    if (commit_backoff_) spdlog::info("{}: offsets are committed again", options_.group);
-    if (commit_backoff_) metrics_.failing("commit", false);
+    if (commit_backoff_) {
+      metrics_.failing("commit", false);
+      spdlog::info("{}: offsets are committed again", options_.group);
+    }
     commit_backoff_.reset();
     return;
   }

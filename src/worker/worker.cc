@@ -25,6 +25,12 @@ struct Worker::Work {
   std::vector<store::Document> pending;
   std::vector<size_t> origins;
   std::vector<Letter> letters;
+
+  void refuse(const log::Record& record, const std::string& topic, const Failure& failure,
+              int64_t now_us) {
+    letters.push_back({record.position, make_dead_letter(record, topic, failure, now_us),
+                       failure.stage, failure.cause});
+  }
 };
 
 Worker::Worker(log::EventLog& source, store::DocumentStore& store, log::EventLog& dead_letters,
@@ -63,9 +69,7 @@ bool Worker::handle(std::span<const log::Record> batch) {
       work.pending.push_back(std::move(document));
       work.origins.push_back(i);
     } else {
-      work.letters.push_back({batch[i].position,
-                              make_dead_letter(batch[i], source_.topic(), failure, now_us),
-                              failure.stage, failure.cause});
+      work.refuse(batch[i], source_.topic(), failure, now_us);
     }
   }
   return store_documents(work) && append_letters(work);
@@ -125,10 +129,7 @@ Status Worker::settle(Work& work, std::span<const store::UpsertResult> results) 
       continue;
     }
     if (outcome == store::Outcome::kDeadLetter) {
-      work.letters.push_back({work.records[origin].position,
-                              make_dead_letter(work.records[origin], source_.topic(),
-                                               {"store", why, "refused"}, now_us),
-                              "store", "refused"});
+      work.refuse(work.records[origin], source_.topic(), {"store", why, "refused"}, now_us);
       continue;
     }
     document_metrics_.stored(outcome);

@@ -60,7 +60,8 @@ class Worker {
   // some are to be tried again.
   Status settle(Work& work, std::span<const store::UpsertResult> results);
   bool append_letters(Work& work);
-  // Those that are in the dead letters are taken out of `letters`, or noted, before it fails.
+  // Leaves out those that are in the dead letters already, and notes those that get there, also
+  // when another fails: so none is there twice if this is tried again.
   Status append_all(std::vector<Letter>& letters);
   Status append_once(std::span<const Letter> letters);
   void note_appended(const Letter& letter);
