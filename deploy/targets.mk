@@ -1,6 +1,6 @@
 # From nothing to a verified system and back; docs/deploy.md is the walk. What a target needs is said in its line: [AWS] an account
-# (AWS_REGION and credentials; AWS_ENDPOINT_URL for a simulator), [SSH] the key the system was made with, [tunnel] `ca4 tunnel` running,
-# [kubectl] kubectl.
+# (AWS_REGION and credentials; AWS_ENDPOINT_URL for a simulator), [SSH] the key the system was made with, [tunnel] the tunnel of
+# run-local-processor (or `ca4 tunnel`), [kubectl] kubectl.
 PYTHON := .deps/venv/bin/python
 CLOUD := $(PYTHON) deploy/aws/cloud.py
 export KUBECONFIG ?= .kube/kubeconfig.yaml
@@ -16,6 +16,18 @@ ca4-nuke: setup-deploy ## [AWS] delete everything, the archive and snapshots too
 	@$(CLOUD) nuke
 ca4-clean: setup-deploy ## remove outputs, SSH configuration and kubeconfig from this machine
 	@$(CLOUD) clean
+
+LOCAL := python3 deploy/local/processor.py
+# While that processor runs, the checks below look at it.
+-include $(or $(CA4_LOCAL_DIR),.ca4-processor)/checks.mk
+
+.PHONY: run-local-processor stop-local-processor status-local-processor
+run-local-processor: build ## [SSH] tunnel and processor on this machine, in the background; or KAFKA_BOOTSTRAP=...; PUBLIC=ngrok
+	@$(LOCAL) start $(if $(PUBLIC),--public $(PUBLIC))
+stop-local-processor: ## end them, in order; events that Kafka does not have yet stay on this disk
+	@$(LOCAL) stop
+status-local-processor: ## what each part is doing: up or down, address, outbox, public URL, last error; exit code 0 when all is well
+	@$(LOCAL) status
 
 .PHONY: ca4-bootstrap-k3s ca4-platform-setup ca4-deploy-edge ca4-deploy-monitoring
 ca4-bootstrap-k3s: ## [SSH] K3s on the nodes, through the bastion; writes .kube/kubeconfig.yaml

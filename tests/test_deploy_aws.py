@@ -13,7 +13,7 @@ import subprocess
 import pytest
 from aws_account import Account
 from aws_reach import INTERNET, Host, Vpc
-from support import ROOT
+from support import ROOT, run
 
 STACKS = ["network", "security", "iam", "archive", "node-1", "node-2", "bastion"]
 
@@ -69,6 +69,16 @@ def test_outputs_are_also_for_shells_and_hold_no_secret(applied):
         assert "secret-word" not in path.read_text()
         assert path.stat().st_mode & 0o077 == 0, path
     assert "secret-word" not in applied.said + applied.planned
+
+
+def test_the_settings_for_this_machine_lead_through_the_bastion(applied):
+    shown = run("config", "--format", "json", "--config", applied.state / "ca4.toml")
+    assert shown.returncode == 0, shown.stderr
+    found = {row["name"]: row["value"] for row in json.loads(shown.stdout)["settings"]}
+    assert found["tunnel.bastion"] == applied.outputs()["bastion_public_ip"]
+    assert found["tunnel.key_file"] + ".pub" == applied.env["CA4_SSH_PUBLIC_KEY_FILE"]
+    assert found["tunnel.forwards"] == "9092:kafka:9092=kafka,16443:k3s-api:6443,3000:grafana:3000"
+    assert found["kafka.bootstrap"] == "localhost:9092"
 
 
 def test_applying_again_changes_nothing(applied):

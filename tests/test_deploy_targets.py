@@ -12,7 +12,7 @@ from support import ROOT
 TARGETS = [
     *("ca4-plan", "ca4-apply", "ca4-destroy", "ca4-bootstrap-k3s", "ca4-platform-setup", "ca4-deploy-edge"),
     *("ca4-deploy-monitoring", "ca4-verify-preflight", "ca4-verify-kafka", "ca4-verify-db", "ca4-verify-e2e"),
-    *("ca4-open-grafana", "ca4-clean", "ca4-nuke"),
+    *("ca4-open-grafana", "ca4-clean", "ca4-nuke", "run-local-processor", "stop-local-processor"),
 ]
 
 
@@ -28,8 +28,8 @@ def test_help_lists_every_target_with_what_it_needs():
     lines = dict(re.findall(r"^\s*\x1b\[1m(\S+)\s*\x1b\[0m (.+)$", make("help").stdout, re.MULTILINE))
     for target in TARGETS:
         assert len(lines[target]) > 20, target
-        # Only cleaning up needs nothing.
-        assert lines[target].startswith("[") or target == "ca4-clean", target
+        # Only cleaning up and ending need nothing.
+        assert lines[target].startswith("[") or target in ("ca4-clean", "stop-local-processor"), target
 
 
 def test_plan_and_destroy_go_where_aws_endpoint_url_says(applied):

@@ -1,4 +1,5 @@
-"""The outputs under the names of the wire contract, in .ca4/: outputs.json, outputs.env for shells, and an SSH configuration."""
+"""The outputs under the names of the wire contract, in .ca4/: outputs.json, outputs.env for shells, an SSH configuration, and ca4's
+settings for this machine."""
 
 import json
 import os
@@ -28,6 +29,23 @@ Host ca4-node-{number}
   HostName {address}
   User ec2-user
   ProxyJump ca4-bastion
+"""
+
+CA4 = """\
+# Written by `make ca4-apply`: the way from this machine to Kafka. Used by `make run-local-processor`, and by hand:
+# ca4 tunnel --config {state}/ca4.toml
+[tunnel]
+bastion = {bastion}
+user = "ca4"
+{key}known_hosts_file = {known_hosts}
+# As in ssh_config beside this.
+host_key_checking = "accept-new"
+forwards = {forwards}
+
+[kafka]
+bootstrap = "localhost:9092"
+# Brokers may call themselves what the bastion calls them.
+broker_map = {broker_map}
 """
 
 
@@ -60,14 +78,34 @@ def replace(path, text):
 
 def ssh_config(settings, found, env=os.environ):
     state = settings.state_dir.absolute()
-    key = env.get("CA4_SSH_PUBLIC_KEY_FILE", "").removesuffix(".pub")
+    key = private_key(env)
     nodes = (
         NODE.format(number=number, address=address)
         for number, address in enumerate(found["edge_node_private_ips"].split(","), start=1)
     )
-    # The private key beside a named public one; otherwise what ssh itself would take.
-    identity = f"IdentityFile {os.path.abspath(key)}\n  IdentitiesOnly yes" if key else "IdentitiesOnly no"
+    identity = f"IdentityFile {key}\n  IdentitiesOnly yes" if key else "IdentitiesOnly no"
     return SSH.format(state=state, bastion=found["bastion_public_ip"], nodes="".join(nodes), identity=identity)
+
+
+def private_key(env):
+    """The private key beside a named public one; '' for what ssh itself would take."""
+    key = env.get("CA4_SSH_PUBLIC_KEY_FILE", "").removesuffix(".pub")
+    return os.path.abspath(key) if key else ""
+
+
+def ca4_config(settings, found, env=os.environ):
+    ports = range(9092, 9092 + settings.kafka_brokers)
+    kafka = [f"{port}:kafka:{port}" for port in ports]
+    key = private_key(env)
+    # JSON's texts are TOML's.
+    return CA4.format(
+        state=settings.state_dir.absolute(),
+        bastion=json.dumps(found["bastion_public_ip"]),
+        key=f"key_file = {json.dumps(key)}\n" if key else "",
+        known_hosts=json.dumps(str(settings.state_dir.absolute() / "known_hosts")),
+        forwards=json.dumps(",".join([*(f"{forward}=kafka" for forward in kafka), "16443:k3s-api:6443", "3000:grafana:3000"])),
+        broker_map=json.dumps(",".join(f"kafka:{port}=127.0.0.1:{port}" for port in ports)),
+    )
 
 
 def write(settings, found):
@@ -75,6 +113,7 @@ def write(settings, found):
     replace(settings.state_dir / "outputs.json", json.dumps(found, indent=2) + "\n")
     replace(settings.state_dir / "outputs.env", "".join(f"{name}={value}\n" for name, value in found.items()))
     replace(settings.state_dir / "ssh_config", ssh_config(settings, found))
+    replace(settings.state_dir / "ca4.toml", ca4_config(settings, found))
 
 
 def read(settings):

@@ -48,7 +48,7 @@ fetch_kubeconfig() {
   grep -q 'server: https://127.0.0.1:6443' "$new" || die "$new is no kubeconfig of K3s"
   sed -i 's#server: https://127.0.0.1:6443#server: https://127.0.0.1:16443#' "$new"
   mv "$new" "$kubeconfig"
-  say "wrote $kubeconfig; it needs the tunnel: ca4 tunnel"
+  say "wrote $kubeconfig; it needs the tunnel: make run-local-processor"
 }
 
 wait_until_ready() {

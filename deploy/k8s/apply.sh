@@ -59,7 +59,7 @@ END
 need_cluster() {
   command -v kubectl >/dev/null || die "kubectl is not installed (https://kubernetes.io/docs/tasks/tools/)"
   [ -f "$KUBECONFIG" ] || die "$KUBECONFIG is not there: run \`make ca4-bootstrap-k3s\` first"
-  kubectl get --raw /readyz --request-timeout=10s >/dev/null || die "the cluster does not answer: is the tunnel up? (build/release/ca4 tunnel)"
+  kubectl get --raw /readyz --request-timeout=10s >/dev/null || die "the cluster does not answer: is the tunnel up? (make run-local-processor)"
 }
 
 # A Secret from files or standard input, never from arguments: those are seen by everybody on this machine.
