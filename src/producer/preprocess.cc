@@ -4,18 +4,10 @@
 #include <cassert>
 #include <cmath>
 
+#include "producer/resize_rows.h"
+
 namespace ca4::producer {
 namespace {
-
-// Weights are whole numbers of 2^-22, and each pass rounds to bytes, as in Pillow: 22 is 32 bits
-// less 8 of the sample and 2 of headroom.
-constexpr int kFractionBits = 22;
-
-// Which samples along one axis make an output sample, and with which weights.
-struct Taps {
-  int first = 0;
-  std::vector<int32_t> weights;
-};
 
 // The antialiased triangle filter: its half-width is one input sample when enlarging and one output
 // sample when reducing. For outputs [begin, begin + count) of the `to` samples that `extent` inputs
@@ -39,46 +31,10 @@ std::vector<Taps> triangle_taps(double extent, int from, int to, int begin, int 
     tap.first = first;
     for (const double weight : raw) {
       tap.weights.push_back(
-          static_cast<int32_t>(std::lround(weight / sum * (int64_t{1} << kFractionBits))));
+          static_cast<int32_t>(std::lround(weight / sum * (int64_t{1} << kWeightBits))));
     }
   }
   return taps;
-}
-
-uint8_t to_byte(int32_t sum) {
-  return static_cast<uint8_t>(std::clamp(sum >> kFractionBits, 0, 255));
-}
-
-constexpr int32_t kHalf = 1 << (kFractionBits - 1);
-
-// One row of RGB to as many RGB samples as there are taps.
-void resize_row(const uint8_t* in, const std::vector<Taps>& taps, uint8_t* out) {
-  for (const Taps& tap : taps) {
-    int32_t red = kHalf;
-    int32_t green = kHalf;
-    int32_t blue = kHalf;
-    const uint8_t* sample = in + static_cast<size_t>(tap.first) * 3;
-    for (const int32_t weight : tap.weights) {
-      red += weight * sample[0];
-      green += weight * sample[1];
-      blue += weight * sample[2];
-      sample += 3;
-    }
-    *out++ = to_byte(red);
-    *out++ = to_byte(green);
-    *out++ = to_byte(blue);
-  }
-}
-
-// One output row out of rows of `row_bytes` bytes; `rows` is the row of the tap's first sample.
-void mix_rows(const uint8_t* rows, size_t row_bytes, const Taps& tap, std::vector<int32_t>& sums,
-              uint8_t* out) {
-  sums.assign(row_bytes, kHalf);
-  for (const int32_t weight : tap.weights) {
-    for (size_t i = 0; i < row_bytes; ++i) sums[i] += weight * rows[i];
-    rows += row_bytes;
-  }
-  for (size_t i = 0; i < row_bytes; ++i) out[i] = to_byte(sums[i]);
 }
 
 // CenterCrop's first row or column: Python's round, which takes halves to even.
@@ -101,24 +57,24 @@ std::vector<uint8_t> resize_and_crop(const Image& image, int resize_side, int cr
   const int height = tall ? long_side : resize_side;
 
   // Only what the crop shows is computed.
-  const auto columns = triangle_taps(image.file_width / reduced_by, image.width, width,
-                                     crop_begin(width, crop_side), crop_side);
+  const RowResizer columns(triangle_taps(image.file_width / reduced_by, image.width, width,
+                                         crop_begin(width, crop_side), crop_side));
   const auto rows = triangle_taps(image.file_height / reduced_by, image.height, height,
                                   crop_begin(height, crop_side), crop_side);
   const int first_row = rows.front().first;
   const int last_row = rows.back().first + static_cast<int>(rows.back().weights.size());
   const size_t row_bytes = static_cast<size_t>(crop_side) * 3;
   std::vector<uint8_t> narrowed(static_cast<size_t>(last_row - first_row) * row_bytes);
+  const std::span<uint8_t> narrow(narrowed);
   for (int y = first_row; y < last_row; ++y) {
-    resize_row(image.rgb.data() + static_cast<size_t>(y) * static_cast<size_t>(image.width) * 3,
-               columns, narrowed.data() + static_cast<size_t>(y - first_row) * row_bytes);
+    const size_t in = static_cast<size_t>(y) * static_cast<size_t>(image.width) * 3;
+    columns.resize(std::span(image.rgb).subspan(in),
+                   narrow.subspan(static_cast<size_t>(y - first_row) * row_bytes, row_bytes));
   }
   std::vector<uint8_t> out(static_cast<size_t>(crop_side) * row_bytes);
-  std::vector<int32_t> sums;
   for (size_t y = 0; y < rows.size(); ++y) {
-    const size_t begin = static_cast<size_t>(rows[y].first - first_row);
-    mix_rows(narrowed.data() + begin * row_bytes, row_bytes, rows[y], sums,
-             out.data() + y * row_bytes);
+    const size_t begin = static_cast<size_t>(rows[y].first - first_row) * row_bytes;
+    mix_rows(&narrowed[begin], rows[y], std::span(out).subspan(y * row_bytes, row_bytes));
   }
   return out;
 }
