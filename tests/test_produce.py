@@ -8,8 +8,10 @@ from collections import Counter
 import numpy
 import pytest
 from PIL import Image
-from support import BROKEN, MODEL, PHOTOS, PATIENCE_S, documents, eventually, run, when_stored
+from support import BINARY, BROKEN, MODEL, PHOTOS, PATIENCE_S, documents, eventually, run, when_stored
 
+# Made beside the binary by the same build; src/producer/fake_nvidia.cc.
+FAKE_NVIDIA = BINARY.parent / "src/producer/libca4_fake_nvidia.so"
 NAMES = ["astronaut.png", "chelsea.png", "china.jpg", "chelsea-mirrored.webp"]
 
 
@@ -83,6 +85,24 @@ def test_without_a_gpu_the_block_says_so_and_names_the_cpu(up, ca4, photos, argu
         assert gpu["reason"]
 
 
+def test_with_a_gpu_each_event_carries_its_details_and_how_it_was_at_the_time(up, ca4, photos, arguments, tmp_path):
+    """The whole run with a library in the driver's place: what it says goes through producer, processor and worker."""
+    driver = tmp_path / "driver"
+    driver.mkdir()
+    for name in ("libnvidia-ml.so.1", "libcuda.so.1", "libcudnn.so.9"):
+        (driver / name).symlink_to(FAKE_NVIDIA)
+    server = up()
+    gpus = {"LD_LIBRARY_PATH": str(driver), "CA4_FAKE_NVIDIA": "two"}
+    result = ca4(*arguments(photos, server.url, "--device", "cpu"), env=gpus)
+    assert result.returncode == 0, result.stderr
+    for document in wait_for_documents(server, 4):
+        gpu = document["gpu_hardware"]
+        assert gpu["available"] is True and gpu["name"] == "NVIDIA H200"
+        assert gpu["cuda_compute_capability"] == "9.0" and gpu["driver_version"] == "550.54.15"
+        assert gpu["device_count"] == 2 and len(gpu["devices"]) == 2
+        assert {"DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_POWER_USAGE"} <= gpu["metrics"].keys()
+
+
 def test_a_second_run_sends_nothing(up, ca4, photos, arguments):
     server = up()
     assert "4 sent" in ca4(*arguments(photos, server.url)).stdout
@@ -123,6 +143,29 @@ def test_a_killed_run_goes_on_and_every_image_is_there_once(up, start, ca4, tmp_
     assert f"{noted} already sent" in second.stdout
     ids = Counter(d["metadata_id"] for d in wait_for_documents(server, 60))
     assert ids == Counter(str(i) for i in range(60))
+
+
+def test_a_new_machine_goes_on_where_a_dead_one_was_with_nothing_but_the_journal(up, start, ca4, tmp_path, arguments):
+    server = up()
+    folder = many_images(tmp_path / "many", 60)
+    journal = tmp_path / "journal"
+    first = start(*arguments(folder, server.url, "--batch", "2"))
+    eventually(lambda: journal.exists() and len(journal.read_bytes().splitlines()) >= 5, "some images are noted")
+    first.signal(signal.SIGKILL)
+    first.wait()
+    # Another folder for the images and for the journal, whose last line the dead machine may not have finished.
+    (tmp_path / "new").mkdir()
+    folder.rename(tmp_path / "new/images")
+    torn = journal.read_bytes()[:-3]
+    (tmp_path / "new/journal").write_bytes(torn)
+    journal.unlink()
+    second = ca4(*arguments(tmp_path / "new/images", server.url, "--batch", "2", journal="new/journal"))
+    assert second.returncode == 0, second.stderr
+    noted = torn.count(b"\n")
+    assert 5 <= noted + 1 < 60, "the run was over before it was killed"
+    assert f"{60 - noted} sent, {noted} already sent" in second.stdout
+    ids = Counter(d["metadata_id"] for d in wait_for_documents(server, 60))
+    assert set(ids.values()) == {1}
 
 
 def test_sigint_ends_a_run_early_and_says_how_to_go_on(up, start, tmp_path, arguments):
