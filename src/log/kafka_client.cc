@@ -6,6 +6,8 @@
 #include <syslog.h>
 
 #include <chrono>
+#include <future>
+#include <thread>
 
 #include "log/kafka_error.h"
 
@@ -16,6 +18,9 @@ using std::chrono::steady_clock;
 
 constexpr int kScramFixed = 0x02060100;  // as rd_kafka_version says 2.6.1
 constexpr auto kTroubleLasts = std::chrono::seconds(30);
+// Joining the threads of an instance takes milliseconds, or a second where brokers are away. A
+// process has a few of them to end in the 30 s that Kubernetes gives it.
+constexpr auto kEndMs = std::chrono::milliseconds(3'000);
 
 // What every client has, whatever its role. Times in milliseconds. After a network comes back a
 // client must be back within 10 s: an attempt to connect that met silence is over after 5, the next
@@ -91,11 +96,25 @@ spdlog::level::level_enum severity(int syslog_level) {
 
 }  // namespace
 
-Result<std::unique_ptr<KafkaClient>> KafkaClient::create(rd_kafka_type_t type,
-                                                         const KafkaOptions& options,
-                                                         const KafkaProperties& properties,
-                                                         KafkaHooks hooks) {
-  std::unique_ptr<KafkaClient> client(new KafkaClient(options, std::move(hooks)));
+void ClientCloser::operator()(KafkaClient* client) const {
+  if (client->handle_ != nullptr) {
+    auto ended = std::make_shared<std::promise<void>>();
+    const std::future<void> end = ended->get_future();
+    std::thread([handle = client->handle_, ended] {
+      rd_kafka_destroy(handle);
+      ended->set_value();
+    }).detach();
+    if (end.wait_for(kEndMs) != std::future_status::ready) {
+      spdlog::warn("kafka: connections that do not end are left to the end of the process");
+      return KafkaClient::abandon(OwnedClient(client));
+    }
+  }
+  delete client;
+}
+
+Result<OwnedClient> KafkaClient::create(rd_kafka_type_t type, const KafkaOptions& options,
+                                        const KafkaProperties& properties, KafkaHooks hooks) {
+  OwnedClient client(new KafkaClient(options, std::move(hooks)));
   std::unique_ptr<rd_kafka_conf_t, decltype(&rd_kafka_conf_destroy)> conf(rd_kafka_conf_new(),
                                                                           rd_kafka_conf_destroy);
   const Status configured = client->configure(conf.get(), properties);
@@ -115,13 +134,9 @@ Result<std::unique_ptr<KafkaClient>> KafkaClient::create(rd_kafka_type_t type,
   return client;
 }
 
-void KafkaClient::abandon(std::unique_ptr<KafkaClient> client) {
+void KafkaClient::abandon(OwnedClient client) {
   client->abandoned_ = true;
   (void)client.release();  // librdkafka's threads refer to it
-}
-
-KafkaClient::~KafkaClient() {
-  if (handle_ != nullptr) rd_kafka_destroy(handle_);
 }
 
 Status KafkaClient::configure(rd_kafka_conf_t* conf, const KafkaProperties& properties) {

@@ -29,21 +29,27 @@ struct KafkaHooks {
   std::function<void(const std::string&)> fatal;  // this instance is of no use any more
 };
 
+class KafkaClient;
+
+// Ends an instance, once nothing of it is in use any more, and waits for that no longer than 3 s.
+// librdkafka 2.0.2 never comes to the end of one whose topic was deleted: that is abandoned.
+struct ClientCloser {
+  void operator()(KafkaClient* client) const;
+};
+using OwnedClient = std::unique_ptr<KafkaClient, ClientCloser>;
+
 class KafkaClient {
  public:
   // `properties` are those of its role, on top of what all share. kConfig says what librdkafka does
   // not take; brokers that can't be reached are no error.
-  static Result<std::unique_ptr<KafkaClient>> create(rd_kafka_type_t type,
-                                                     const KafkaOptions& options,
-                                                     const KafkaProperties& properties,
-                                                     KafkaHooks hooks);
-  ~KafkaClient();
+  static Result<OwnedClient> create(rd_kafka_type_t type, const KafkaOptions& options,
+                                    const KafkaProperties& properties, KafkaHooks hooks);
   KafkaClient(const KafkaClient&) = delete;
   KafkaClient& operator=(const KafkaClient&) = delete;
 
-  // Leaves an instance to itself that would keep whoever destroys it waiting: it and its threads
-  // stay until the process ends, and say nothing more.
-  static void abandon(std::unique_ptr<KafkaClient> client);
+  // Leaves an instance to itself that would keep whoever ends it waiting: it and its threads stay
+  // until the process ends, and say nothing more.
+  static void abandon(OwnedClient client);
 
   rd_kafka_t* handle() const { return handle_; }
 
@@ -58,8 +64,11 @@ class KafkaClient {
   bool refused() const;
 
  private:
+  friend struct ClientCloser;
+
   KafkaClient(const KafkaOptions& options, KafkaHooks hooks)
       : options_(options), hooks_(std::move(hooks)) {}
+  ~KafkaClient() = default;
 
   Status configure(rd_kafka_conf_t* conf, const KafkaProperties& properties);
   void set_callbacks(rd_kafka_conf_t* conf);

@@ -79,8 +79,8 @@ Result<std::unique_ptr<KafkaConsumer>> KafkaConsumer::join(const KafkaOptions& o
                                            rd_kafka_topic_partition_list_t* partitions) {
     raw->rebalance(what, partitions);
   };
-  Result<std::unique_ptr<KafkaClient>> client = KafkaClient::create(
-      RD_KAFKA_CONSUMER, options, properties_of(options, group), std::move(hooks));
+  Result<OwnedClient> client = KafkaClient::create(RD_KAFKA_CONSUMER, options,
+                                                   properties_of(options, group), std::move(hooks));
   if (!client) return client.status();
   consumer->client_ = std::move(*client);
   rd_kafka_t* handle = consumer->client_->handle();

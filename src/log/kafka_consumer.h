@@ -62,7 +62,7 @@ class KafkaConsumer final : public Consumer {
 
   const KafkaOptions options_;
   const std::string group_;
-  std::unique_ptr<KafkaClient> client_;
+  OwnedClient client_;
   TopicHandle topic_;
   std::unique_ptr<KafkaQueue> queue_;  // goes before the client, as the topic
 

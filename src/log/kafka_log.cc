@@ -63,7 +63,7 @@ Result<std::vector<Record>> read_last(const KafkaOptions& options, const Offsets
 Result<std::unique_ptr<KafkaLog>> KafkaLog::open(const KafkaOptions& options) {
   // For questions. It joins no group; but librdkafka 2.0.2 crashes where a client that has none
   // asks for the offsets of one and the coordinator has just moved.
-  Result<std::unique_ptr<KafkaClient>> client =
+  Result<OwnedClient> client =
       KafkaClient::create(RD_KAFKA_CONSUMER, options, {{"group.id", "ca4-observer"}}, {});
   if (!client) return client.status();
   std::unique_ptr<KafkaLog> log(

@@ -79,7 +79,7 @@ struct KafkaProducer::Batch {
 };
 
 struct KafkaProducer::Connection {
-  std::unique_ptr<KafkaClient> client;
+  OwnedClient client;
   TopicHandle topic;  // goes before the client
 };
 
@@ -103,7 +103,7 @@ Result<std::unique_ptr<KafkaProducer::Connection>> KafkaProducer::connect() {
     spdlog::warn("kafka: the producer is made anew: {}", why);
     broken_ = true;
   };
-  Result<std::unique_ptr<KafkaClient>> client =
+  Result<OwnedClient> client =
       KafkaClient::create(RD_KAFKA_PRODUCER, options_, properties_of(options_), std::move(hooks));
   if (!client) return client.status();
   auto made = std::make_unique<Connection>();

@@ -25,8 +25,7 @@ Result<std::unique_ptr<KafkaScan>> KafkaScan::open(const KafkaOptions& options,
                                                    std::map<int32_t, int64_t> from,
                                                    std::shared_ptr<KafkaWatch> watch) {
   std::unique_ptr<KafkaScan> scan(new KafkaScan(options, std::move(from), std::move(watch)));
-  Result<std::unique_ptr<KafkaClient>> client =
-      KafkaClient::create(RD_KAFKA_CONSUMER, options, kProperties, {});
+  Result<OwnedClient> client = KafkaClient::create(RD_KAFKA_CONSUMER, options, kProperties, {});
   if (!client) return client.status();
   scan->client_ = std::move(*client);
   rd_kafka_t* handle = scan->client_->handle();

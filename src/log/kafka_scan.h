@@ -43,7 +43,7 @@ class KafkaScan final : public Consumer {
   const KafkaOptions options_;
   const std::map<int32_t, int64_t> from_;
   const std::shared_ptr<KafkaWatch> watch_;
-  std::unique_ptr<KafkaClient> client_;
+  OwnedClient client_;
   TopicHandle topic_;
   std::unique_ptr<KafkaQueue> queue_;
   std::set<int32_t> at_end_;

@@ -48,13 +48,12 @@ Status outcome_of(const rd_kafka_topic_result_t** results, size_t count, const s
 }  // namespace
 
 Result<std::unique_ptr<KafkaTopics>> KafkaTopics::open(const KafkaOptions& options) {
-  Result<std::unique_ptr<KafkaClient>> client =
-      KafkaClient::create(RD_KAFKA_PRODUCER, options, {}, {});
+  Result<OwnedClient> client = KafkaClient::create(RD_KAFKA_PRODUCER, options, {}, {});
   if (!client) return client.status();
   return std::unique_ptr<KafkaTopics>(new KafkaTopics(std::move(*client)));
 }
 
-KafkaTopics::KafkaTopics(std::unique_ptr<KafkaClient> client) : client_(std::move(client)) {}
+KafkaTopics::KafkaTopics(std::shared_ptr<KafkaClient> client) : client_(std::move(client)) {}
 KafkaTopics::~KafkaTopics() = default;
 
 Result<int> KafkaTopics::brokers() {

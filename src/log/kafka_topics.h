@@ -55,11 +55,11 @@ class KafkaTopics {
   Status grow(const std::string& name, int partitions);
 
  private:
-  explicit KafkaTopics(std::unique_ptr<KafkaClient> client);
+  explicit KafkaTopics(std::shared_ptr<KafkaClient> client);
   Status describe_config(const std::string& name, TopicState& state);
   Status wait_for_leaders(const std::string& name, int partitions);
 
-  const std::unique_ptr<KafkaClient> client_;
+  const std::shared_ptr<KafkaClient> client_;  // shared, so that its deleter need not be known here
 };
 
 }  // namespace ca4::log

@@ -21,7 +21,7 @@ constexpr int64_t kAnswerMs = 2'000;
 
 }  // namespace
 
-KafkaWatch::KafkaWatch(std::unique_ptr<KafkaClient> client, std::string topic)
+KafkaWatch::KafkaWatch(OwnedClient client, std::string topic)
     : client_(std::move(client)), topic_(std::move(topic)) {
   thread_ = std::thread([this] { watch(); });
 }

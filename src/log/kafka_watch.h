@@ -19,7 +19,7 @@ namespace ca4::log {
 class KafkaWatch {
  public:
   // Starts asking. Has the client's events to itself: nobody else polls it.
-  KafkaWatch(std::unique_ptr<KafkaClient> client, std::string topic);
+  KafkaWatch(OwnedClient client, std::string topic);
   ~KafkaWatch();
 
   // For questions to the brokers.
@@ -41,7 +41,7 @@ class KafkaWatch {
   void watch();
   void set(const Status& status);
 
-  const std::unique_ptr<KafkaClient> client_;
+  const OwnedClient client_;
   const std::string topic_;
   mutable std::mutex mutex_;
   Status status_;
