@@ -19,7 +19,7 @@ from pathlib import Path
 import requests
 from run import table
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path += [str(Path(__file__).resolve().parent.parent / folder) for folder in ("tests", "lab")]
 from kafka_records import fresh_topic, warm_up, when_direct  # noqa: E402
 from kafka_server import KafkaCluster  # noqa: E402
 from mongo_server import Database, NxServer  # noqa: E402

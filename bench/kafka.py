@@ -17,7 +17,7 @@ from pathlib import Path
 
 from run import BUILD, Server, cpu_seconds, memory_kib, payloads, table, wrk
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path += [str(Path(__file__).resolve().parent.parent / folder) for folder in ("tests", "lab")]
 from kafka_records import fresh_topic, warm_up  # noqa: E402
 from kafka_server import KafkaCluster  # noqa: E402
 from mongo_server import NxServer  # noqa: E402

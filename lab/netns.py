@@ -1,4 +1,4 @@
-"""Hosts in network namespaces of their own, joined by a router with a firewall: a small private network for tests.
+"""Hosts in network namespaces of their own, joined by a router with a firewall: a small private network.
 
 Nothing outside is connected: a host reaches what the firewall lets it reach, and nobody else. Needs root. Everything
 ends with the process that made it, also by kill -9: see netlab.Machine; links and rules go with their namespaces.
@@ -7,9 +7,9 @@ ends with the process that made it, also by kill -9: see netlab.Machine; links a
 import ipaddress
 import subprocess
 
+from basics import eventually
 from netlab import Machine, command
 from server_process import ServerProcess
-from support import eventually
 
 # Inside namespaces only; no address of any real network is ever used from here.
 SUBNETS = ipaddress.ip_network("10.204.0.0/16")

@@ -1,4 +1,4 @@
-"""A real OpenSSH server with its own configuration, host key and authorised keys: the bastion of the tests."""
+"""A real OpenSSH server with its own configuration, host key and authorised keys: a bastion."""
 
 import os
 import signal

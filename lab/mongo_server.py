@@ -1,4 +1,4 @@
-"""The MongoDB-compatible servers of the tests (scripts/setup-mongo.sh), and a database for each test.
+"""The MongoDB-compatible servers (scripts/setup-mongo.sh), and a database for each test.
 
 nx-27017 keeps what it acknowledged through kill -9. mongo-java-server is the second opinion: it holds everything in
 memory, speaks TLS, and fails on demand. Its upserts read the whole collection: a few thousand documents are its limit.
@@ -9,9 +9,8 @@ import os
 import subprocess
 
 import pymongo
-import pytest
+from basics import ROOT
 from server_process import HERE, ServerProcess, free_port
-from support import ROOT
 
 DEPS = ROOT / ".deps/mongo"
 _database_numbers = itertools.count()
@@ -43,7 +42,7 @@ class NxServer(MongoServer):
     def __init__(self, folder, host=HERE, port=None):
         assert DEPS.is_dir(), "run scripts/setup.sh test"
         port = port or free_port()
-        argv = [DEPS / "nx/bin/python", ROOT / "tests/nx_server.py", "--data-dir", folder / "nx-data"]
+        argv = [DEPS / "nx/bin/python", ROOT / "lab/nx_server.py", "--data-dir", folder / "nx-data"]
         argv += ["--host", host.address, "-p", port, "--log-file", folder / "nx-own.log", "--pid-file", folder / "nx.pid"]
         (folder / "nx-data").mkdir()
         super().__init__("nx-27017", argv, folder, port, host=host)
@@ -142,56 +141,3 @@ class Database:
 
     def get(self, metadata_id):
         return self.collection.find_one({"_id": metadata_id})
-
-
-@pytest.fixture(scope="session")
-def nx(tmp_path_factory):
-    server = NxServer(tmp_path_factory.mktemp("nx")).start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture(scope="session")
-def java(tmp_path_factory):
-    server = JavaServer(tmp_path_factory.mktemp("java")).start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture(scope="session")
-def tls(tmp_path_factory):
-    return Tls(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture(scope="session")
-def java_tls(tmp_path_factory, tls):
-    server = JavaServer(tmp_path_factory.mktemp("java-tls"), tls).start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture(params=["nx", "java"])
-def database(request):
-    """On each of the two servers, which must not be stopped: other tests use them."""
-    made = Database(request.getfixturevalue(request.param))
-    yield made
-    made.client.close()
-
-
-@pytest.fixture
-def nx_database(nx):
-    made = Database(nx)
-    yield made
-    made.client.close()
-
-
-@pytest.fixture
-def own_nx(tmp_path):
-    """A durable server of the test's own, to be killed and started again, and its database."""
-    server = NxServer(tmp_path).start()
-    made = Database(server)
-    yield made
-    made.client.close()
-    if server.runs():
-        server.resume()
-    server.kill()

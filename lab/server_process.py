@@ -1,4 +1,4 @@
-"""A real server of the tests, as a process of its own: started, waited for, killed, started again."""
+"""A real server, as a process of its own: started, waited for, killed, started again."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""versitygw, the S3 server of the tests: a real one, on a folder of its own (scripts/setup-s3.sh)."""
+"""versitygw, a real S3 server, on a folder of its own (scripts/setup-s3.sh)."""
 
 import hashlib
 import hmac
@@ -8,8 +8,8 @@ import urllib.parse
 import xml.etree.ElementTree as ElementTree
 
 import requests
+from basics import ROOT
 from server_process import HERE, ServerProcess, free_port
-from support import ROOT
 
 GATEWAY = ROOT / ".deps/s3/versitygw"
 REGION = "us-east-1"

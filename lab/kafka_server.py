@@ -1,11 +1,11 @@
-"""Real Kafka brokers of the tests: Apache Kafka in KRaft mode, one process a node, broker and controller at once."""
+"""Real Kafka brokers: Apache Kafka in KRaft mode, one process a node, broker and controller at once."""
 
 import subprocess
 import uuid
 from pathlib import Path
 
+from basics import ROOT
 from server_process import HERE, ServerProcess, free_port
-from support import ROOT
 
 KAFKA = ROOT / ".deps/kafka"
 VERSION = "4.4.0"

@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from support import PATIENCE_S
+from basics import PATIENCE_S
 
 
 def command(*argv, **keywords):
