@@ -6,7 +6,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 
 #include "cli/common.h"
 #include "cli/data_layout.h"
@@ -35,11 +34,16 @@ Result<std::shared_ptr<Port>> shared(Result<std::unique_ptr<Port>> opened) {
   return std::shared_ptr<Port>(std::move(*opened));
 }
 
-// On a laptop in front of Kafka nobody has made a store, and none is named.
-bool workers_elsewhere(const config::Settings& settings) {
-  std::error_code error;
-  return !settings.kafka.bootstrap.empty() && settings.store.mongo_uri.empty() &&
-         !std::filesystem::exists(store_dir(settings) + "/" + store_file_name(settings), error);
+// On a laptop in front of Kafka no store is named, and the one that `ca4 serve` makes for its page
+// stays empty. Beside a worker that has stored nothing yet the answer is the same, and as good.
+bool workers_elsewhere(const Site& site) {
+  if (site.settings.kafka.bootstrap.empty() || !site.settings.store.mongo_uri.empty()) return false;
+  const Result<std::unique_ptr<store::DocumentStore>> store = open_store(site, true);
+  if (!store) return store.status().code() == Code::kNotFound;
+  bool empty = true;
+  const Status read =
+      (*store)->find({}, {.limit = 1}, [&](const store::Document&) { return empty = false; });
+  return read.is_ok() && empty;
 }
 
 verify::Backends backends(const GroundPtr& ground) {
@@ -62,7 +66,7 @@ verify::Backends backends(const GroundPtr& ground) {
   }
   made.groups = reading_groups(ground->settings);
   made.archive_group = worker::kArchiverGroup;
-  made.workers_elsewhere = workers_elsewhere(ground->settings);
+  made.workers_elsewhere = workers_elsewhere(ground->site());
   return made;
 }
 

@@ -15,7 +15,7 @@
 namespace ca4::verify {
 
 inline constexpr const char* kElsewhere =
-    "the workers', out of sight here: no MONGO_URI, and no store in the data directory";
+    "the workers', out of sight here: no MONGO_URI, and no document in the data directory";
 
 template <class Port>
 using Open = std::function<Result<std::shared_ptr<Port>>()>;

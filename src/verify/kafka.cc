@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include "base/clock.h"
+#include "verify/backends.h"
 #include "verify/marker.h"
 #include "verify/poll.h"
 #include "verify/suites.h"
@@ -99,11 +100,12 @@ Finding in_and_out(const Open<log::EventLog>& open, const std::string& id, int64
                                    position.partition, position.offset));
 }
 
+constexpr const char* kLater =
+    "the next `ca4 verify db` that reaches the store removes the marker's document";
+
 // A worker makes a document of the marker, as of any event.
 Finding remove_document(const Open<store::DocumentStore>& open, const std::string& id,
                         int64_t wait_ms) {
-  constexpr const char* kLater =
-      "the next `ca4 verify db` that reaches the store removes the marker's document";
   const Result<std::shared_ptr<store::DocumentStore>> store = open();
   if (!store) return Finding::skip(fmt::format("{}; {}", store.status().message(), kLater));
   const Result<bool> seen = wait_until(wait_ms, [&]() -> Result<bool> {
@@ -147,8 +149,10 @@ void kafka(Checklist& list, const LogOptions& options, const Backends& backends)
   const int64_t wait_ms = list.timeout_ms() / 2;
   if (list.check("write-and-read",
                  [=, open = backends.events_write] { return in_and_out(open, id, wait_ms); })) {
-    list.check("clean-up",
-               [=, open = backends.store] { return remove_document(open, id, wait_ms); });
+    list.check("clean-up", [=, open = backends.store, elsewhere = backends.workers_elsewhere] {
+      if (elsewhere) return Finding::skip(fmt::format("{}; {}", kElsewhere, kLater));
+      return remove_document(open, id, wait_ms);
+    });
   }
   list.check("lag", [slot, groups = backends.groups] { return group_lag(slot, groups); });
 }
