@@ -9,8 +9,8 @@ help: ## this list
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
 	  awk -F'\t' '{printf "  \033[1m%-22s\033[0m %s\n", $$1, $$2}'
 
-.PHONY: setup-build setup-demo setup-test setup-deploy
-setup-build setup-demo setup-test setup-deploy: setup-%:
+.PHONY: setup-build setup-demo setup-sim setup-test setup-deploy
+setup-build setup-demo setup-sim setup-test setup-deploy: setup-%:
 	@scripts/setup.sh $*
 
 .PHONY: build

@@ -50,3 +50,11 @@ ca4-verify-e2e: build ## [tunnel, kubectl] one marked event all the way: process
 	@build/release/ca4 verify workflow
 ca4-open-grafana: ## [tunnel] say where Grafana is, once it answers
 	@deploy/open-grafana.sh
+
+.PHONY: vpc-sim
+vpc-sim: as-root setup-sim build ## [root] the VPC on this machine: namespaces, firewall, bastion, Kafka, database, S3, worker, tunnel; stays up
+	@$(PYTHON) deploy/sim/vpc_sim.py $(ARGS)
+
+.PHONY: as-root
+as-root:
+	@[ "$$(id -u)" -eq 0 ] || { echo "$(MAKECMDGOALS): network namespaces need root. Run: sudo make $(MAKECMDGOALS)" >&2; exit 1; }

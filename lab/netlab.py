@@ -11,6 +11,9 @@ from pathlib import Path
 
 from basics import PATIENCE_S
 
+# The kernel kills the command when the thread that started it is gone, however that ended.
+DIES_WITH_US = ["setpriv", "--pdeathsig", "KILL"]
+
 
 def command(*argv, **keywords):
     done = subprocess.run([*map(str, argv)], capture_output=True, text=True, timeout=60, **keywords)
@@ -28,7 +31,7 @@ class Machine:
         self.root = None
         self.addresses = []
         self.holder = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "sleep", "infinity"], stdin=subprocess.DEVNULL
+            [*DIES_WITH_US, "unshare", "--net", "--mount", "sleep", "infinity"], stdin=subprocess.DEVNULL, start_new_session=True
         )
         self._await_namespaces()
         self.enter("ip", "link", "set", "lo", "up")
@@ -66,9 +69,9 @@ class Machine:
         return command("nsenter", f"--target={self.holder.pid}", "--net", "--mount", "--", *argv, **keywords)
 
     def inside(self, *argv):
-        """The command line that runs `argv` on the machine."""
+        """The command line that runs `argv` on the machine, and ends with the thread that starts it."""
         chroot = ["chroot", str(self.root)] if self.root else []
-        return ["nsenter", f"--target={self.holder.pid}", "--net", "--mount", "--", *chroot, *map(str, argv)]
+        return [*DIES_WITH_US, "nsenter", f"--target={self.holder.pid}", "--net", "--mount", "--", *chroot, *map(str, argv)]
 
     def run(self, *argv, **keywords):
         return command(*self.inside(*argv), **keywords)

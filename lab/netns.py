@@ -91,6 +91,10 @@ class Network:
                 f"tcp dport {port} accept"
             )
 
+    def forbid_all(self):
+        """Undoes every `allow`; open connections stay."""
+        self._nft("flush chain inet fw allowed")
+
     def cut(self, one, other):
         """From now on every packet between the two is dropped, in silence, also of open connections."""
         for source, target in ((one, other), (other, one)):

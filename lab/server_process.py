@@ -62,8 +62,15 @@ class ServerProcess:
     def launch(self):
         """Starts it without waiting; of use where several need each other."""
         with self.log_file.open("ab") as log:
+            # A session of its own: Ctrl-C is for whoever started it, who ends it in the right order.
             self.process = subprocess.Popen(
-                self.argv, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self.env, cwd=self.cwd
+                self.argv,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env=self.env,
+                cwd=self.cwd,
+                start_new_session=True,
             )
 
     def start(self, ready_s=READY_S):

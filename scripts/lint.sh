@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 mapfile -t sources < <(git ls-files -co --exclude-standard '*.cc' '*.h')
 clang-format-19 --dry-run -Werror "${sources[@]}"
 
-mapfile -t scripts < <(git ls-files -co --exclude-standard '*.sh' .ci/run)
+mapfile -t scripts < <(git ls-files -co --exclude-standard '*.sh' .ci/run deploy/sim/on)
 shellcheck "${scripts[@]}"
 
 scripts/build.sh release all >/dev/null

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what CA4 needs, in steps that can be named: `build` (compilers and libraries), `demo` (also a model and
-# photographs), `test` (also browser, linters, load generators, servers and the tests' Python environment), `deploy` (what the
-# ca4-* targets use). Debian packages go into the system; everything else into .deps/ of the project. A second run finds all of
-# it there and ends in a moment.
+# photographs), `sim` (also servers and what makes machines of namespaces), `test` (also browser, linters, load generators and the
+# tests' Python environment), `deploy` (what the ca4-* targets use). Debian packages go into the system; everything else into
+# .deps/ of the project. A second run finds all of it there and ends in a moment.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,10 +18,10 @@ build_packages=(
 # For the Python package: its headers, and what unpacks Debian's source packages.
 wheel_packages=(python3-dev dpkg-dev xz-utils patch)
 test_packages=(
-  clang-format-19 clang-tidy-22 shellcheck chromium chromium-driver openssl wrk nghttp2-client procps zsh
-  # Kafka's brokers and the MongoDB-wire server; machines in network namespaces, SSH servers on them.
-  openjdk-17-jdk-headless maven iproute2 nftables util-linux openssh-server openssh-client sudo systemd
+  clang-format-19 clang-tidy-22 shellcheck chromium chromium-driver wrk nghttp2-client zsh sudo systemd
 )
+# Kafka's brokers and the MongoDB-wire server; machines in network namespaces, SSH servers on them.
+sim_packages=(openjdk-17-jdk-headless maven iproute2 nftables util-linux openssh-server openssh-client openssl procps zstd)
 deploy_packages=(python3-venv ca-certificates curl openssl openssh-client)
 
 install_missing() {
@@ -50,13 +50,18 @@ case "${1:-}" in
     scripts/setup-model.sh
     scripts/setup-images.sh
     ;;
-  test)
+  sim)
     "$0" demo
-    install_missing "${test_packages[@]}" "${wheel_packages[@]}"
-    scripts/setup-python.sh tests/requirements.txt
+    install_missing "${sim_packages[@]}"
+    scripts/setup-python.sh deploy/sim/requirements.txt
     scripts/setup-s3.sh
     scripts/setup-kafka.sh
     scripts/setup-mongo.sh
+    ;;
+  test)
+    "$0" sim
+    install_missing "${test_packages[@]}" "${wheel_packages[@]}"
+    scripts/setup-python.sh tests/requirements.txt
     scripts/setup-wheel.sh
     scripts/setup-python.sh scripts/requirements-wheel.txt
     "$0" deploy
@@ -70,7 +75,7 @@ case "${1:-}" in
     scripts/setup-kustomize.sh
     ;;
   *)
-    echo "usage: scripts/setup.sh build|demo|test|deploy" >&2
+    echo "usage: scripts/setup.sh build|demo|sim|test|deploy" >&2
     exit 2
     ;;
 esac
