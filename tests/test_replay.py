@@ -1,11 +1,14 @@
 """`ca4 replay`: a store that was lost is filled again to the same state, from the archive or from the log."""
 
+import json
 import shutil
 import threading
+import time
 
 import pytest
+from confluent_kafka import Producer
 from s3_server import S3Server
-from support import documents, event, eventually, run
+from support import PATIENCE_S, documents, event, eventually, run
 from test_worker import append, committed
 
 TOPIC = "gpu-metadata"
@@ -62,6 +65,22 @@ def test_a_lost_store_is_filled_again_to_the_same_state(full, source):
     assert again.returncode == 0, again.stderr
     assert "33 documents read: 0 inserted, 0 updated" in again.stdout
     assert state(full) == before
+
+
+def test_a_topic_that_ends_with_the_mark_of_a_transaction_is_read_to_its_end(tmp_path, kafka, topic, on_kafka):
+    writer = Producer({"bootstrap.servers": kafka, "transactional.id": topic})
+    writer.init_transactions(PATIENCE_S)
+    for commits in (True, False):
+        writer.begin_transaction()
+        for i in range(3):
+            writer.produce(topic, key=f"{commits}-{i}", value=json.dumps({"metadata_id": f"{commits}-{i}", "embedding": [i]}))
+        writer.commit_transaction(PATIENCE_S) if commits else writer.abort_transaction(PATIENCE_S)
+    began = time.monotonic()
+    result = run("replay", "--from-log", "--data-dir", tmp_path, *on_kafka)
+    assert result.returncode == 0, result.stderr
+    assert "3 documents read: 3 inserted" in result.stdout
+    assert time.monotonic() - began < 20  # a reader that waits for what never comes gives up after a minute
+    assert {d["metadata_id"] for d in documents(tmp_path)} == {"True-0", "True-1", "True-2"}
 
 
 def test_records_that_are_no_documents_are_counted(full):

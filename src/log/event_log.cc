@@ -31,6 +31,9 @@ class Reading {
         const auto end = ends_.find(record.position.partition);
         if (end != ends_.end() && record.position.offset + 1 >= end->second) ends_.erase(end);
       }
+      std::erase_if(ends_, [this](const auto& end) {
+        return consumer_.end_seen(end.first).value_or(end.second - 1) >= end.second;
+      });
       if (!polled->empty()) return polled;
       if (Clock::now() - began >= stall_) return stalled();
     }

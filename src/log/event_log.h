@@ -93,6 +93,11 @@ class Consumer {
 
   // Ends a waiting poll early, from any thread (shutdown). Later polls return at once.
   virtual void interrupt() = 0;
+
+  // One past the last offset of `partition` that polls came to, where they came to its end. Offsets
+  // can end with what is no record (the marks of transactions), which only this tells. None where
+  // the end was not seen yet, or each record's own offset says it all.
+  virtual std::optional<int64_t> end_seen(int32_t /*partition*/) const { return std::nullopt; }
 };
 
 // Where a scan begins: the oldest record there is, or whatever is appended from now on.

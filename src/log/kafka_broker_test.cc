@@ -343,6 +343,29 @@ TEST_F(KafkaTransactions, CommittedRecordsAreReadAndMarksAreNot) {
   EXPECT_LE(total_lag(*log, topic_), 1);  // the last mark
 }
 
+TEST_F(KafkaTransactions, ATopicThatEndsWithAMarkIsReadToItsEnd) {
+  write("a", true);
+  write("b", false);
+  const auto log = KafkaLog::open(options_for(topic_)).value();
+  constexpr int64_t kStallMs = 20'000;
+  const auto values = [](const NextRecords& next) {
+    std::vector<std::string> all;
+    for (;;) {
+      const Result<std::vector<Record>> records = next();
+      EXPECT_TRUE(records.is_ok()) << records.status().to_string();
+      if (!records || records->empty()) return all;
+      for (const Record& record : *records) all.push_back(record.value);
+    }
+  };
+  EXPECT_THAT(values(read_to_end(*log, kStallMs).value()), testing::ElementsAre("a"));
+  const auto consumer = consumer_of(*log, topic_);
+  EXPECT_THAT(values(read_until(*consumer, lag_of(*log, topic_), kStallMs)),
+              testing::ElementsAre("a"));
+  ASSERT_TRUE(consumer->commit({{0, 1}}).is_ok());
+  const auto later = consumer_of(*log, topic_);
+  EXPECT_THAT(values(read_until(*later, lag_of(*log, topic_), kStallMs)), testing::IsEmpty());
+}
+
 TEST_F(KafkaTransactions, ATopicThatEndsWithAMarkHasNoNewestRecordThere) {
   write("a", true);
   const auto log = KafkaLog::open(options_for(topic_)).value();

@@ -41,6 +41,7 @@ KafkaProperties properties_of(const KafkaOptions& options, const std::string& gr
       {"enable.auto.offset.store", "false"},
       {"auto.offset.reset", "earliest"},
       {"isolation.level", "read_committed"},
+      {"enable.partition.eof", "true"},  // told in place of a message
       {"queued.max.messages.kbytes", std::to_string(kQueuedKbytesMax)},
       {"fetch.message.max.bytes", std::to_string(1 << 20)},
       {"fetch.max.bytes", std::to_string(kFetchBytesMax)},
@@ -136,6 +137,7 @@ void KafkaConsumer::rebalance(rd_kafka_resp_err_t what,
   const std::lock_guard lock(mutex_);
   if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) return assign(partitions);
   owned_.clear();
+  ends_seen_.clear();
   queue_->forget_held();
   moving_ = true;
   rd_kafka_assign(client_->handle(), nullptr);
@@ -184,6 +186,10 @@ void KafkaConsumer::take(const PollLimits& limits, std::vector<Record>& records)
 }
 
 void KafkaConsumer::complain(const rd_kafka_message_t& message) {
+  if (message.err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+    ends_seen_[message.partition] = message.offset;
+    return;
+  }
   const Status status =
       kafka_status(message.err, options_.topic, rd_kafka_message_errstr(&message));
   if (needs_a_person(message.err)) {
@@ -284,6 +290,7 @@ Status KafkaConsumer::seek_to_committed() {
   }
   const std::lock_guard lock(mutex_);
   queue_->forget_held();
+  ends_seen_.clear();
   for (int i = 0; i < places->cnt; ++i) {
     const rd_kafka_topic_partition_t& place = places->elems[i];
     const auto owned = owned_.find(place.partition);
@@ -295,6 +302,12 @@ Status KafkaConsumer::seek_to_committed() {
     owned->second = {};
   }
   return Status::ok();
+}
+
+std::optional<int64_t> KafkaConsumer::end_seen(int32_t partition) const {
+  const std::lock_guard lock(mutex_);
+  const auto seen = ends_seen_.find(partition);
+  return seen == ends_seen_.end() ? std::nullopt : std::optional(seen->second);
 }
 
 void KafkaConsumer::interrupt() {

@@ -43,6 +43,7 @@ class KafkaConsumer final : public Consumer {
   // Takes effect with the next poll.
   Status rewind() override;
   void interrupt() override;
+  std::optional<int64_t> end_seen(int32_t partition) const override;
 
  private:
   KafkaConsumer(const KafkaOptions& options, std::string group)
@@ -66,13 +67,15 @@ class KafkaConsumer final : public Consumer {
   TopicHandle topic_;
   std::unique_ptr<KafkaQueue> queue_;  // goes before the client, as the topic
 
-  std::mutex mutex_;  // guards what follows, and that nothing is taken while partitions move
+  // Guards what follows, and that nothing is taken while partitions move.
+  mutable std::mutex mutex_;
   // Partitions of this member, and the first record given since they were given to it: before it
   // the group has committed everything.
   std::map<int32_t, std::optional<int64_t>> owned_;
-  bool moving_ = false;                  // partitions were given up, and others not yet taken
-  std::map<int32_t, int64_t> furthest_;  // one past the last record ever given of a partition
-  Status trouble_;                       // what only a person can mend; until something good comes
+  bool moving_ = false;                   // partitions were given up, and others not yet taken
+  std::map<int32_t, int64_t> furthest_;   // one past the last record ever given of a partition
+  std::map<int32_t, int64_t> ends_seen_;  // of owned partitions, since they were given or rewound
+  Status trouble_;                        // what only a person can mend; until something good comes
   LogLimiter limiter_;
 
   bool rewinds_ = false;  // of the user's thread

@@ -46,7 +46,7 @@ Result<std::vector<Record>> read_last(const KafkaOptions& options, const Offsets
   if (!scan) return scan.status();
   std::map<int32_t, Record> last;
   const auto known = [&](const auto& place) {
-    return last.contains(place.first) || (*scan)->at_end(place.first);
+    return last.contains(place.first) || (*scan)->end_seen(place.first).has_value();
   };
   while (!std::all_of(places.begin(), places.end(), known)) {
     if (deadline.over()) return kafka_status(RD_KAFKA_RESP_ERR__TIMED_OUT, options.topic);

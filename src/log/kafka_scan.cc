@@ -59,6 +59,7 @@ void KafkaScan::stop() {
     rd_kafka_consume_stop(topic_.get(), partition);
   }
   queue_->forget_held();
+  ends_seen_.clear();
 }
 
 Result<std::vector<Record>> KafkaScan::poll(const PollLimits& limits) {
@@ -72,7 +73,7 @@ Result<std::vector<Record>> KafkaScan::poll(const PollLimits& limits) {
         limits, records, [](const rd_kafka_message_t&) { return true; },
         [&](const rd_kafka_message_t& message) {
           if (message.err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-            at_end_.insert(message.partition);
+            ends_seen_[message.partition] = message.offset;
             return;
           }
           refused = kafka_status(message.err, options_.topic, rd_kafka_message_errstr(&message));
@@ -92,6 +93,11 @@ Status KafkaScan::commit(const std::vector<Position>& /*next*/) {
 Status KafkaScan::rewind() {
   stop();
   return start();
+}
+
+std::optional<int64_t> KafkaScan::end_seen(int32_t partition) const {
+  const auto seen = ends_seen_.find(partition);
+  return seen == ends_seen_.end() ? std::nullopt : std::optional(seen->second);
 }
 
 void KafkaScan::interrupt() {

@@ -4,7 +4,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
-#include <set>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,9 +29,7 @@ class KafkaScan final : public Consumer {
   Status commit(const std::vector<Position>& next) override;
   Status rewind() override;
   void interrupt() override;
-
-  // Whether a poll came to what is the end of this partition now.
-  bool at_end(int32_t partition) const { return at_end_.contains(partition); }
+  std::optional<int64_t> end_seen(int32_t partition) const override;
 
  private:
   KafkaScan(const KafkaOptions& options, std::map<int32_t, int64_t> from,
@@ -46,7 +44,7 @@ class KafkaScan final : public Consumer {
   OwnedClient client_;
   TopicHandle topic_;
   std::unique_ptr<KafkaQueue> queue_;
-  std::set<int32_t> at_end_;
+  std::map<int32_t, int64_t> ends_seen_;
   std::atomic<bool> interrupted_ = false;
 };
 
