@@ -59,6 +59,17 @@ def test_a_bad_line_does_not_hurt_its_neighbours(up):
     server.when_stored(good)
 
 
+def test_a_line_that_the_log_never_takes_is_refused_alone(up):
+    server = up("--log-queue-bytes-max", 1 << 20)
+    large = event("large", extra={"noise": "x" * (1 << 20)})
+    results = results_of(post_lines(server, [event("first"), large, event("last")]))
+    assert [(r["line"], r["status"]) for r in results] == [(1, "ok"), (2, "error"), (3, "ok")]
+    assert results[1]["error"]["status"] == 413
+    assert "log.queue_bytes_max" in results[1]["error"]["detail"]
+    assert "log.queue_bytes_max" in assert_problem(server.post(large), 413)["detail"]
+    server.when_stored(["first", "last"])
+
+
 def test_a_line_without_id_gets_one(up):
     server = up()
     results = results_of(post_lines(server, [event(), event()]))

@@ -3,8 +3,11 @@
 import json
 import uuid
 
+import pytest
 from kafka_records import produce, records, when_direct
+from server_process import free_port
 from support import assert_problem, documents, event, eventually, run, when_stored
+from test_batch import post_lines, results_of
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -40,6 +43,28 @@ def test_an_event_goes_through_the_topic_as_the_contract_says(serve, work, tmp_p
     metrics = server.get("/metrics").text
     assert "\nca4_kafka_up 1\n" in metrics
     eventually(lambda: server.metric("ca4_lag_records", group="ca4-worker") == 0, "no lag")
+
+
+@pytest.mark.parametrize("state", ["direct", "spooling"])
+def test_a_line_over_the_records_limit_is_refused_alone(serve, work, tmp_path, kafka, topic, on_kafka, state):
+    if state == "direct":
+        flags = on_kafka
+    else:  # nobody is there: all goes to the outbox
+        flags = ["--kafka-bootstrap", f"127.0.0.1:{free_port()}", "--topic", topic]
+    server = serve("serve", tmp_path, *flags, "--kafka-record-bytes-max", 64 << 10)
+    if state == "direct":
+        when_direct(server)
+    # 32 kB as the outbox keeps it, twice the limit in the topic's JSON.
+    large = event("large", dim=8192)
+    results = results_of(post_lines(server, [event("first"), large, event("last")]))
+    assert [(r["line"], r["status"]) for r in results] == [(1, "ok"), (2, "error"), (3, "ok")]
+    assert results[1]["error"]["status"] == 413
+    assert "kafka.record_bytes_max" in results[1]["error"]["detail"]
+    assert "kafka.record_bytes_max" in assert_problem(server.post(large), 413)["detail"]
+    assert {r["durable_in"] for r in results if r["status"] == "ok"} == {"kafka" if state == "direct" else "outbox"}
+    if state == "direct":
+        work(tmp_path, *on_kafka)
+        server.when_stored(["first", "last"])
 
 
 def test_the_compact_value_makes_the_same_document(serve, work, tmp_path, kafka, topic, on_kafka):

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "aws/chain.h"
@@ -133,7 +134,8 @@ Result<std::unique_ptr<log::EventLog>> kafka_events(const Site& site, Roles role
   }
   const bool json = site.settings.kafka.value_format == "json";
   return log::with_wire_values(std::move(*opened),
-                               json ? log::ValueFormat::kJson : log::ValueFormat::kRecord);
+                               json ? log::ValueFormat::kJson : log::ValueFormat::kRecord,
+                               std::min(options->record_bytes_max, options->queue_bytes_max));
 }
 
 Result<std::unique_ptr<log::EventLog>> kafka_dead_letters(const Site& site, bool writes) {

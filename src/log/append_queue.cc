@@ -7,13 +7,23 @@
 
 namespace ca4::log {
 
+size_t record_bytes(const NewRecord& record) {
+  size_t bytes = record.key.size() + record.value.size();
+  for (const auto& [name, value] : record.headers) bytes += name.size() + value.size();
+  return bytes;
+}
+
 size_t batch_bytes(const std::vector<NewRecord>& batch) {
   size_t bytes = 0;
-  for (const NewRecord& record : batch) {
-    bytes += record.key.size() + record.value.size();
-    for (const auto& [name, value] : record.headers) bytes += name.size() + value.size();
-  }
+  for (const NewRecord& record : batch) bytes += record_bytes(record);
   return bytes;
+}
+
+Status fits_queue(const NewRecord& record, size_t bytes_max) {
+  const size_t bytes = record_bytes(record);
+  if (bytes <= bytes_max) return Status::ok();
+  return {Code::kTooLarge,
+          fmt::format("a record of {} bytes is over log.queue_bytes_max, {}", bytes, bytes_max)};
 }
 
 Status AppendQueue::push(PendingAppend& append) {

@@ -19,8 +19,12 @@ struct PendingAppend {
   size_t bytes = 0;  // keys, values and headers
 };
 
-// Bytes that `batch` counts for in queues and size limits.
+// Bytes that a record, or all of `batch`, counts for in queues and size limits.
+size_t record_bytes(const NewRecord& record);
 size_t batch_bytes(const std::vector<NewRecord>& batch);
+
+// kTooLarge for a record that is alone larger than a queue of `bytes_max` bytes.
+Status fits_queue(const NewRecord& record, size_t bytes_max);
 
 struct QueueLimits {
   size_t bytes_max;

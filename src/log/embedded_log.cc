@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "log/append_queue.h"
 #include "log/embedded_consumer.h"
 #include "log/extent.h"
 #include "log/group_offsets.h"
@@ -48,6 +49,10 @@ EmbeddedLog::~EmbeddedLog() {
 void EmbeddedLog::append(std::vector<NewRecord> batch, AppendDone done) {
   if (writer_) return writer_->append(std::move(batch), std::move(done));
   done(Status(Code::kInvalidArgument, path_ + ": opened for reading only"));
+}
+
+Status EmbeddedLog::admits(const NewRecord& record) const {
+  return fits_queue(record, options_.queue_bytes_max);
 }
 
 Result<std::unique_ptr<Consumer>> EmbeddedLog::consumer(const std::string& group) {

@@ -31,6 +31,7 @@ class EmbeddedLog final : public EventLog {
 
   // A reader refuses with kInvalidArgument.
   void append(std::vector<NewRecord> batch, AppendDone done) override;
+  Status admits(const NewRecord& record) const override;
   // The consumer may outlive the log.
   Result<std::unique_ptr<Consumer>> consumer(const std::string& group) override;
   Result<std::unique_ptr<Consumer>> scan(From from) override;

@@ -48,6 +48,19 @@ INSTANTIATE_TEST_SUITE_P(Embedded, EventLogConformance,
                          }),
                          [](const auto&) { return "log"; });
 
+TEST(EmbeddedLogQueue, ARecordLargerThanItIsKnownBeforeItIsTried) {
+  const TempDir dir;
+  const SystemClock clock;
+  const auto log = open_or_fail({.dir = dir.path(), .queue_bytes_max = 1'000}, clock);
+  const NewRecord large{"k", std::string(990, 'x'), {{"header", "1234"}}};
+  EXPECT_EQ(log->admits(large).code(), Code::kTooLarge);
+  EXPECT_THAT(log->admits(large).message(), HasSubstr("log.queue_bytes_max"));
+  EXPECT_EQ(append_and_wait(*log, {large}).status().code(), Code::kTooLarge);
+  const NewRecord fits{"k", std::string(989, 'x'), {{"header", "1234"}}};
+  EXPECT_TRUE(log->admits(fits).is_ok());
+  EXPECT_TRUE(append_and_wait(*log, {fits}).is_ok());
+}
+
 class EmbeddedLogTest : public testing::Test {
  protected:
   EmbeddedLogOptions options() const { return {.dir = dir_.path(), .retention_interval_ms = 5}; }

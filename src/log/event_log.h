@@ -142,6 +142,11 @@ class EventLog {
   // that refuses gives kIo.
   virtual void append(std::vector<NewRecord> batch, AppendDone done) = 0;
 
+  // kTooLarge for a record that no append will ever be taken with, whatever else is in it, so that
+  // who appends batches can leave it out. Ok says only that nothing is known against it. Cheap, but
+  // for records near the limit; does not wait.
+  virtual Status admits(const NewRecord& /*record*/) const { return Status::ok(); }
+
   // A reader for `group`. Several consumers of one group in one process is a defect of the caller
   // for the embedded log.
   virtual Result<std::unique_ptr<Consumer>> consumer(const std::string& group) = 0;

@@ -5,6 +5,13 @@
 #include <utility>
 
 namespace ca4::log {
+namespace {
+
+Status refusal() {
+  return {Code::kTooLarge, "the target takes no such record"};
+}
+
+}  // namespace
 
 FakeTarget::FakeTarget(std::unique_ptr<EventLog> inner)
     : inner_(std::move(inner)), thread_(&FakeTarget::run, this) {}
@@ -72,7 +79,7 @@ void FakeTarget::answer(Queued queued, Fault fault, bool refused) {
   const Status away(Code::kUnavailable, "the target is away");
   if (fault == Fault::kAway) return append.done(away);
   if (fault == Fault::kFull) return append.done(Status(Code::kOverloaded, "the target is full"));
-  if (refused) return append.done(Status(Code::kTooLarge, "the target takes no such record"));
+  if (refused) return append.done(refusal());
   std::vector<std::string> values;
   for (const NewRecord& record : append.records) values.push_back(record.value);
   auto kept = append_and_wait(*inner_, std::move(append.records));
@@ -81,6 +88,11 @@ void FakeTarget::answer(Queued queued, Fault fault, bool refused) {
     for (const std::string& value : values) ++lost_acks_[value];
   }
   append.done(fault == Fault::kAckLost ? away : std::move(kept));
+}
+
+Status FakeTarget::admits(const NewRecord& record) const {
+  std::lock_guard lock(mutex_);
+  return refused_ && refused_(record) ? refusal() : Status::ok();
 }
 
 Status FakeTarget::reachable() const {

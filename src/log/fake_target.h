@@ -47,6 +47,8 @@ class FakeTarget final : public EventLog {
   int lost_acks(const std::string& value) const;
 
   void append(std::vector<NewRecord> batch, AppendDone done) override;
+  // Knows what `refuse` told it.
+  Status admits(const NewRecord& record) const override;
   Result<std::unique_ptr<Consumer>> consumer(const std::string& group) override;
   Result<std::unique_ptr<Consumer>> scan(From from) override;
   Result<std::vector<Record>> newest() override;

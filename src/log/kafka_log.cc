@@ -1,9 +1,12 @@
 #include "log/kafka_log.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <utility>
 
+#include "log/append_queue.h"
 #include "log/kafka_admin.h"
 #include "log/kafka_consumer.h"
 #include "log/kafka_error.h"
@@ -83,9 +86,21 @@ KafkaLog::~KafkaLog() {
 }
 
 void KafkaLog::append(std::vector<NewRecord> batch, AppendDone done) {
-  if (producer_) return producer_->append(std::move(batch), std::move(done));
-  done(Status(Code::kInvalidArgument,
-              "kafka topic " + options_.topic + ": opened for reading only"));
+  if (!producer_) {
+    return done(Status(Code::kInvalidArgument,
+                       "kafka topic " + options_.topic + ": opened for reading only"));
+  }
+  for (const NewRecord& record : batch) {
+    if (const Status admitted = admits(record); !admitted.is_ok()) return done(admitted);
+  }
+  producer_->append(std::move(batch), std::move(done));
+}
+
+Status KafkaLog::admits(const NewRecord& record) const {
+  const size_t bytes = record.key.size() + record.value.size();
+  if (bytes <= options_.record_bytes_max) return fits_queue(record, options_.queue_bytes_max);
+  return {Code::kTooLarge, fmt::format("a record of {} bytes is over kafka.record_bytes_max, {}",
+                                       bytes, options_.record_bytes_max)};
 }
 
 Result<std::unique_ptr<Consumer>> KafkaLog::consumer(const std::string& group) {

@@ -40,6 +40,8 @@ class KafkaLog final : public EventLog {
   // kUnavailable when they did not acknowledge it within the delivery timeout or there is no such
   // topic, with what connections died of. kInvalidArgument from a log that only reads.
   void append(std::vector<NewRecord> batch, AppendDone done) override;
+  // By kafka.record_bytes_max and the queue's limit; what the topic allows only the brokers know.
+  Status admits(const NewRecord& record) const override;
   // Both may outlive the log. A scan needs the brokers' answer: kUnavailable without.
   Result<std::unique_ptr<Consumer>> consumer(const std::string& group) override;
   Result<std::unique_ptr<Consumer>> scan(From from) override;

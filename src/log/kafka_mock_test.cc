@@ -146,6 +146,17 @@ TEST_F(KafkaMock, AFullQueueRefusesAtOnceAndAnswersEachAppendOnce) {
             Code::kTooLarge);
 }
 
+TEST_F(KafkaMock, ARecordOverTheLimitIsKnownBeforeItIsTried) {
+  options_.record_bytes_max = 1'000;
+  const auto log = open();
+  const NewRecord large{"key", std::string(998, 'x'), {}};
+  EXPECT_EQ(log->admits(large).code(), Code::kTooLarge);
+  EXPECT_THAT(log->admits(large).message(), HasSubstr("kafka.record_bytes_max"));
+  EXPECT_EQ(append(*log, large.value).code(), Code::kTooLarge);
+  EXPECT_TRUE(log->admits({"key", std::string(997, 'x'), {}}).is_ok());
+  EXPECT_TRUE(append(*log, std::string(997, 'x')).is_ok());
+}
+
 TEST_F(KafkaMock, CloseWaitsNoLongerThanTheBrokersMayTake) {
   options_.bootstrap = "127.0.0.1:1";
   options_.delivery_timeout_ms = 1'000;

@@ -118,13 +118,6 @@ KafkaProducer::~KafkaProducer() {
 }
 
 Status KafkaProducer::admit(const Batch& batch) {
-  for (const NewRecord& record : batch.records) {
-    if (record.key.size() + record.value.size() > options_.record_bytes_max) {
-      return {Code::kTooLarge,
-              fmt::format("a record of {} bytes, more than {}",
-                          record.key.size() + record.value.size(), options_.record_bytes_max)};
-    }
-  }
   if (batch.bytes > options_.queue_bytes_max || batch.records.size() > options_.queue_records_max) {
     return {Code::kTooLarge, "the batch is larger than the queue to the brokers may be"};
   }

@@ -25,7 +25,7 @@ class KafkaProducer {
                                                       std::shared_ptr<KafkaWatch> watch);
   ~KafkaProducer();
 
-  // See EventLog::append.
+  // See EventLog::append; no record is over options.record_bytes_max.
   void append(std::vector<NewRecord> batch, AppendDone done);
 
   // Batches that have no answer yet.

@@ -140,9 +140,7 @@ void MemoryLog::append(std::vector<NewRecord> batch, AppendDone done) {
   }
   std::vector<Position> positions;
   for (NewRecord& record : batch) {
-    size_t size = record.key.size() + record.value.size();
-    for (const auto& [name, value] : record.headers) size += name.size() + value.size();
-    state_->sizes.push_back(size);
+    state_->sizes.push_back(record_bytes(record));
     positions.push_back({0, state_->end++});
     state_->records.push_back({positions.back(), clock_.now_us(), std::move(record.key),
                                std::move(record.value), std::move(record.headers)});
@@ -151,6 +149,11 @@ void MemoryLog::append(std::vector<NewRecord> batch, AppendDone done) {
   lock.unlock();
   state_->changed.notify_all();
   done(std::move(positions));
+}
+
+Status MemoryLog::admits(const NewRecord& record) const {
+  if (record_bytes(record) <= options_.bytes_max) return Status::ok();
+  return {Code::kTooLarge, "the record is larger than the whole log may be"};
 }
 
 Result<std::unique_ptr<Consumer>> MemoryLog::consumer(const std::string& group) {

@@ -26,6 +26,7 @@ class MemoryLog final : public EventLog {
   ~MemoryLog() override;
 
   void append(std::vector<NewRecord> batch, AppendDone done) override;
+  Status admits(const NewRecord& record) const override;
   Result<std::unique_ptr<Consumer>> consumer(const std::string& group) override;
   Result<std::unique_ptr<Consumer>> scan(From from) override;
   Result<std::vector<Record>> newest() override;

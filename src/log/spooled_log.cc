@@ -40,6 +40,11 @@ void SpooledLog::append(std::vector<NewRecord> batch, AppendDone done) {
   router_->append(std::move(batch), std::move(done));
 }
 
+Status SpooledLog::admits(const NewRecord& record) const {
+  const Status admitted = target_->admits(record);
+  return admitted.is_ok() ? spool_->admits(record) : admitted;
+}
+
 Result<std::unique_ptr<Consumer>> SpooledLog::consumer(const std::string& group) {
   return target_->consumer(group);
 }

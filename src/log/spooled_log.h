@@ -57,6 +57,10 @@ class SpooledLog final : public EventLog {
   // kept here: the target may have written what it did not acknowledge.
   void append(std::vector<NewRecord> batch, AppendDone done) override;
 
+  // Of the target and the spool, whichever way events go now: what the target never takes is
+  // refused to its client, not found out by the forwarder.
+  Status admits(const NewRecord& record) const override;
+
   // All of these are the target's: while it is away they fail as it does, and what waits in the
   // spool is not seen before it is forwarded.
   Result<std::unique_ptr<Consumer>> consumer(const std::string& group) override;

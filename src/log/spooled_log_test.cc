@@ -159,6 +159,15 @@ TEST_F(SpooledLogTest, AFinalRefusalIsForTheClientAndChangesNothing) {
   EXPECT_EQ(status().spooled, 0U);
 }
 
+TEST_F(SpooledLogTest, WhatTheTargetNeverTakesIsKnownWhileItIsAway) {
+  open(Fault::kAway);
+  target_->refuse([](const NewRecord& record) { return record.value == "large"; });
+  EXPECT_EQ(log_->admits({"k", "large", {}}).code(), Code::kTooLarge);
+  EXPECT_TRUE(log_->admits({"k", "small", {}}).is_ok());
+  EXPECT_EQ(log_->admits({"k", std::string(spool_.queue_bytes_max, 'x'), {}}).code(),
+            Code::kTooLarge);
+}
+
 TEST_F(SpooledLogTest, ATargetWhoseQueueIsFullIsRelievedByTheSpool) {
   open(Fault::kNone, false);
   target_->set(Fault::kFull);

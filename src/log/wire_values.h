@@ -23,7 +23,9 @@ enum class ValueFormat {
 // A log in front of `target` that takes event records and appends them in this format, with
 // event::kVersionHeader, which JSON has no field for. A value that is no event record goes through
 // as it is: it came from the topic before (a dead letter on its way again). Everything else is the
-// target's. Conversion happens in the caller of `append`.
-std::unique_ptr<EventLog> with_wire_values(std::unique_ptr<EventLog> target, ValueFormat format);
+// target's. Conversion happens in the caller of `append`. `record_bytes_max` is the largest key and
+// value that the target takes: `admits` converts only what may come near it.
+std::unique_ptr<EventLog> with_wire_values(std::unique_ptr<EventLog> target, ValueFormat format,
+                                           size_t record_bytes_max);
 
 }  // namespace ca4::log

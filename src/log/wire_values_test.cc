@@ -27,13 +27,16 @@ event::Event sample() {
 class WireValues : public testing::Test {
  protected:
   std::unique_ptr<EventLog> log(ValueFormat format) {
-    return with_wire_values(std::make_unique<MemoryLog>(MemoryLogOptions{}, clock_), format);
+    return with_wire_values(
+        std::make_unique<MemoryLog>(MemoryLogOptions{.bytes_max = kBytesMax}, clock_), format,
+        kBytesMax);
   }
   static Record kept(EventLog& log, NewRecord record) {
     EXPECT_TRUE(append_and_wait(log, {std::move(record)}).is_ok());
     return log.newest().value().at(0);
   }
 
+  static constexpr size_t kBytesMax = 20'000;
   SystemClock clock_;
 };
 
@@ -67,6 +70,23 @@ TEST_F(WireValues, WhatCameFromTheTopicGoesBackAsItCame) {
   EXPECT_THAT(record.headers, ElementsAre(Pair("ca4_version", "5"), Pair("x", "")));
 }
 
+// A float32 is 4 bytes in a record, and up to 15 and a comma in JSON.
+TEST_F(WireValues, WhatTheTargetNeverTakesIsKnownByTheSizeThatItWillHave) {
+  event::Event event = sample();
+  event.embedding.assign(2'000, -1.17549435e-38F);
+  const NewRecord record{"a", event::encode(event), {}};
+  ASSERT_LT(record.value.size(), kBytesMax / 2);
+  const auto json_log = log(ValueFormat::kJson);
+  EXPECT_EQ(json_log->admits(record).code(), Code::kTooLarge);
+  EXPECT_EQ(append_and_wait(*json_log, {record}).status().code(), Code::kTooLarge);
+  EXPECT_TRUE(log(ValueFormat::kRecord)->admits(record).is_ok());
+  // As many bytes, and few in JSON.
+  event.embedding.assign(2'000, 0.5F);
+  const NewRecord small{"a", event::encode(event), {}};
+  EXPECT_TRUE(json_log->admits(small).is_ok());
+  EXPECT_TRUE(append_and_wait(*json_log, {small}).is_ok());
+}
+
 TEST(OriginOf, AVersionThatIsNoNumberCountsAsNone) {
   EXPECT_EQ(origin_of({{"x", "1"}, {"ca4_version", "7"}}, 3).version, 7U);
   EXPECT_FALSE(origin_of({{"ca4_version", "seven"}}, 3).version);
@@ -80,7 +100,7 @@ class WireValuesUnderTest final : public LogUnderTest {
   std::unique_ptr<EventLog> open_bounded(size_t bytes) override {
     return with_wire_values(
         std::make_unique<MemoryLog>(MemoryLogOptions{.bytes_max = bytes}, clock_),
-        ValueFormat::kJson);
+        ValueFormat::kJson, bytes);
   }
   bool durable() const override { return false; }
 

@@ -262,6 +262,10 @@ void Processor::post_one(http::Request request, http::Respond respond) {
   records[0].key = event.metadata_id;
   records[0].value = event::encode(event);
   records[0].headers = trace_headers(request);
+  if (const Status admitted = log_.admits(records[0]); !admitted.is_ok()) {
+    note(began_us, 0, 1, 0);
+    return respond(append_failed(admitted));
+  }
   std::string answer = R"({"status":"ok","message":"durable","metadata_id":)";
   event::append_json_string(answer, event.metadata_id);
   answer.append(R"(,"embedding_dim":)").append(fmt::format_int(event.embedding.size()).c_str());
@@ -313,9 +317,14 @@ void Processor::post_batch(http::Request request, http::Respond respond) {
       continue;
     }
     stamp(event);
+    log::NewRecord record{event.metadata_id, event::encode(event), headers};
+    if (const Status admitted = log_.admits(record); !admitted.is_ok()) {
+      result.problem = {413, admitted.message(), {}};
+      continue;
+    }
     result.id = event.metadata_id;
     result.dim = event.embedding.size();
-    batch->records.push_back({event.metadata_id, event::encode(event), headers});
+    batch->records.push_back(std::move(record));
   }
   if (batch->lines.empty()) {
     note(began_us, 0, 1, 0);

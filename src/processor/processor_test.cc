@@ -25,6 +25,10 @@ class HeldLog final : public log::EventLog {
     records.insert(records.end(), batch.begin(), batch.end());
     waiting.push_back(std::move(done));
   }
+  Status admits(const log::NewRecord& record) const override {
+    if (record.key != "large") return Status::ok();
+    return {Code::kTooLarge, "more than the log takes"};
+  }
   Result<std::unique_ptr<log::Consumer>> consumer(const std::string&) override {
     return Status(Code::kInternal, "not here");
   }
@@ -243,6 +247,29 @@ TEST_F(ProcessorTest, ABadLineDoesNotHurtItsNeighbours) {
   EXPECT_EQ(lines[1]["error"]["field"], "embedding");
   EXPECT_EQ(lines[2]["metadata_id"], "b");
   EXPECT_EQ(log_.records.size(), 2U);
+}
+
+TEST_F(ProcessorTest, WhatTheLogNeverTakesIsRefusedAloneAndBeforeItIsTried) {
+  const std::string large = R"({"metadata_id":"large","embedding":[1]})";
+  const auto alone = post(large);
+  EXPECT_EQ(alone->status, 413);
+  EXPECT_THAT(alone->body, HasSubstr("more than the log takes"));
+  EXPECT_TRUE(log_.waiting.empty());
+  const auto answer = batch("{\"metadata_id\":\"a\",\"embedding\":[1]}\n" + large +
+                            "\n{\"metadata_id\":\"b\",\"embedding\":[1]}");
+  keep();
+  ASSERT_EQ(answer->status, 200);
+  std::vector<json> lines;
+  std::istringstream text(answer->body);
+  for (std::string line; std::getline(text, line);) lines.push_back(json::parse(line));
+  ASSERT_EQ(lines.size(), 3U);
+  EXPECT_EQ(lines[0]["status"], "ok");
+  EXPECT_EQ(lines[1]["status"], "error");
+  EXPECT_EQ(lines[1]["error"]["status"], 413);
+  EXPECT_EQ(lines[1]["error"]["detail"], "more than the log takes");
+  EXPECT_EQ(lines[2]["status"], "ok");
+  EXPECT_EQ(log_.records.size(), 2U);
+  EXPECT_THAT(metrics_.text(), HasSubstr("ca4_events_total{result=\"refused\"} 2"));
 }
 
 TEST_F(ProcessorTest, AnEventInTheOutboxIsDurableAndSaysSo) {
