@@ -11,10 +11,10 @@
 #include "cli/image_embedder.h"
 #include "cli/service.h"
 #include "config/address.h"
+#include "http/local_guard.h"
 #include "http/problem.h"
 #include "http/server.h"
 #include "processor/http_metrics.h"
-#include "processor/local_guard.h"
 #include "processor/processor.h"
 
 namespace ca4::cli {
@@ -156,7 +156,7 @@ page::PageParts Front::page_parts() {
 page::Guard Front::guard_for(const std::string& listen_host) const {
   if (!tokens_.required() && is_loopback(listen_host)) {
     return [listen_host](http::Handler inner) {
-      return processor::guard_local(std::move(inner), listen_host);
+      return http::guard_local(std::move(inner), listen_host);
     };
   }
   return [this](http::Handler inner) { return tokens_.guard(std::move(inner)); };

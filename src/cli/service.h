@@ -10,11 +10,11 @@
 #include "base/clock.h"
 #include "cli/ports.h"
 #include "config/settings.h"
+#include "http/tokens.h"
 #include "ops/metrics.h"
 #include "ops/signals.h"
 #include "ops/traffic.h"
 #include "page/page.h"
-#include "processor/tokens.h"
 
 namespace ca4::http {
 class Server;
@@ -64,7 +64,7 @@ class Front {
   const config::Settings& settings_;
   Ports& ports_;
   const Clock& clock_;
-  processor::Tokens tokens_;
+  http::Tokens tokens_;
   ops::Traffic traffic_;
   std::unique_ptr<ImageEmbedder> embedder_;
   std::unique_ptr<processor::Processor> processor_;

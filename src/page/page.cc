@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "http/job_pool.h"
 #include "http/problem.h"
 #include "page/assets.h"
-#include "page/job_pool.h"
 #include "page/search.h"
 #include "page/stats.h"
 
@@ -79,7 +79,7 @@ struct Page::Impl {
 
   PageParts parts;
   Stats stats;
-  JobPool pool{kThreads, kQueueMax};  // last: its jobs use the others
+  http::JobPool pool{kThreads, kQueueMax};  // last: its jobs use the others
 };
 
 Page::Page(PageParts parts) : impl_(std::make_unique<Impl>(std::move(parts))) {}

@@ -1,4 +1,4 @@
-// Who reaches a processor that asks for no token because only this machine reaches it: a browser on
+// Who reaches a server that asks for no token because only this machine reaches it: a browser on
 // this machine runs the scripts of every page it shows.
 #pragma once
 
@@ -7,7 +7,7 @@
 
 #include "http/server.h"
 
-namespace ca4::processor {
+namespace ca4::http {
 
 // Why a request is refused, as a sentence; empty when it may pass. Refused are
 // - a Host that is neither an IP address nor localhost, *.localhost or `listen_host`: a page of
@@ -15,9 +15,9 @@ namespace ca4::processor {
 // - anything but GET and HEAD whose Origin is of another host: a page of another site could write
 //   without seeing the answer.
 // Ports do not matter. What sends neither header is no browser and passes.
-std::string foreign_reason(const http::Request& request, std::string_view listen_host);
+std::string foreign_reason(const Request& request, std::string_view listen_host);
 
 // A handler that answers such requests 403.
-http::Handler guard_local(http::Handler inner, std::string listen_host);
+Handler guard_local(Handler inner, std::string listen_host);
 
-}  // namespace ca4::processor
+}  // namespace ca4::http

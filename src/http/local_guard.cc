@@ -1,4 +1,4 @@
-#include "processor/local_guard.h"
+#include "http/local_guard.h"
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -9,7 +9,7 @@
 
 #include "http/problem.h"
 
-namespace ca4::processor {
+namespace ca4::http {
 namespace {
 
 constexpr std::string_view kRemedy =
@@ -48,7 +48,7 @@ std::string host_of_origin(std::string_view origin) {
 
 }  // namespace
 
-std::string foreign_reason(const http::Request& request, std::string_view listen_host) {
+std::string foreign_reason(const Request& request, std::string_view listen_host) {
   const std::string host = host_of(request.header("Host"));
   const bool ours = host.empty() || is_address(host) || is_localhost(host) || host == listen_host;
   if (!ours) {
@@ -62,13 +62,13 @@ std::string foreign_reason(const http::Request& request, std::string_view listen
                      origin, kRemedy);
 }
 
-http::Handler guard_local(http::Handler inner, std::string listen_host) {
-  return [inner = std::move(inner), listen_host = std::move(listen_host)](http::Request request,
-                                                                          http::Respond respond) {
+Handler guard_local(Handler inner, std::string listen_host) {
+  return [inner = std::move(inner), listen_host = std::move(listen_host)](Request request,
+                                                                          Respond respond) {
     const std::string reason = foreign_reason(request, listen_host);
-    if (!reason.empty()) return respond(http::problem(403, reason));
+    if (!reason.empty()) return respond(problem(403, reason));
     inner(std::move(request), std::move(respond));
   };
 }
 
-}  // namespace ca4::processor
+}  // namespace ca4::http

@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-namespace ca4::page {
+namespace ca4::http {
 
 class JobPool {
  public:
@@ -33,4 +33,4 @@ class JobPool {
   std::vector<std::thread> threads_;
 };
 
-}  // namespace ca4::page
+}  // namespace ca4::http

@@ -1,4 +1,4 @@
-#include "processor/tokens.h"
+#include "http/tokens.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 
 #include "base/test_dir.h"
 
-namespace ca4::processor {
+namespace ca4::http {
 namespace {
 
 using testing::HasSubstr;
@@ -22,7 +22,7 @@ class TokensTest : public testing::Test {
     return tokens_.load(path_);
   }
   bool allows(const std::string& authorization) const {
-    http::Request request;
+    Request request;
     if (!authorization.empty()) request.headers.emplace_back("authorization", authorization);
     return tokens_.allow(request);
   }
@@ -77,11 +77,10 @@ TEST_F(TokensTest, LoadingAgainExchangesThem) {
 
 TEST_F(TokensTest, TheGuardAnswers401WithTheScheme) {
   ASSERT_TRUE(load(std::string(kFirst) + "\n").is_ok());
-  http::Response got;
+  Response got;
   bool reached = false;
-  const http::Handler guarded =
-      tokens_.guard([&](const http::Request&, const http::Respond&) { reached = true; });
-  guarded(http::Request{}, [&](http::Response response) { got = std::move(response); });
+  const Handler guarded = tokens_.guard([&](const Request&, const Respond&) { reached = true; });
+  guarded(Request{}, [&](Response response) { got = std::move(response); });
   EXPECT_FALSE(reached);
   EXPECT_EQ(got.status, 401);
   EXPECT_THAT(got.headers,
@@ -89,4 +88,4 @@ TEST_F(TokensTest, TheGuardAnswers401WithTheScheme) {
 }
 
 }  // namespace
-}  // namespace ca4::processor
+}  // namespace ca4::http

@@ -1,8 +1,8 @@
-#include "page/job_pool.h"
+#include "http/job_pool.h"
 
 #include <utility>
 
-namespace ca4::page {
+namespace ca4::http {
 
 JobPool::JobPool(size_t threads, size_t queue_max) : queue_max_(queue_max) {
   for (size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
@@ -41,4 +41,4 @@ void JobPool::work() {
   }
 }
 
-}  // namespace ca4::page
+}  // namespace ca4::http

@@ -1,4 +1,4 @@
-#include "processor/tokens.h"
+#include "http/tokens.h"
 
 #include <fmt/format.h>
 #include <openssl/crypto.h>
@@ -9,7 +9,7 @@
 
 #include "http/problem.h"
 
-namespace ca4::processor {
+namespace ca4::http {
 namespace {
 
 // Shorter ones can be guessed; longer ones do not fit a request head.
@@ -76,7 +76,7 @@ bool Tokens::required() const {
   return digests() != nullptr;
 }
 
-bool Tokens::allow(const http::Request& request) const {
+bool Tokens::allow(const Request& request) const {
   const Digests known = digests();
   if (!known) return true;
   const std::string_view header = request.header("Authorization");
@@ -95,14 +95,13 @@ bool Tokens::allow(const http::Request& request) const {
   return found;
 }
 
-http::Handler Tokens::guard(http::Handler inner) const {
-  return [this, inner = std::move(inner)](http::Request request, http::Respond respond) {
+Handler Tokens::guard(Handler inner) const {
+  return [this, inner = std::move(inner)](Request request, Respond respond) {
     if (allow(request)) return inner(std::move(request), std::move(respond));
-    http::Response refusal =
-        http::problem(401, "send one of the server's tokens: Authorization: Bearer TOKEN");
+    Response refusal = problem(401, "send one of the server's tokens: Authorization: Bearer TOKEN");
     refusal.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"ca4\"");
     respond(std::move(refusal));
   };
 }
 
-}  // namespace ca4::processor
+}  // namespace ca4::http

@@ -12,7 +12,7 @@
 #include "base/status.h"
 #include "http/server.h"
 
-namespace ca4::processor {
+namespace ca4::http {
 
 // Who may write and read. Thread-safe.
 class Tokens {
@@ -28,10 +28,10 @@ class Tokens {
   bool required() const;
 
   // Whether the request carries one of them. Takes the same time whichever it is, or none.
-  bool allow(const http::Request& request) const;
+  bool allow(const Request& request) const;
 
   // A handler that answers 401 unless `allow`. This object must outlive it.
-  http::Handler guard(http::Handler inner) const;
+  Handler guard(Handler inner) const;
 
  private:
   using Digest = std::array<unsigned char, 32>;
@@ -42,4 +42,4 @@ class Tokens {
   Digests digests_;  // none: everybody may; guarded by mutex_
 };
 
-}  // namespace ca4::processor
+}  // namespace ca4::http

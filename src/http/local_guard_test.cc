@@ -1,16 +1,16 @@
-#include "processor/local_guard.h"
+#include "http/local_guard.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace ca4::processor {
+namespace ca4::http {
 namespace {
 
 using testing::HasSubstr;
 
-http::Request request(const std::string& method, const std::string& host,
-                      const std::string& origin = {}) {
-  http::Request made;
+Request request(const std::string& method, const std::string& host,
+                const std::string& origin = {}) {
+  Request made;
   made.method = method;
   if (!host.empty()) made.headers.emplace_back("host", host);
   if (!origin.empty()) made.headers.emplace_back("origin", origin);
@@ -58,16 +58,16 @@ TEST(LocalGuard, OurOwnPageMayWrite) {
 
 TEST(LocalGuard, TheRefusalIsAProblem) {
   bool reached = false;
-  const http::Handler guarded =
-      guard_local([&](const http::Request&, const http::Respond&) { reached = true; }, "127.0.0.1");
-  http::Response answer;
-  guarded(request("GET", "evil.example"), [&](http::Response given) { answer = std::move(given); });
+  const Handler guarded =
+      guard_local([&](const Request&, const Respond&) { reached = true; }, "127.0.0.1");
+  Response answer;
+  guarded(request("GET", "evil.example"), [&](Response given) { answer = std::move(given); });
   EXPECT_EQ(answer.status, 403);
   EXPECT_EQ(answer.content_type, "application/problem+json");
   EXPECT_FALSE(reached);
-  guarded(request("GET", "localhost"), [](const http::Response&) {});
+  guarded(request("GET", "localhost"), [](const Response&) {});
   EXPECT_TRUE(reached);
 }
 
 }  // namespace
-}  // namespace ca4::processor
+}  // namespace ca4::http
