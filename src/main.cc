@@ -16,7 +16,7 @@ constexpr Entry kCommands[] = {
     {"up", "the whole pipeline in one process, on embedded parts", make_up},
     {"serve", "the processor alone: HTTP in front of the event log", make_serve},
     {"work", "the worker alone: from the event log to store and archive", make_work},
-    {"produce", "turn images into embeddings and send them", make_produce},
+    {"produce", "turn images into embeddings and send them", make_watched_produce},
     {"query", "find stored documents: by id, by filter, by likeness", make_query},
     {"log", "look into an embedded event log, also a damaged one", make_log},
     {"dlq", "what could not be stored, why, and its way back", make_dlq},

@@ -365,7 +365,7 @@ RULES = {
     every_stateful_set_has_its_service: change("StatefulSet", "kafka", lambda d: d["spec"].update(serviceName="kafka-headless")),
     every_container_port_has_a_name: change("StatefulSet", "kafka", lambda d: drop(container(d)["ports"][0], "name")),
     every_probe_asks_at_a_port_that_is_there: change(
-        "StatefulSet", "processor", lambda d: container(d)["livenessProbe"]["httpGet"].update(port="admin")
+        "StatefulSet", "processor", lambda d: container(d)["livenessProbe"]["httpGet"].update(port="status")
     ),
     everything_referred_to_exists: change(
         "Deployment", "worker", lambda d: container(d)["env"][0]["valueFrom"]["secretKeyRef"].update(name="ca4-mongo")
@@ -398,6 +398,11 @@ def test_rule_sees_a_mistake(systems, rule):
     docs = copy.deepcopy(systems["k3s-ha"])
     RULES[rule](docs)
     assert rule(docs)
+
+
+def test_an_open_namespace_is_seen_also_where_each_pod_has_rules_of_its_own(systems):
+    docs = [d for d in systems["k3s-ha"] if identity(d) != ("NetworkPolicy", "app", "default-deny")]
+    assert every_namespace_is_closed_and_restricted(docs) == ["app is open"]
 
 
 def test_what_is_made_at_deployment_is_made_by_the_script():
@@ -503,14 +508,16 @@ OTHERS = [
     Peer("internet", "198.51.100.9"),
     Peer("credentials", "169.254.169.254"),
 ]
-PORTS = (22, 53, 80, 443, 3000, 6443, 8000, 9090, 9092, 9093, 9094, 27017)
+PORTS = (22, 53, 80, 443, 3000, 6443, 8000, 9090, 9092, 9093, 9094, 9464, 27017)
 
 ADMITTED = {
-    "k3s": "worker>kafka:9092 kafka-topics>kafka:9092 exporter>kafka:9092 kafka>kafka:9092 kafka>kafka:9093 tunnel-end>kafka:9094",
+    "k3s": "worker>kafka:9092 kafka-topics>kafka:9092 exporter>kafka:9092 kafka>kafka:9092 kafka>kafka:9093 tunnel-end>kafka:9094"
+    " prometheus>worker:9464",
     "dev": "worker>kafka:9092 kafka-topics>kafka:9092 exporter>kafka:9092 kafka>kafka:9092 kafka>kafka:9093 tunnel-end>kafka:9094"
-    " worker>mongo:27017",
+    " worker>mongo:27017 prometheus>worker:9464",
     "k3s-ha": "worker>kafka:9092 kafka-topics>kafka:9092 exporter>kafka:9092 kafka>kafka:9092 kafka>kafka:9093 tunnel-end>kafka:9094"
-    " keda>kafka:9092 processor>kafka:9092 ingress>processor:8000 producer>processor:8000",
+    " keda>kafka:9092 processor>kafka:9092 ingress>processor:8000 producer>processor:8000"
+    " prometheus>worker:9464 prometheus>processor:9464 prometheus>producer:9464",
 }
 OUTSIDE = "worker>{0}:27017 worker>{0}:443"
 WORKER_OUT = " ".join(OUTSIDE.format(x) for x in ("database", "node", "internet")) + " worker>credentials:80"
@@ -567,12 +574,14 @@ MISTAKES = {
         lambda r: r[0]["from"].append({"ipBlock": {"cidr": "10.40.0.0/16"}})
     ),
     "monitoring may write to Kafka": rules("kafka")(lambda r: r[0]["from"][1].pop("podSelector")),
+    "all of monitoring at the admin port": rules("admin-port")(lambda r: r[0]["from"][0].pop("podSelector")),
+    "every port for Prometheus": rules("admin-port")(lambda r: r[0].pop("ports")),
     "workers may go anywhere": rules("uses-database", "egress")(lambda r: r.append({})),
     "processors reach the database": change(
         "NetworkPolicy", "uses-database", lambda d: d["spec"]["podSelector"].update(matchLabels={"ca4/uses-kafka": "true"})
     ),
-    "app is not closed": lambda docs: docs.remove(
-        next(d for d in of(docs, "NetworkPolicy") if identity(d)[1:] == ("app", "default-deny"))
+    "platform is not closed": lambda docs: docs.remove(
+        next(d for d in of(docs, "NetworkPolicy") if identity(d)[1:] == ("platform", "default-deny"))
     ),
     "nobody can ask for names": lambda docs: docs.remove(
         next(d for d in of(docs, "NetworkPolicy") if identity(d)[1:] == ("app", "dns"))

@@ -51,6 +51,7 @@ ARROWS = {
     "config": "base",
     "http": "base",
     "ops": "base",
+    "admin": "base http ops",
     "log": "base event",
     "store": "base event",
     "archive": "base aws event store",
@@ -62,7 +63,7 @@ ARROWS = {
     "page": "base event http log ops store worker",
     "tunnel": "base config",
     "verify": "base event http log store archive",
-    "cli": "base aws event config http ops log store archive processor producer worker page tunnel door verify",
+    "cli": "base aws event config http ops admin log store archive processor producer worker page tunnel door verify",
 }
 
 

@@ -54,10 +54,6 @@ processor::ProcessorOptions processor_options(const config::Settings& settings) 
           .version = CA4_VERSION};
 }
 
-bool is_loopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Front>> Front::start(const config::Settings& settings, Ports& ports,
@@ -105,7 +101,7 @@ Status Front::open(ops::Metrics& metrics) {
       http::Server::start(options, http_metrics_->count(router_));
   if (!server) return server.status();
   server_ = std::move(*server);
-  if (!tokens_.required() && !is_loopback(address->host)) {
+  if (!tokens_.required() && !http::is_loopback(address->host)) {
     spdlog::warn("anybody who reaches {} may write and read; give --token-file to change that",
                  from.listen);
   }
@@ -154,7 +150,7 @@ page::PageParts Front::page_parts() {
 }
 
 page::Guard Front::guard_for(const std::string& listen_host) const {
-  if (!tokens_.required() && is_loopback(listen_host)) {
+  if (!tokens_.required() && http::is_loopback(listen_host)) {
     return [listen_host](http::Handler inner) {
       return http::guard_local(std::move(inner), listen_host);
     };

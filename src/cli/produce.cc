@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "cli/common.h"
-#include "cli/subcommand.h"
+#include "cli/produce.h"
 #include "producer/gpu.h"
 #include "producer/journal_place.h"
 #include "producer/model.h"
@@ -100,8 +100,14 @@ class ProgressBar {
 
 class Produce final : public Subcommand {
  public:
+  explicit Produce(WatchRun watch) : watch_(watch) {}
+
   void define(CLI::App& app) override {
-    flags_.add(app, {config::Section::kProducer});
+    if (watch_ == nullptr) {
+      flags_.add(app, {config::Section::kProducer});
+    } else {
+      flags_.add(app, {config::Section::kProducer, config::Section::kAdmin}, {"data_dir"});
+    }
     app.add_option("PATH", paths_, "images, folders (with those below), patterns")->required();
     app.add_option("--output", model_.output,
                    "the model's output that is the embedding [found by name and shape]")
@@ -158,9 +164,17 @@ class Produce final : public Subcommand {
       const producer::GpuMonitor gpu;
       const producer::RunMonitor monitor(gpu, progress);
       options->gpu_hardware_json = [&monitor] { return monitor.hardware_json(); };
+      std::unique_ptr<RunWatch> watch;
+      if (watch_ != nullptr) {
+        Result<std::unique_ptr<RunWatch>> started =
+            watch_({*settings, *images.count(), progress, monitor, *transport});
+        if (!started) return report("produce", started.status());
+        watch = std::move(*started);
+      }
       const ProgressBar bar(progress, *images.count());
-      outcome = producer::run_pipeline(*options, images, **model, *transport, **journal,
-                                       SystemClock(), progress, stop.token());
+      outcome =
+          producer::run_pipeline(*options, images, **model, watch ? watch->transport() : *transport,
+                                 **journal, SystemClock(), progress, stop.token());
     }
     return conclude(outcome);
   }
@@ -211,6 +225,7 @@ class Produce final : public Subcommand {
     return outcome.skipped.empty() ? 0 : exit_code(Code::kInvalidArgument);
   }
 
+  const WatchRun watch_;  // null: nobody
   SettingsFlags flags_;
   std::vector<std::string> paths_;
   std::string id_template_{producer::kDefaultIdTemplate};
@@ -224,7 +239,11 @@ class Produce final : public Subcommand {
 }  // namespace
 
 std::unique_ptr<Subcommand> make_produce() {
-  return std::make_unique<Produce>();
+  return std::make_unique<Produce>(nullptr);
+}
+
+std::unique_ptr<Subcommand> make_produce_with(WatchRun watch) {
+  return std::make_unique<Produce>(watch);
 }
 
 }  // namespace ca4::cli

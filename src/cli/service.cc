@@ -5,6 +5,7 @@
 
 #include <cstdio>
 
+#include "cli/admin.h"
 #include "cli/common.h"
 #include "cli/door.h"
 #include "door/door.h"
@@ -26,6 +27,23 @@ void add_lag_gauges(const config::Settings& settings, log::EventLog& events,
   }
 }
 
+// What keeps the process from its work. Log and database are asked, not what was heard of them
+// last: an idle worker has heard nothing.
+Status readiness(const Ports& ports, Roles roles) {
+  if (roles.accepts) {
+    if (Status bad = ports.events->ready(); !bad.is_ok()) return bad;
+  }
+  if (!roles.works) return Status::ok();
+  if (!roles.accepts) {
+    const Status lag = ports.events->lag(worker::kWorkerGroup).status();
+    if (!lag.is_ok()) return {lag.code(), "event log: " + lag.message()};
+  }
+  if (Status bad = ports.store->ping(); !bad.is_ok()) {
+    return {bad.code(), "document store: " + bad.message()};
+  }
+  return Status::ok();
+}
+
 int serve_until_stopped(const char* who, const config::Settings& settings, Roles roles) {
   ops::Signals signals;
   const SystemClock clock;
@@ -41,6 +59,11 @@ int serve_until_stopped(const char* who, const config::Settings& settings, Roles
   }
   std::unique_ptr<Back> back;
   if (roles.works) back = std::make_unique<Back>(settings, *ports, clock, metrics);
+  Result<std::unique_ptr<admin::AdminPort>> admin =
+      open_admin(settings, who,
+                 {.metrics = [&metrics] { return metrics.text(); },
+                  .ready = [&] { return readiness(*ports, roles); }});
+  if (!admin) return report(who, admin.status());
   // On standard output, for scripts: everything else goes to standard error.
   if (front) fmt::print("listening on {}\n", front->url());
   std::fflush(stdout);
@@ -48,11 +71,15 @@ int serve_until_stopped(const char* who, const config::Settings& settings, Roles
   if (front) tunnel = open_door(settings, front->url());
   if (!tunnel) return report(who, tunnel.status());
   spdlog::info("{} runs on {}", who, settings.data_dir);
-  run_until_stopped(signals, front.get());
+  run_until_stopped(signals, [&] {
+    if (front) front->reload();
+    if (*admin) (*admin)->reload();
+  });
   tunnel->reset();
   // First the door, then the disk: what was let in is finished.
   if (front) front->stop();
   if (back) back->stop();
+  admin->reset();
   ports->events->close();
   ports->dead_letters->close();
   spdlog::info("{} stopped", who);
@@ -92,10 +119,8 @@ void Back::stop() {
   threads_.clear();
 }
 
-void run_until_stopped(ops::Signals& signals, Front* front) {
-  while (signals.wait() == ops::Signal::kReload) {
-    if (front != nullptr) front->reload();
-  }
+void run_until_stopped(ops::Signals& signals, const std::function<void()>& reload) {
+  while (signals.wait() == ops::Signal::kReload) reload();
   signals.let_end();
 }
 

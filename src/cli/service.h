@@ -2,6 +2,7 @@
 // the right order.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -91,9 +92,9 @@ class Back {
   std::vector<std::thread> threads_;
 };
 
-// Waits for SIGTERM or SIGINT; SIGHUP reloads `front` where there is one. A second SIGTERM or
-// SIGINT ends the process at once: all that was answered is durable.
-void run_until_stopped(ops::Signals& signals, Front* front);
+// Waits for SIGTERM or SIGINT; SIGHUP calls `reload`. A second SIGTERM or SIGINT ends the process
+// at once: all that was answered is durable.
+void run_until_stopped(ops::Signals& signals, const std::function<void()>& reload);
 
 // Runs the roles of a subcommand until it is told to stop; returns the exit code.
 int run_service(const char* who, const config::Settings& settings, Roles roles);

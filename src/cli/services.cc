@@ -42,7 +42,8 @@ std::unique_ptr<Subcommand> make_up() {
   return std::make_unique<Service>(
       "up", Roles{.accepts = true, .works = true},
       std::vector{Section::kGeneral, Section::kProcessor, Section::kLog, Section::kKafka,
-                  Section::kWorker, Section::kArchive, Section::kStore, Section::kLogging});
+                  Section::kWorker, Section::kArchive, Section::kStore, Section::kAdmin,
+                  Section::kLogging});
 }
 
 // HTTP in front of the event log; `ca4 work` beside it does the rest. The page reads its store.
@@ -50,7 +51,7 @@ std::unique_ptr<Subcommand> make_serve() {
   return std::make_unique<Service>(
       "serve", Roles{.accepts = true, .works = false},
       std::vector{Section::kGeneral, Section::kProcessor, Section::kLog, Section::kKafka,
-                  Section::kArchive, Section::kStore, Section::kLogging});
+                  Section::kArchive, Section::kStore, Section::kAdmin, Section::kLogging});
 }
 
 // From the event log of `ca4 serve` to the store and the archive.
@@ -58,7 +59,7 @@ std::unique_ptr<Subcommand> make_work() {
   return std::make_unique<Service>(
       "work", Roles{.accepts = false, .works = true},
       std::vector{Section::kGeneral, Section::kLog, Section::kKafka, Section::kWorker,
-                  Section::kArchive, Section::kStore, Section::kLogging});
+                  Section::kArchive, Section::kStore, Section::kAdmin, Section::kLogging});
 }
 
 }  // namespace ca4::cli

@@ -32,7 +32,8 @@ struct Entry {
 std::unique_ptr<Subcommand> make_up();
 std::unique_ptr<Subcommand> make_serve();
 std::unique_ptr<Subcommand> make_work();
-std::unique_ptr<Subcommand> make_produce();
+std::unique_ptr<Subcommand> make_produce();          // without an admin port
+std::unique_ptr<Subcommand> make_watched_produce();  // with one; in produce_watched.cc
 std::unique_ptr<Subcommand> make_query();
 std::unique_ptr<Subcommand> make_log();
 std::unique_ptr<Subcommand> make_dlq();

@@ -148,6 +148,13 @@ struct Tunnel {
   int64_t backoff_ms_max = 30'000;   // a bastion that is back is used within half a minute
 };
 
+struct Admin {
+  // A port of its own on loopback: nobody else reaches it, and no two processes get in each other's
+  // way.
+  std::string listen = "127.0.0.1:0";
+  std::string token_file;
+};
+
 struct Logging {
   std::string level = "info";
   std::string format = "text";
@@ -163,6 +170,7 @@ struct Settings {
   Store store;
   Producer producer;
   Tunnel tunnel;
+  Admin admin;
   Logging logging;
 };
 

@@ -20,6 +20,10 @@ Status check_address(std::string_view text) {
   return parse_address(text).status();
 }
 
+Status check_admin_address(std::string_view text) {
+  return text == "none" ? Status::ok() : check_address(text);
+}
+
 Status check_url(std::string_view text) {
   const bool known = text.starts_with("http://") || text.starts_with("https://");
   const size_t host = text.find("://") + 3;
@@ -443,6 +447,13 @@ const Setting kTable[] = {
      "longest pause between tries while the bastion is away, in milliseconds",
      WholeNumber{CA4_FIELD(tunnel.backoff_ms_max), 100, kHourMs, "ms"}},
 
+    {Section::kAdmin, "listen", "CA4_ADMIN_LISTEN", "--admin-listen",
+     "address for /metrics, /livez, /readyz, /health and /log-level, left in DATA_DIR/admin; port 0 takes any free one; none: no such port",
+     Text{CA4_FIELD(admin.listen), "HOST:PORT", check_admin_address}},
+    {Section::kAdmin, "token_file", "CA4_ADMIN_TOKEN_FILE", "--admin-token-file",
+     "bearer tokens for what shows data or changes something there, one a line, read again on SIGHUP; empty: only a loopback address answers that",
+     Text{CA4_FIELD(admin.token_file), "FILE", nullptr}},
+
     {Section::kLogging, "level", "CA4_LOGGING_LEVEL", "--log-level",
      "least severe message that is written to standard error",
      Choice{CA4_FIELD(logging.level), kLevels}},
@@ -470,6 +481,7 @@ constexpr SectionText kSections[] = {
     {Section::kStore, "store", "Document store"},
     {Section::kProducer, "producer", "Producer: from images to events"},
     {Section::kTunnel, "tunnel", "Tunnel: the way into a private network"},
+    {Section::kAdmin, "admin", "Admin port: for probes, scrapers and operators"},
     {Section::kLogging, "logging", "Messages of the program"},
 };
 

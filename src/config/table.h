@@ -23,13 +23,14 @@ enum class Section {
   kStore,
   kProducer,
   kTunnel,
+  kAdmin,
   kLogging
 };
 
 inline constexpr Section kAllSections[] = {
-    Section::kGeneral, Section::kProcessor, Section::kLog,   Section::kKafka,
-    Section::kWorker,  Section::kArchive,   Section::kStore, Section::kProducer,
-    Section::kTunnel,  Section::kLogging};
+    Section::kGeneral, Section::kProcessor, Section::kLog,    Section::kKafka,
+    Section::kWorker,  Section::kArchive,   Section::kStore,  Section::kProducer,
+    Section::kTunnel,  Section::kAdmin,     Section::kLogging};
 
 // The TOML table's name; empty for the top level.
 std::string_view section_name(Section section);

@@ -54,14 +54,16 @@ TEST(Table, VariablesAreTheContractsOrFollowTheKey) {
   EXPECT_EQ(of_contract, contract.size());
 }
 
-// `up` takes all sections but the producer's; `produce` the producer's and the general ones.
+// `up` takes all sections but the producer's; `produce` the producer's, the admin port's and the
+// general ones.
 TEST(Table, FlagsDoNotClashWithinACommand) {
   std::set<std::string_view> up;
   std::set<std::string_view> produce;
   for (const Setting& setting : table()) {
     if (setting.flag.empty()) continue;
-    const bool everywhere =
-        setting.section == Section::kGeneral || setting.section == Section::kLogging;
+    const bool everywhere = setting.section == Section::kGeneral ||
+                            setting.section == Section::kAdmin ||
+                            setting.section == Section::kLogging;
     const bool producers = setting.section == Section::kProducer;
     if (!producers) {
       EXPECT_TRUE(up.insert(setting.flag).second) << setting.flag;

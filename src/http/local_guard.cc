@@ -48,6 +48,10 @@ std::string host_of_origin(std::string_view origin) {
 
 }  // namespace
 
+bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
 std::string foreign_reason(const Request& request, std::string_view listen_host) {
   const std::string host = host_of(request.header("Host"));
   const bool ours = host.empty() || is_address(host) || is_localhost(host) || host == listen_host;

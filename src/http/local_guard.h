@@ -9,6 +9,9 @@
 
 namespace ca4::http {
 
+// Whether only this machine can connect to a server that listens there.
+bool is_loopback(const std::string& host);
+
 // Why a request is refused, as a sentence; empty when it may pass. Refused are
 // - a Host that is neither an IP address nor localhost, *.localhost or `listen_host`: a page of
 //   another site whose name was made to point here (DNS rebinding) could read everything;

@@ -5,8 +5,12 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string_view>
+#include <utility>
 
 #include "base/clock.h"
 
@@ -33,25 +37,60 @@ class JsonFormatter final : public spdlog::formatter {
   }
 };
 
+// What settings call the levels; spdlog has names of its own for some.
+constexpr std::pair<std::string_view, spdlog::level::level_enum> kLevels[] = {
+    {"trace", spdlog::level::trace}, {"debug", spdlog::level::debug}, {"info", spdlog::level::info},
+    {"warn", spdlog::level::warn},   {"error", spdlog::level::err},   {"off", spdlog::level::off}};
+
+std::optional<spdlog::level::level_enum> find_level(std::string_view word) {
+  for (const auto& [name, level] : kLevels) {
+    if (name == word) return level;
+  }
+  return std::nullopt;
+}
+
+Status no_level(const std::string& word) {
+  return {
+      Code::kInvalidArgument,
+      fmt::format("'{}' is no log level; there are trace, debug, info, warn, error, off", word)};
+}
+
 }  // namespace
 
 Status setup_logging(const std::string& level, const std::string& format) {
-  const auto known = spdlog::level::from_str(level);
-  if (known == spdlog::level::off && level != "off") {
-    return {Code::kInvalidArgument, fmt::format("{} is no log level", level)};
-  }
+  const std::optional<spdlog::level::level_enum> known = find_level(level);
+  if (!known) return no_level(level);
   if (format != "text" && format != "json") {
     return {Code::kInvalidArgument, fmt::format("{} is no log format", format)};
   }
   auto logger = std::make_shared<spdlog::logger>(
       "ca4", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
-  logger->set_level(known);
+  logger->set_level(*known);
   if (format == "json") {
     logger->set_formatter(std::make_unique<JsonFormatter>());
   } else {
     logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%-5l%$ %v", spdlog::pattern_time_type::utc);
   }
   spdlog::set_default_logger(std::move(logger));
+  return Status::ok();
+}
+
+std::string log_level() {
+  const auto level = spdlog::get_level();
+  for (const auto& [name, known] : kLevels) {
+    if (known == level) return std::string(name);
+  }
+  return "off";
+}
+
+Status set_log_level(const std::string& level, const std::string& who) {
+  const std::optional<spdlog::level::level_enum> wanted = find_level(level);
+  if (!wanted) return no_level(level);
+  const std::string before = log_level();
+  // Under the more talkative of the two, so that the log itself says why it grows or falls silent.
+  spdlog::set_level(std::min(spdlog::get_level(), *wanted));
+  spdlog::info("log level {} instead of {}, as {} asked", level, before, who);
+  spdlog::set_level(*wanted);
   return Status::ok();
 }
 

@@ -12,4 +12,11 @@ namespace ca4::ops {
 // Call before threads start; the last call holds. kInvalidArgument for another word.
 Status setup_logging(const std::string& level, const std::string& format);
 
+// The level in force, as setup_logging takes it. Thread-safe.
+std::string log_level();
+
+// Another level from now on; `who` asked for it, which is logged whichever of the two levels shows
+// less. kInvalidArgument for another word. Thread-safe.
+Status set_log_level(const std::string& level, const std::string& who);
+
 }  // namespace ca4::ops

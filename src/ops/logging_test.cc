@@ -35,5 +35,25 @@ TEST(LoggingTest, TextLinesBeginWithTheTimeInUtc) {
   EXPECT_NE(text.find("Z warning disk is full\n"), std::string::npos) << text;
 }
 
+TEST(LoggingTest, AnotherLevelHoldsFromNowOnAndIsSaid) {
+  testing::internal::CaptureStderr();
+  ASSERT_TRUE(setup_logging("error", "text").is_ok());
+  EXPECT_EQ(log_level(), "error");
+  EXPECT_EQ(set_log_level("loud", "me").code(), Code::kInvalidArgument);
+  EXPECT_EQ(log_level(), "error");
+  ASSERT_TRUE(set_log_level("debug", "me").is_ok());
+  spdlog::debug("now shown");
+  ASSERT_TRUE(set_log_level("off", "you").is_ok());
+  EXPECT_EQ(log_level(), "off");
+  spdlog::error("not shown");
+  spdlog::default_logger()->flush();
+  const std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_NE(text.find("log level debug instead of error, as me asked\n"), std::string::npos)
+      << text;
+  EXPECT_NE(text.find("now shown\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("log level off instead of debug, as you asked\n"), std::string::npos) << text;
+  EXPECT_EQ(text.find("not shown"), std::string::npos) << text;
+}
+
 }  // namespace
 }  // namespace ca4::ops

@@ -107,6 +107,28 @@ constexpr MetricRow kMongo[] = {
     {"ca4_mongo_command_failures_total", kCounter, "command", "commands that got an error or no answer"},
 };
 
+constexpr MetricRow kProducer[] = {
+    {"ca4_producer_given_images", kGauge, "", "images that the run was given"},
+    {"ca4_producer_images_total", kCounter, "result",
+     "images done with: `sent` (acknowledged in this run), `already_sent` (in the journal, or the same picture twice), `skipped` (broken or refused)"},
+    {"ca4_producer_pending_images", kGauge, "stage",
+     "images on their way: `embed` (read; decoded, waiting for the model, or in it), `send` (embedded and not acknowledged yet)"},
+    {"ca4_producer_requests_total", kCounter, "code",
+     "requests to the processor by the status of their answer; `none`: no answer came"},
+    {"ca4_producer_request_seconds", kHistogram, "",
+     "from a request's first byte to its answer, or to giving it up", kCommandSeconds},
+    {"ca4_gpu_utilization_ratio", kGauge, "gpu,uuid,name",
+     "share of the last second or less in which a kernel ran (dcgm-exporter: `DCGM_FI_DEV_GPU_UTIL`)"},
+    {"ca4_gpu_memory_copy_ratio", kGauge, "gpu,uuid,name",
+     "share in which its memory was read or written (`DCGM_FI_DEV_MEM_COPY_UTIL`)"},
+    {"ca4_gpu_memory_used_bytes", kGauge, "gpu,uuid,name", "in use by all processes (`DCGM_FI_DEV_FB_USED`)"},
+    {"ca4_gpu_memory_free_bytes", kGauge, "gpu,uuid,name", "not in use (`DCGM_FI_DEV_FB_FREE`)"},
+    {"ca4_gpu_temperature_celsius", kGauge, "gpu,uuid,name", "of the chip (`DCGM_FI_DEV_GPU_TEMP`)"},
+    {"ca4_gpu_power_watts", kGauge, "gpu,uuid,name", "drawn by the board (`DCGM_FI_DEV_POWER_USAGE`)"},
+    {"ca4_gpu_sm_clock_hertz", kGauge, "gpu,uuid,name", "of the multiprocessors (`DCGM_FI_DEV_SM_CLOCK`)"},
+    {"ca4_gpu_memory_clock_hertz", kGauge, "gpu,uuid,name", "of the memory (`DCGM_FI_DEV_MEM_CLOCK`)"},
+};
+
 constexpr MetricRow kProcess[] = {
     {"ca4_build_info", kGauge, "version,command", "always 1"},
     {"process_cpu_seconds_total", kCounter, "", "user and system CPU time"},
@@ -129,13 +151,16 @@ constexpr MetricSection kSections[] = {
     {"Archive", "In `work` and `up`, unless the archive is switched off.", kArchive},
     {"Kafka", "With events in Kafka only.", kKafka},
     {"MongoDB", "With the document store on MongoDB only.", kMongo},
+    {"Producer",
+     "In `produce`, as long as it runs. `ca4_gpu_*` of every NVIDIA GPU whose driver answers, sampled once a second; what a driver does not say is missing.",
+     kProducer},
     {"Process", "In all of them.", kProcess},
 };
 // clang-format on
 
 constexpr std::string_view kIntro = R"(# Metrics
 
-`GET /metrics`, in Prometheus' text format. Times are in seconds, sizes in bytes, shares from 0 to 1. Rates and percentiles are for Prometheus to make:
+`GET /metrics`, in Prometheus' text format, on the admin port (`admin.listen`) of `serve`, `work`, `up` and `produce`, and on the public port of `serve` and `up`. Times are in seconds, sizes in bytes, shares from 0 to 1. Rates and percentiles are for Prometheus to make:
 `rate(ca4_events_total[1m])`, `histogram_quantile(0.99, sum by (le) (rate(ca4_durable_seconds_bucket[5m])))`. Labels have few values: never an id, never a path of a client.
 
 This page is `ca4 metrics --doc markdown`; a test keeps the two in step.

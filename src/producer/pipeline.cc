@@ -56,7 +56,11 @@ class Run {
               {.wanted = [this](Prepared& item) { return is_wanted(item); },
                .failed =
                    [this](const Prepared& item, const Status& why) {
-                     if (!item.key.empty()) note_lost(item.key);
+                     // With a key it was wanted, and so on its way.
+                     if (!item.key.empty()) {
+                       note_lost(item.key);
+                       --progress_.embedding;
+                     }
                      skip(item.item.path, why.message());
                    }},
               std::move(stop)),
@@ -100,7 +104,7 @@ class Run {
     item.item.output = model.output;
     item.key = item_key(item.item);
     const bool fresh = claim(item.key, item.item.path);
-    if (!fresh) ++progress_.already_sent;
+    ++(fresh ? progress_.embedding : progress_.already_sent);
     return fresh;
   }
 
@@ -150,8 +154,10 @@ class Run {
       join_tensors(batch, tensors);
       const Result<std::vector<float>> embeddings = compute(tensors, batch.size());
       if (!embeddings) return fail(embeddings.status());
-      if (!sender_.submit(pack(batch, *embeddings)))
-        return fail(Status::ok());  // finish() says why
+      progress_.embedding -= batch.size();
+      std::vector<Parcel> parcels = pack(batch, *embeddings);
+      progress_.sending += parcels.size();
+      if (!sender_.submit(std::move(parcels))) return fail(Status::ok());  // finish() says why
     }
   }
 
@@ -193,6 +199,7 @@ class Run {
   // --- Sender threads ---
 
   Status settle(const Parcel& parcel, const Status& outcome) {
+    --progress_.sending;
     if (!outcome.is_ok()) {
       note_lost(parcel.key);
       skip(parcel.path, "refused by the processor: " + outcome.message());

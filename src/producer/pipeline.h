@@ -43,6 +43,8 @@ struct Progress {
   std::atomic<size_t> sent = 0;          // acknowledged in this run
   std::atomic<size_t> already_sent = 0;  // in the journal, or the same picture twice in this run
   std::atomic<size_t> skipped = 0;       // broken or refused
+  std::atomic<size_t> embedding = 0;     // on their way: read, and without their embedding yet
+  std::atomic<size_t> sending = 0;       // on their way: embedded, and not settled yet
 
   size_t settled() const { return sent + already_sent + skipped; }
 };

@@ -100,6 +100,10 @@ class Pipeline : public testing::Test {
                                  progress, stop_.get_token());
     EXPECT_EQ(progress.sent, report.sent);
     EXPECT_EQ(progress.skipped, report.skipped.size());
+    if (report.status.is_ok()) {
+      EXPECT_EQ(progress.embedding, 0U);
+      EXPECT_EQ(progress.sending, 0U);
+    }
     return report;
   }
 

@@ -1,0 +1,34 @@
+#include "cli/admin.h"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+#include "config/address.h"
+
+namespace ca4::cli {
+
+std::string admin_dir(const config::Settings& settings) {
+  return settings.data_dir + "/admin";
+}
+
+Result<std::unique_ptr<admin::AdminPort>> open_admin(const config::Settings& settings,
+                                                     const std::string& command,
+                                                     admin::AdminAnswers answers) {
+  if (settings.admin.listen == "none") return std::unique_ptr<admin::AdminPort>();
+  const Result<config::Address> address = config::parse_address(settings.admin.listen);
+  if (!address) return address.status();
+  admin::AdminOptions options;
+  options.host = address->host;
+  options.port = address->port;
+  options.token_file = settings.admin.token_file;
+  options.folder = admin_dir(settings);
+  options.name = command;
+  options.version = CA4_VERSION;
+  Result<std::unique_ptr<admin::AdminPort>> port =
+      admin::AdminPort::start(options, std::move(answers));
+  if (port) spdlog::info("admin port at {}", (*port)->url());
+  return port;
+}
+
+}  // namespace ca4::cli

@@ -1,0 +1,21 @@
+// The admin port of a command that runs for long.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "admin/admin_port.h"
+#include "config/settings.h"
+
+namespace ca4::cli {
+
+// Where processes on `settings.data_dir` leave the addresses of their admin ports.
+std::string admin_dir(const config::Settings& settings);
+
+// The port that the settings ask for; null where they ask for none. What `answers` uses must
+// outlive it. `command` is "serve", "work", ...
+Result<std::unique_ptr<admin::AdminPort>> open_admin(const config::Settings& settings,
+                                                     const std::string& command,
+                                                     admin::AdminAnswers answers);
+
+}  // namespace ca4::cli
