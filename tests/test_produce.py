@@ -2,12 +2,12 @@
 
 import shutil
 import signal
-import socket
 from collections import Counter
 
 import numpy
 import pytest
 from PIL import Image
+from server_process import free_port
 from support import BINARY, BROKEN, MODEL, PHOTOS, PATIENCE_S, documents, eventually, run, when_stored
 
 # Made beside the binary by the same build; src/producer/fake_nvidia.cc.
@@ -189,12 +189,6 @@ def test_a_broken_image_is_reported_and_skipped(up, ca4, photos, arguments):
     for name in ("truncated.jpg", "empty.png", "bomb.png"):
         assert f"skipped {photos / name}: " in result.stderr
     wait_for_documents(server, 4)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_a_server_that_comes_later_is_waited_for(serve, start, photos, arguments, tmp_path):

@@ -51,6 +51,9 @@ std::vector<Moment> RunMonitor::timeline() const {
   const Moment last = now();
   const std::scoped_lock lock(mutex_);
   std::vector<Moment> out = moments_;
+  const bool too_close =
+      out.size() > 1 && last.t_s - out.back().t_s < 0.5e-3 * static_cast<double>(interval_ms_);
+  if (too_close) out.pop_back();
   out.push_back(last);
   return out;
 }

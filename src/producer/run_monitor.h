@@ -34,7 +34,8 @@ class RunMonitor {
 
   // gpu_hardware at the last sample. Any thread.
   std::string hardware_json() const;
-  // So far, and a last one of now. Any thread.
+  // So far, and a last one of now, in place of one that is less than half an interval old: a rate
+  // between two neighbours is one over a time that says something. Any thread.
   std::vector<Moment> timeline() const;
 
  private:
