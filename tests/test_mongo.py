@@ -283,6 +283,19 @@ def test_tls_with_the_right_ca_only(java_tls, tls, ca4, up):
     database.client.close()
 
 
+@pytest.mark.parametrize("command", [["up"], ["work"], ["db", "ping"]])
+def test_a_file_in_the_uri_that_is_no_certificate_is_one_message_at_the_start(ca4, tmp_path, command):
+    # The library would try for ever, and say so each time.
+    text = tmp_path / "text.pem"
+    text.write_text("no certificate")
+    for file, why in [(tmp_path / "none.pem", "No such file"), (tmp_path, "directory"), (text, "no certificate")]:
+        result = ca4(*command, env={"MONGO_URI": f"mongodb://ann:s3cret@db/?tls=true&tlsCAFile={file}", "CA4_DATA_DIR": str(tmp_path)})
+        assert result.returncode == 78
+        assert result.stderr.startswith(f"MONGO_URI (store.mongo_uri): tlsCAFile: {file}: ")
+        assert why in result.stderr
+        assert result.stderr.count("\n") == 1
+
+
 def test_mongodb_srv_is_looked_up_also_when_names_come_late(java_tls, tls, ca4, up, tmp_path):
     """As Atlas is reached: an SRV record names the server, TLS is on without being asked for."""
     database = Database(java_tls, "mongodb+srv://cluster.ca4.test/")

@@ -1,9 +1,12 @@
 #include "cli/s3_ports.h"
 
+#include <fmt/format.h>
+
 #include "archive/s3_archive.h"
 #include "aws/chain.h"
 #include "aws/profile_file.h"
 #include "aws/region.h"
+#include "base/pem.h"
 #include "cli/common.h"
 #include "ops/families.h"
 #include "ops/metrics.h"
@@ -61,8 +64,13 @@ Result<std::unique_ptr<archive::Archive>> s3_archive(const Site& site) {
   }
   const std::string endpoint =
       setting_or(settings.s3_endpoint, {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"});
-  const std::shared_ptr<aws::Http> http =
-      aws::make_http(setting_or(settings.s3_ca_file, {"AWS_CA_BUNDLE"}));
+  const std::string ca_file = setting_or(settings.s3_ca_file, {"AWS_CA_BUNDLE"});
+  // Else each request would fail with it, for ever.
+  if (const Status status = check_certificate_file(ca_file); !ca_file.empty() && !status.is_ok()) {
+    return Status(Code::kConfig,
+                  fmt::format("archive.s3_ca_file (or AWS_CA_BUNDLE): {}", status.message()));
+  }
+  const std::shared_ptr<aws::Http> http = aws::make_http(ca_file);
   Result<std::string> region = region_of(settings, endpoint, *http);
   if (!region) return region.status();
   Result<archive::S3Address> address = archive::S3Address::make(

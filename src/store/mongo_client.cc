@@ -4,9 +4,9 @@
 #include <spdlog/spdlog.h>
 
 #include <cstdlib>
-#include <fstream>
 #include <optional>
 
+#include "base/pem.h"
 #include "store/mongo_errors.h"
 
 namespace ca4::store {
@@ -83,11 +83,28 @@ void set_defaults(mongoc_uri_t* uri, const MongoClientOptions& options) {
   if (mongoc_uri_get_appname(uri) == nullptr) mongoc_uri_set_appname(uri, kAppName);
 }
 
+// The library takes any files, and says that it can't use them with each of its endless attempts
+// to connect, or connects without them and says nothing.
+Status check_tls_files(const mongoc_uri_t* uri) {
+  const auto check = [uri](const char* option, Status (*good)(const std::string&)) {
+    const char* const path = mongoc_uri_get_option_as_utf8(uri, option, nullptr);
+    if (path == nullptr) return Status::ok();
+    const Status status = good(path);
+    return status.is_ok() ? status : bad_uri(fmt::format("{}: {}", option, status.message()));
+  };
+  // Names of options are taken in any case; these are as the manuals write them.
+  const Status ca = check("tlsCAFile", check_certificate_file);
+  if (!ca.is_ok()) return ca;
+  // One whose key has a passphrase is the library's to open.
+  const bool locked = mongoc_uri_has_option(uri, MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD);
+  return check("tlsCertificateKeyFile",
+               locked ? check_certificate_file : check_certificate_and_key_file);
+}
+
 Status set_ca_file(mongoc_uri_t* uri, const std::string& ca_file) {
   if (ca_file.empty()) return Status::ok();
-  // The library would connect without it and say nothing.
-  if (!std::ifstream(ca_file)) {
-    return {Code::kConfig, fmt::format("store.mongo_ca_file: {}: can't be read", ca_file)};
+  if (const Status status = check_certificate_file(ca_file); !status.is_ok()) {
+    return {Code::kConfig, "store.mongo_ca_file: " + status.message()};
   }
   if (mongoc_uri_has_option(uri, MONGOC_URI_TLS) && !mongoc_uri_get_tls(uri)) {
     return bad_uri("says tls=false, but store.mongo_ca_file is given");
@@ -137,6 +154,7 @@ Result<std::unique_ptr<MongoClients>> MongoClients::open(MongoClientOptions opti
   if (hosts_of(uri.get()).find('@') != std::string::npos) {
     return bad_uri(fmt::format("there is an '@' in the host's name ({})", kEscapes));
   }
+  if (Status bad = check_tls_files(uri.get()); !bad.is_ok()) return bad;
   if (Status bad = set_ca_file(uri.get(), options.ca_file); !bad.is_ok()) return bad;
   set_defaults(uri.get(), options);
   return std::unique_ptr<MongoClients>(new MongoClients(std::move(options), std::move(uri)));

@@ -35,8 +35,8 @@ struct MongoClientOptions {
 // A pool of clients. Thread-safe; must outlive its leases.
 class MongoClients {
  public:
-  // Connects to nothing yet. kConfig when the URI or the CA file can't be used; the message holds
-  // no part of the URI but its hosts.
+  // Connects to nothing yet. kConfig when the URI or a file that it names can't be used; the
+  // message holds no part of the URI but its hosts and the file.
   static Result<std::unique_ptr<MongoClients>> open(MongoClientOptions options);
   ~MongoClients();
   MongoClients(const MongoClients&) = delete;

@@ -1,6 +1,7 @@
 // What can be told of a connection without a server.
 #include "store/mongo_client.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "base/test_dir.h"
@@ -36,6 +37,20 @@ TEST(MongoClient, ACaFileThatCannotBeReadIsAConfigurationError) {
   const Status status = opened({.uri = "mongodb://db", .ca_file = dir / "ca.pem"});
   EXPECT_EQ(status.code(), Code::kConfig);
   EXPECT_THAT(status.message(), HasSubstr(dir / "ca.pem"));
+}
+
+TEST(MongoClient, AFileOfTheUriThatHoldsNoCertificateIsAConfigurationError) {
+  const TempDir dir;
+  for (const char* const option : {"tlsCAFile", "tlsCertificateKeyFile"}) {
+    // There is none, and what there is is a directory.
+    for (const std::string& path : {dir / "none.pem", dir.path()}) {
+      const Status status =
+          opened({.uri = fmt::format("mongodb://ann:s3cret@db/?tls=true&{}={}", option, path)});
+      EXPECT_EQ(status.code(), Code::kConfig);
+      EXPECT_THAT(status.message(), AllOf(HasSubstr("MONGO_URI"), HasSubstr(path)));
+      EXPECT_THAT(status.message(), Not(HasSubstr("s3cret")));
+    }
+  }
 }
 
 TEST(MongoClient, AServerThatIsNotThereIsUnavailableByItsNameAndWithoutThePassword) {
