@@ -17,6 +17,7 @@ import requests
 import zstandard
 from fault_proxy import FaultProxy
 from s3_server import S3Server
+from server_process import free_port
 from support import BINARY, ENVIRONMENT, ROOT, event, eventually, run, when_stored
 from test_durability import Load
 from test_worker import committed
@@ -247,6 +248,7 @@ def test_what_is_set_up_wrong_is_told_with_what_to_do(s3, bucket, up, flags, env
         (("--archive-s3-bucket", "Not_A_Bucket"), "archive.s3_bucket: 'Not_A_Bucket'"),
         (("--archive-s3-kms-key-id", "k"), 'needs archive.s3_sse = "aws:kms"'),
         (("--archive-s3-endpoint", "http://h/path"), "archive.s3_endpoint"),
+        (("--archive-s3-ca-file", "/nowhere/ca.pem"), "/nowhere/ca.pem: No such file"),
     ],
 )
 def test_settings_that_can_never_work_are_refused_at_the_start(tmp_path, flags, said):
@@ -254,6 +256,28 @@ def test_settings_that_can_never_work_are_refused_at_the_start(tmp_path, flags, 
     result = run("up", "--data-dir", tmp_path / "data", "--listen", "127.0.0.1:0", *flags, env=env)
     assert result.returncode == 78, result.stderr
     assert said in result.stderr
+
+
+def test_verify_says_what_a_server_that_is_away_is_asked_and_where(tmp_path, proxy):
+    env = {"CA4_ARCHIVE_S3_BUCKET": "bucket", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+
+    def verify(endpoint):
+        shown = run("verify", "archive", "--data-dir", tmp_path, "--json", env=env | {"CA4_ARCHIVE_S3_ENDPOINT": endpoint})
+        assert shown.returncode == 1
+        (check,) = json.loads(shown.stdout)["checks"]
+        assert check["name"] == "answers"
+        assert "archive.s3_endpoint" in check["fix"]
+        return check["detail"], check["took_ms"]
+
+    nobody = f"http://127.0.0.1:{free_port()}"
+    detail, took_ms = verify(nobody)
+    assert detail.startswith(f"S3 bucket 'bucket': HEAD: {nobody}/bucket")
+    assert "onnect" in detail
+    assert took_ms < 5_000
+    proxy.fault = lambda _: time.sleep(12)
+    detail, took_ms = verify(proxy.endpoint)
+    assert proxy.endpoint in detail
+    assert took_ms < 10_000
 
 
 @pytest.mark.parametrize("kind", ["503", "403", "429", "broken bodies", "lost answers"])

@@ -141,11 +141,11 @@ Status S3Archive::remove(std::string_view key) {
 }
 
 Status S3Archive::ping() {
-  const Status status = client_.send({.method = "HEAD"}).status();
+  const Status status = client_.send({.method = "HEAD", .once = true}).status();
   if (status.code() != Code::kConfig && status.code() != Code::kInvalidArgument) return status;
   // A HEAD is refused without a word: asked in another way, S3 says why.
-  const Result<aws::HttpReply> words =
-      client_.send({.method = "GET", .query = {{"list-type", "2"}, {"max-keys", "1"}}});
+  const Result<aws::HttpReply> words = client_.send(
+      {.method = "GET", .query = {{"list-type", "2"}, {"max-keys", "1"}}, .once = true});
   return words ? status : words.status();
 }
 

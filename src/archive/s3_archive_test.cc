@@ -128,6 +128,13 @@ TEST_F(S3ArchiveTest, ABucketThatIsNotThereIsSaid) {
   EXPECT_THAT(status.message(), HasSubstr("NoSuchBucket"));
 }
 
+TEST_F(S3ArchiveTest, WhoAsksWhetherItAnswersIsToldAtOnce) {
+  archive({away(), ok()});
+  EXPECT_EQ(archive_->ping().code(), Code::kUnavailable);
+  EXPECT_EQ(asked().size(), 1U);
+  EXPECT_THAT(pauses_ms_, testing::IsEmpty());
+}
+
 TEST_F(S3ArchiveTest, APutSaysWhatItIsAndHowToKeepIt) {
   options_.sse = "aws:kms";
   options_.kms_key_id = "key/1";

@@ -16,6 +16,8 @@ namespace {
 
 // The largest object read back: far above the batch of a part (32 MiB and its rows).
 constexpr size_t kObjectBytesMax = size_t{2} << 30U;
+// Who only asks whether it answers is told within the ten seconds that a check has.
+constexpr int64_t kOnceSilenceMs = 5'000;
 // A server that asks for a longer pause than this is away.
 constexpr int64_t kRetryAfterMsMax = 5'000;
 
@@ -65,6 +67,7 @@ Result<aws::HttpReply> S3Client::send(const S3Request& request) {
     const bool wrong_keys = tried.outcome.status().code() == Code::kConfig;
     // Keys that were just read anew are as good as they get.
     if (wrong_keys && std::exchange(renewed, true)) return std::move(tried.outcome);
+    if (request.once && !wrong_keys) return std::move(tried.outcome);
     if (!wait_before_next(failures, began_ms, tried.asked_ms)) return std::move(tried.outcome);
   }
 }
@@ -87,6 +90,7 @@ S3Client::Attempt S3Client::attempt(const S3Request& request) {
                         .url = connection_.address.url(request.key, request.query),
                         .body = request.body,
                         .reply_bytes_max = kObjectBytesMax};
+  if (request.once) http.silence_timeout_ms = kOnceSilenceMs;
   for (const auto& [name, value] : signable.headers) {
     // libcurl looks for this one by the name it has itself.
     http.headers.push_back(
@@ -97,7 +101,8 @@ S3Client::Attempt S3Client::attempt(const S3Request& request) {
 
 S3Client::Attempt S3Client::judge(Result<aws::HttpReply> reply, const S3Request& request,
                                   const aws::Credentials& credentials) {
-  const std::string doing = fmt::format("{} {}", request.method, request.key);
+  const std::string doing =
+      request.key.empty() ? request.method : fmt::format("{} {}", request.method, request.key);
   if (!reply) {
     count("unreachable");
     const Status why = reply.status();

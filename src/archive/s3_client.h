@@ -49,6 +49,8 @@ struct S3Request {
   aws::Query query = {};
   std::map<std::string, std::string> headers = {};  // names in lower case
   std::string_view body = {};                       // must outlive the call
+  // How is it now? One try (and one with new keys), given up after some seconds of silence.
+  bool once = false;
 };
 
 // Thread-safe.

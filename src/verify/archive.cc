@@ -13,18 +13,31 @@ using ArchiveSlot = Slot<archive::Archive>;
 constexpr const char* kArchiveFix =
     "may this user write there, and is there room (archive in `ca4 config`)?";
 
+constexpr const char* kAwayFix =
+    "does the server run, may this machine reach it, and is its address right "
+    "(archive.s3_endpoint, "
+    "or s3_region and s3_bucket for AWS)?";
+
+constexpr const char* kSetupFix =
+    "correct that; docs/archive.md says where keys, region and endpoint are looked for";
+
+Finding failed(const Status& status) {
+  if (status.code() == Code::kUnavailable) return Finding::fail(status, kAwayFix);
+  return Finding::fail(status, status.code() == Code::kConfig ? kSetupFix : kArchiveFix);
+}
+
 Finding answers(const Open<archive::Archive>& open, const ArchiveSlot& slot) {
   if (!open) return Finding::skip("archive.enabled is false");
   if (const Status opened = fill(open, slot); !opened.is_ok()) {
-    return Finding::fail(opened, kArchiveFix);
+    return failed(opened);
   }
   const Status pinged = (*slot)->ping();
-  return pinged.is_ok() ? Finding::pass("it answers") : Finding::fail(pinged, kArchiveFix);
+  return pinged.is_ok() ? Finding::pass("it answers") : failed(pinged);
 }
 
 Finding put(const ArchiveSlot& slot, const std::string& key) {
   const Status status = (*slot)->put(key, key, "text/plain");
-  return status.is_ok() ? Finding::pass(key) : Finding::fail(status, kArchiveFix);
+  return status.is_ok() ? Finding::pass(key) : failed(status);
 }
 
 Finding get(const ArchiveSlot& slot, const std::string& key) {

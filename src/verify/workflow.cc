@@ -43,6 +43,14 @@ struct Trip {
 };
 using TripPtr = std::shared_ptr<Trip>;
 
+// The answer's durable_in in a sentence. Older processors have none.
+std::string place_named(const std::string& durable_in) {
+  if (durable_in.empty()) return {};
+  if (durable_in == "kafka") return ", durable in Kafka";
+  if (durable_in == "outbox") return ", durable in the processor's outbox and on its way to Kafka";
+  return ", durable in the " + durable_in;
+}
+
 // The scan begins before the event is sent, so that it can't be missed.
 Finding open_log(Trip& trip) {
   Result<std::shared_ptr<log::EventLog>> events = trip.backends.events();
@@ -65,8 +73,7 @@ Finding send(Trip& trip, int64_t timeout_ms) {
   if (outcome.answer->status != 200) return wrong_answer(processor, *outcome.answer);
   const auto json = nlohmann::json::parse(outcome.answer->body, nullptr, false);
   const std::string durable_in = json.is_object() ? json.value("durable_in", "") : "";
-  return trip.seen(fmt::format("{} accepted{}", trip.id,
-                               durable_in.empty() ? "" : ", durable in the " + durable_in));
+  return trip.seen(fmt::format("{} accepted{}", trip.id, place_named(durable_in)));
 }
 
 Finding in_log(Trip& trip, int64_t wait_ms) {
