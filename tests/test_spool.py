@@ -154,7 +154,8 @@ def test_without_an_outbox_it_says_where_it_looked(spool, data):
     for command in ("stats", "check", "export"):
         result = spool(command)
         assert result.returncode == 1
-        assert str(data / "outbox/gpu-metadata.db") in result.stderr
+        assert f"there is no outbox {data / 'outbox/gpu-metadata.db'}, so nothing waits in it" in result.stderr
+        assert "--data-dir" in result.stderr
 
 
 def test_what_was_forwarded_is_not_exported(spool, data, tmp_path):

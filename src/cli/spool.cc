@@ -60,6 +60,7 @@ class Spool final : public Subcommand {
     const Status ours = check_outbox_file(file_);
     if (!ours.is_ok()) return report("spool", ours);
     Result<log::LogInspector> outbox = log::LogInspector::open_file(file_);
+    if (outbox.status().code() == Code::kNotFound) return report("spool", none_yet());
     if (!outbox) return report("spool", outbox.status());
     if (stats_->parsed()) return report("spool stats", stats(*settings, *outbox));
     if (check_->parsed()) return check(*outbox);
@@ -68,6 +69,14 @@ class Spool final : public Subcommand {
 
  private:
   bool table() const { return format_ == "table"; }
+
+  Status none_yet() const {
+    return {Code::kNotFound,
+            fmt::format("there is no outbox {}, so nothing waits in it.\n`ca4 serve` and `ca4 up` "
+                        "make it when they first start on Kafka; --data-dir (or "
+                        "--kafka-outbox-file) and --topic must be theirs.",
+                        file_)};
+  }
 
   Status stats(const config::Settings& settings, log::LogInspector& outbox) const {
     const Result<Waiting> waiting = waiting_in(outbox);
