@@ -1,12 +1,14 @@
 """Brokers that die: one that is all there is, and one of three that leads."""
 
 import json
+import time
 import uuid
 
 import pytest
 from confluent_kafka.admin import AdminClient
 from kafka_records import fresh_topic
 from kafka_server import KafkaCluster
+from server_process import free_port
 from support import PATIENCE_S, assert_problem, event, eventually, run, when_stored
 from test_durability import Load
 
@@ -67,6 +69,24 @@ def test_a_broker_that_is_killed_is_missed_and_found_again(lone_broker, serve, w
     server.when_stored(["before", "after"])
     eventually(lambda: server.get("/readyz").status_code == 200, "ready again")
     assert worker.runs()
+    for program in (server, worker):
+        # Once, in our words: librdkafka says it for each client, connection and try.
+        said = program.said()
+        assert said.count(f"kafka topic {topic}: the brokers do not answer") == 1, said
+        assert said.count(f"kafka topic {topic}: back again") == 1, said
+        for theirs in ("FAIL", "REQTMOUT", "GETPID", "/bootstrap", "in state "):
+            assert theirs not in said, said
+
+
+def test_topics_of_brokers_that_nobody_runs_are_not_waited_for(tmp_path):
+    address = f"127.0.0.1:{free_port()}"
+    began = time.monotonic()
+    result = run("topics", "ensure", "--kafka-bootstrap", address)
+    assert time.monotonic() - began < 8
+    assert result.returncode == 1
+    assert f"kafka: the brokers do not answer (Local: Broker transport failure); {address}: " in result.stderr
+    assert "Connection refused" in result.stderr
+    assert result.stderr.count("\n") == 1, result.stderr
 
 
 def test_processor_and_worker_may_start_before_the_broker(lone_broker, serve, work, tmp_path):

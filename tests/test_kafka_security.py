@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 
 import pytest
 from certificates import Authority
@@ -144,6 +145,43 @@ def test_a_broker_may_ask_for_the_clients_certificate(broker, authority):
     with_it = run("topics", "list", *flags, "--kafka-cert-file", cert, "--kafka-key-file", key, "--json")
     assert json.loads(with_it.stdout)["brokers"] == 1, with_it.stderr
     assert run("topics", "list", *flags).returncode == 1
+
+
+def test_a_listener_that_speaks_another_protocol_is_said_with_the_setting(broker, authority, password_file):
+    def said(listener, protocol, *login):
+        port = broker.ports[listener]
+        began = time.monotonic()
+        ran = run(
+            *("topics", "list", "--kafka-bootstrap", f"{NAME}:{port}", "--kafka-broker-map", f"*=127.0.0.1:{port}"),
+            *("--kafka-security-protocol", protocol, *login),
+            *(["--kafka-ca-file", authority.cert_file] if protocol.endswith("ssl") else []),
+        )
+        assert ran.returncode == 1
+        assert time.monotonic() - began < 8, "it does not wait for what will not come"
+        assert f"{NAME}:{port}: it " in ran.stderr, ran.stderr
+        return ran.stderr
+
+    assert 'it may speak TLS: kafka.security_protocol = "ssl"' in said("TLS", "plaintext")
+    assert 'it may speak TLS: kafka.security_protocol = "ssl"' in said("LOGIN", "plaintext")
+    assert 'no TLS there: kafka.security_protocol = "plaintext"' in said("PLAINTEXT", "ssl")
+    assert 'it may want a user: kafka.security_protocol = "sasl_plaintext"' in said("OPEN_LOGIN", "plaintext")
+    assert "it takes no log-in there" in said("TLS", "sasl_ssl", *as_ann("PLAIN", password_file))
+
+
+def test_without_aws_keys_it_says_where_it_looked_and_blames_no_password(serve, tmp_path):
+    flags = ["--kafka-bootstrap", "127.0.0.1:1", "--kafka-security-protocol", "sasl_ssl", "--kafka-sasl-mechanism", "AWS_MSK_IAM"]
+    flags += ["--kafka-aws-region", "eu-west-1"]
+    ran = run("topics", "list", *flags)
+    assert ran.returncode == 1
+    assert "nothing to log in with: no AWS credentials. environment: AWS_ACCESS_KEY_ID" in ran.stderr
+    for source in ("web identity: ", "profile: ", "container: ", "instance: "):
+        assert source in ran.stderr
+    assert "password" not in ran.stderr
+    server = serve("serve", tmp_path, *flags, "--kafka-delivery-timeout-ms", "1000", "--no-kafka-outbox")
+    answer = server.post(event("a"))
+    assert answer.status_code == 503
+    assert "no AWS credentials" in answer.json()["detail"]
+    assert server.said().count("warning kafka: nothing to log in with: ") == 1, server.said()
 
 
 def test_a_log_in_with_a_plain_password_over_tls(serve, work, tmp_path, broker, authority, password_file):

@@ -139,9 +139,9 @@ Result<std::unique_ptr<log::EventLog>> kafka_events(const Site& site, Roles role
 }
 
 Result<std::unique_ptr<log::EventLog>> kafka_dead_letters(const Site& site, bool writes) {
-  const Result<log::KafkaOptions> options =
-      kafka_options(site, dead_letter_topic(site.settings), writes);
+  Result<log::KafkaOptions> options = kafka_options(site, dead_letter_topic(site.settings), writes);
   if (!options) return options.status();
+  options->tells_outages = false;  // that of the events does
   Result<std::unique_ptr<log::KafkaLog>> opened = log::KafkaLog::open(*options);
   if (!opened) return opened.status();
   return std::unique_ptr<log::EventLog>(std::move(*opened));

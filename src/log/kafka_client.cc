@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 #include <syslog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <future>
 #include <thread>
@@ -36,8 +37,46 @@ const KafkaProperties kCommon = {
     {"reconnect.backoff.max.ms", "2000"},
     // How soon a topic that was made or grown is noticed.
     {"topic.metadata.refresh.interval.ms", "5000"},
-    {"log.connection.close", "false"},  // brokers close idle connections; that is no news
 };
+
+// What librdkafka says, line by line and client by client, of brokers that are away and a group
+// that is rearranged. It is for whoever looks for a fault in it: the watch, the producer and the
+// consumers say once, in our settings' names, what it comes to.
+constexpr std::string_view kSaidByUs[] = {"FAIL",   "REQTMOUT",  "METADATA",
+                                          "GETPID", "SESSTMOUT", "COMMITFAIL"};
+
+// Its guesses about connections that end at once are good; these say them in our settings.
+struct Hint {
+  std::string_view guess;
+  const char* advice;
+};
+constexpr const char* kNoTls =
+    "it may speak no TLS there: kafka.security_protocol = \"plaintext\", with a user "
+    "\"sasl_plaintext\"";
+constexpr Hint kHints[] = {
+    {"connecting to a SSL listener?",
+     "it may speak TLS: kafka.security_protocol = \"ssl\", with a user \"sasl_ssl\""},
+    {"connecting to a PLAINTEXT broker listener?", kNoTls},
+    // Kafka hangs up on what it takes for a request of gigabytes.
+    {"SSL routines::unexpected eof", kNoTls},
+    {"might require SASL authentication",
+     "it may want a user: kafka.security_protocol = \"sasl_plaintext\""},
+    {"not valid in current SASL state",
+     "it takes no log-in there: kafka.security_protocol without \"sasl_\""},
+};
+
+// "HOST:PORT/bootstrap: TEXT (after 3ms in state CONNECT)" as "HOST:PORT: TEXT".
+std::string in_our_words(std::string text) {
+  constexpr std::string_view kBootstrap = "/bootstrap: ";
+  const size_t bootstrap = text.find(kBootstrap);
+  if (bootstrap != std::string::npos) text.replace(bootstrap, kBootstrap.size(), ": ");
+  text = text.substr(0, text.rfind(" (after "));
+  for (const Hint& hint : kHints) {
+    if (text.find(hint.guess) == std::string::npos) continue;
+    return fmt::format("{}: {}", text.substr(0, text.find(": ")), hint.advice);
+  }
+  return text;
+}
 
 KafkaClient& self(void* opaque) {
   return *static_cast<KafkaClient*>(opaque);
@@ -198,10 +237,22 @@ bool KafkaClient::refused() const {
   return is_refusal(trouble_err_) && steady_clock::now() - trouble_at_ <= kTroubleLasts;
 }
 
+bool KafkaClient::all_failed() const {
+  const std::lock_guard lock(mutex_);
+  return all_failed_;
+}
+
+Status KafkaClient::no_token() const {
+  const std::lock_guard lock(mutex_);
+  if (token_trouble_.empty()) return Status::ok();
+  return {Code::kUnavailable, "kafka: nothing to log in with: " + token_trouble_};
+}
+
 Status KafkaClient::why(rd_kafka_resp_err_t err, const std::string& topic) const {
   const bool unanswered = err == RD_KAFKA_RESP_ERR__TRANSPORT ||
                           err == RD_KAFKA_RESP_ERR__TIMED_OUT ||
                           err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT;
+  if (Status none = no_token(); !none.is_ok() && (unanswered || is_refusal(err))) return none;
   const rd_kafka_resp_err_t told =
       unanswered && refused() ? RD_KAFKA_RESP_ERR__AUTHENTICATION : err;
   std::string detail = trouble();
@@ -222,17 +273,23 @@ void KafkaClient::failed(rd_kafka_resp_err_t err, const std::string& reason) {
     if (hooks_.fatal) hooks_.fatal(why);
     return;
   }
-  // "All brokers are down" comes after each one's own reason, and says less.
-  if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) return;
   const std::lock_guard lock(mutex_);
-  trouble_ = reason;
+  // Comes after each one's own reason, and says less.
+  if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+    all_failed_ = true;
+    return;
+  }
+  trouble_ = in_our_words(reason);
   trouble_err_ = err;
   trouble_at_ = steady_clock::now();
 }
 
 void KafkaClient::log(int level, const std::string& facility, const char* text) {
   if (abandoned_) return;
-  const spdlog::level::level_enum as = severity(level);
+  spdlog::level::level_enum as = severity(level);
+  if (as == spdlog::level::warn && std::ranges::find(kSaidByUs, facility) != std::end(kSaidByUs)) {
+    as = spdlog::level::debug;
+  }
   if (as != spdlog::level::warn) return spdlog::log(as, "kafka: {}: {}", facility, text);
   const std::optional<size_t> kept_back = limiter_.allow(facility, steady_clock::now());
   if (!kept_back) return;
@@ -240,8 +297,12 @@ void KafkaClient::log(int level, const std::string& facility, const char* text) 
   spdlog::log(as, "kafka: {}: {}{}", facility, text, more);
 }
 
-void KafkaClient::refresh_token(rd_kafka_t* handle) const {
+void KafkaClient::refresh_token(rd_kafka_t* handle) {
   const Result<OauthToken> token = options_.security.token_source();
+  {
+    const std::lock_guard lock(mutex_);
+    token_trouble_ = token ? "" : token.status().message();
+  }
   if (!token) {
     rd_kafka_oauthbearer_set_token_failure(handle, token.status().message().c_str());
     return;

@@ -57,11 +57,15 @@ class KafkaClient {
   std::string trouble() const;
 
   // What an operation's error means here: where no broker answered although there is one, because
-  // it does not let this client in, that is what is said. Thread-safe.
+  // it does not let this client in, or none was asked because there is nothing to log in with, that
+  // is what is said. Thread-safe.
   Status why(rd_kafka_resp_err_t err, const std::string& topic) const;
 
   // Whether a broker refused this client in the last half minute.
   bool refused() const;
+
+  // Whether there was a moment at which every broker had been tried, and none took the connection.
+  bool all_failed() const;
 
  private:
   friend struct ClientCloser;
@@ -74,7 +78,8 @@ class KafkaClient {
   void set_callbacks(rd_kafka_conf_t* conf);
   void failed(rd_kafka_resp_err_t err, const std::string& reason);
   void log(int level, const std::string& facility, const char* text);
-  void refresh_token(rd_kafka_t* handle) const;
+  void refresh_token(rd_kafka_t* handle);
+  Status no_token() const;
 
   const KafkaOptions options_;
   const KafkaHooks hooks_;
@@ -83,6 +88,8 @@ class KafkaClient {
   std::string trouble_;
   rd_kafka_resp_err_t trouble_err_ = RD_KAFKA_RESP_ERR_NO_ERROR;
   std::chrono::steady_clock::time_point trouble_at_;
+  std::string token_trouble_;  // why there is no token to log in with
+  bool all_failed_ = false;
   std::atomic<bool> abandoned_ = false;
   rd_kafka_t* handle_ = nullptr;
 };

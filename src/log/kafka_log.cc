@@ -69,8 +69,9 @@ Result<std::unique_ptr<KafkaLog>> KafkaLog::open(const KafkaOptions& options) {
   Result<OwnedClient> client =
       KafkaClient::create(RD_KAFKA_CONSUMER, options, {{"group.id", "ca4-observer"}}, {});
   if (!client) return client.status();
-  std::unique_ptr<KafkaLog> log(
-      new KafkaLog(options, std::make_shared<KafkaWatch>(std::move(*client), options.topic)));
+  std::unique_ptr<KafkaLog> log(new KafkaLog(
+      options,
+      std::make_shared<KafkaWatch>(std::move(*client), options.topic, options.tells_outages)));
   if (!options.appends) return log;
   Result<std::unique_ptr<KafkaProducer>> producer = KafkaProducer::start(options, log->watch_);
   if (!producer) return producer.status();

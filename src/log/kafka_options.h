@@ -43,6 +43,9 @@ struct KafkaOptions {
 
   // A log that only reads asks brokers for no right to write.
   bool appends = true;
+  // Whether the program's messages say that the brokers are away and back. Of several logs on the
+  // same brokers one is enough.
+  bool tells_outages = true;
   std::string compression = "zstd";  // or lz4, gzip, snappy, none
   // How long a record may wait for others that go with it in one request, in milliseconds. A batch
   // costs broker and producer about the same whatever it holds; while requests are in flight

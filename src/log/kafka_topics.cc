@@ -19,7 +19,9 @@ namespace {
 
 constexpr int64_t kCallMs = 30'000;  // choosing a leader for each of many partitions takes seconds
 constexpr int kConnectMs = 10'000;   // a log-in through a slow tunnel takes one or two
-constexpr int kTryMs = 1'000;
+constexpr int kRefusedMs =
+    2'000;  // a broker or a tunnel that is just coming up may be a moment late
+constexpr int kTryMs = 500;
 constexpr int kPauseMs = 50;
 
 constexpr const char* kMinInsync = "min.insync.replicas";
@@ -58,6 +60,7 @@ KafkaTopics::~KafkaTopics() = default;
 
 Result<int> KafkaTopics::brokers() {
   const Deadline deadline(kConnectMs);
+  const Deadline refused(kRefusedMs);
   for (;;) {
     const rd_kafka_metadata_t* raw = nullptr;
     const rd_kafka_resp_err_t err = rd_kafka_metadata(client_->handle(), 0, nullptr, &raw,
@@ -66,6 +69,7 @@ Result<int> KafkaTopics::brokers() {
     rd_kafka_poll(client_->handle(), 0);  // what connections died of
     // Trying again changes nothing about a wrong password.
     if (client_->refused() || deadline.over()) return client_->why(err, "");
+    if (client_->all_failed() && refused.over()) return client_->why(err, "");
   }
 }
 

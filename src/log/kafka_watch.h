@@ -18,8 +18,10 @@ namespace ca4::log {
 // Thread-safe.
 class KafkaWatch {
  public:
-  // Starts asking. Has the client's events to itself: nobody else polls it.
-  KafkaWatch(OwnedClient client, std::string topic);
+  // Starts asking. Has the client's events to itself: nobody else polls it. Says once in the
+  // program's messages what is wrong with the topic, and, where `tells_outages`, that no broker
+  // answers; and when that is over.
+  KafkaWatch(OwnedClient client, std::string topic, bool tells_outages);
   ~KafkaWatch();
 
   // For questions to the brokers.
@@ -39,13 +41,15 @@ class KafkaWatch {
 
  private:
   void watch();
-  void set(const Status& status);
+  void set(const Status& status, bool answered);
 
   const OwnedClient client_;
   const std::string topic_;
+  const bool tells_outages_;
   mutable std::mutex mutex_;
   Status status_;
   bool asked_ = false;
+  bool told_ = false;               // what is wrong, and not yet that it is over
   std::atomic<bool> well_ = false;  // asked_, and status_ is Ok
   std::atomic<std::chrono::steady_clock::rep> heard_at_ = 0;
   std::atomic<bool> stopped_ = false;
