@@ -52,10 +52,16 @@ lint: setup-test ## clang-format and clang-tidy
 format: setup-test ## rewrite the C++ sources in the project's format
 	@git ls-files '*.cc' '*.h' | xargs clang-format-19 -i
 
-.PHONY: bench
+.PHONY: bench bench-kafka bench-mongo bench-faults
 bench: setup-test ## measure against the floors; writes build/bench/
 	@scripts/build.sh release all
 	@scripts/bench.sh
+bench-kafka: ## events/s and CPU an event: `serve` into a real Kafka, `work` from it into a store (flags: BENCH_FLAGS)
+bench-mongo: ## upserts, redeliveries and scans on a MongoDB-wire server: per second, and CPU each
+bench-faults: ## how soon service is back after each of five outages of 30 s (flags: BENCH_FLAGS="--down-s 5")
+bench-kafka bench-mongo bench-faults: bench-%: setup-test
+	@scripts/build.sh release all
+	@.deps/venv/bin/python bench/$*.py $(BENCH_FLAGS)
 
 .PHONY: wheel
 wheel: setup-test ## the Python package ca4-producer: build/wheel/dist, installed and tested with the notebook

@@ -104,6 +104,12 @@ def test_the_page_of_settings_is_current():
     assert (ROOT / "docs/configuration.md").read_text() == written.stdout
 
 
+def test_every_measurement_is_a_target_of_make():
+    # run.py is `make bench`, by scripts/bench.sh.
+    targets = set(re.findall(r"^bench-(\w+): .*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert targets == {path.stem for path in (ROOT / "bench").glob("*.py")} - {"run"}
+
+
 def test_no_file_is_large():
     # A clone stays quick; what is large is fetched at set-up.
     large = [str(p.relative_to(ROOT)) for p in tracked() if p.stat().st_size > 1 << 20]
