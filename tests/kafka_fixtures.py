@@ -6,15 +6,20 @@ from kafka_server import KafkaCluster
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory):
+def kafka_node(tmp_path_factory):
     """One real broker for all tests; they have topics of their own, and leave it running."""
     cluster = KafkaCluster(tmp_path_factory.mktemp("kafka"))
     try:
-        bootstrap = cluster.start().bootstrap()
-        warm_up(bootstrap)
-        yield bootstrap
+        warm_up(cluster.start().bootstrap())
+        yield cluster.nodes[0]
     finally:
         cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka(kafka_node):
+    """Its address."""
+    return kafka_node.address()
 
 
 @pytest.fixture

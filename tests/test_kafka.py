@@ -1,12 +1,14 @@
 """Processor and worker on a real Kafka broker."""
 
 import json
+import struct
 import uuid
 
 import pytest
-from kafka_records import produce, records, when_direct
+import requests
+from kafka_records import fresh_topic, produce, records, when_direct
 from server_process import free_port
-from support import assert_problem, documents, event, eventually, run, when_stored
+from support import PATIENCE_S, assert_problem, documents, event, eventually, run, when_stored
 from test_batch import post_lines, results_of
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -87,6 +89,44 @@ def test_the_compact_value_makes_the_same_document(serve, work, tmp_path, kafka,
         "the update stored",
     )
     assert again[0]["payload_hash"] == found["as-json"]["payload_hash"]
+
+
+def kept_on_disk(node, topic):
+    """What the broker's files hold of a topic: their bytes, and the codecs of the batches (Kafka protocol, RecordBatch: attributes)."""
+    codecs, size = set(), 0
+    for file in node.folder.glob(f"data/{topic}-*/*.log"):
+        left = file.read_bytes()
+        size += len(left)
+        while left:
+            (length,) = struct.unpack(">i", left[8:12])
+            codecs.add(left[22] & 7)
+            left = left[12 + length :]
+    return size, codecs
+
+
+def test_compression_saves_the_brokers_disk_and_everybody_can_read_it(serve, work, tmp_path, kafka, kafka_node):
+    sizes = {}
+    for name, codec in {"none": 0, "lz4": 3, "zstd": 4}.items():
+        topic = fresh_topic(kafka)
+        flags = ["--kafka-bootstrap", kafka, "--topic", topic, "--kafka-compression", name]
+        server = when_direct(serve("serve", tmp_path / name, *flags))
+        work(tmp_path / name, *flags)
+        sent = [event(f"img-{n}", dim=64, tags=["a", "b"], camera={"maker": "nobody", "model": "none"}) for n in range(200)]
+        lines = "".join(json.dumps(one) + "\n" for one in sent)
+        answer = requests.post(server.url + "/metadata/batch", data=lines, timeout=PATIENCE_S)
+        assert answer.text.count('"durable_in":"kafka"') == len(sent), answer.text
+        server.when_stored([one["metadata_id"] for one in sent])
+        # Another client, of another language's Kafka library, gets each event as it was sent.
+        values = {v["metadata_id"]: v for v in (json.loads(record.value) for record in records(kafka, topic))}
+        for one in sent:
+            value = values[one["metadata_id"]]
+            assert {key: value[key] for key in one if key != "embedding"} == {key: one[key] for key in one if key != "embedding"}
+            assert value["embedding"] == pytest.approx(one["embedding"])
+        sizes[name], codecs = kept_on_disk(kafka_node, topic)
+        assert codecs == {codec}, name
+    print(sizes)
+    assert sizes["lz4"] < 0.9 * sizes["none"]
+    assert sizes["zstd"] < 0.6 * sizes["none"]
 
 
 def test_json_of_another_writer_becomes_a_document(work, tmp_path, kafka, topic, on_kafka):
