@@ -159,6 +159,36 @@ def test_packets_that_go_nowhere_are_as_good_as_a_broker_that_is_away(broker, se
         proxy.close()
 
 
+def test_an_outbox_that_is_too_old_takes_nothing_new_until_it_is_delivered(broker, serve, tmp_path):
+    topic = fresh_topic(broker.address())
+    proxy = TcpFaultProxy(("127.0.0.1", broker.ports["PLAINTEXT"]))
+    try:
+        reached = ["--kafka-bootstrap", proxy.address, "--kafka-broker-map", f"*={proxy.address}", "--topic", topic]
+        proxy.refuse()
+        server = serve("serve", tmp_path, *reached, "--kafka-delivery-timeout-ms", "1000", "--kafka-outbox-age-s-max", "2")
+        assert durable_in(server.post(event("first"))) == "outbox"
+        taken = ["first"]
+
+        def refused():
+            answer = server.post(event(f"img-{len(taken)}"))
+            if answer.status_code == 200:
+                taken.append(answer.json()["metadata_id"])
+            return [answer] if answer.status_code == 503 else None
+
+        (answer,) = eventually(refused, "it is too old")
+        assert int(answer.headers["Retry-After"]) > 0
+        assert "kafka.outbox_age_s_max (2)" in answer.json()["detail"]
+        assert "Connection refused" in answer.json()["detail"]
+        assert server.get("/readyz").status_code == 503
+        assert spool_stats(tmp_path, topic)["waiting"] == len(taken), "nothing that was taken is dropped"
+        proxy.heal()
+        probes = goes_to(server, "kafka", refused=(503,))
+        assert server.get("/readyz").status_code == 200
+    finally:
+        proxy.close()
+    assert sorted(keys(broker, topic)) == sorted(taken + probes)
+
+
 def test_a_full_disk_under_the_outbox_refuses_and_keeps_what_it_took(broker, serve, tmp_path):
     topic = fresh_topic(broker.address())
     with small_disk(tmp_path / "disk", 4 << 20) as disk:
