@@ -36,7 +36,7 @@ ca4-platform-setup: setup-deploy ## [tunnel, kubectl] namespaces, Kafka and its 
 	@deploy/k8s/apply.sh platform
 ca4-deploy-edge: setup-deploy ## [tunnel, kubectl, AWS] secrets, settings and the worker; CA4_IMAGE=... CA4_OVERLAY=k3s-ha...
 	@deploy/k8s/apply.sh edge
-ca4-deploy-monitoring: setup-deploy ## [tunnel, kubectl] Prometheus, Loki, Grafana
+ca4-deploy-monitoring: setup-deploy ## [tunnel, kubectl] Prometheus, Loki, Grafana; CA4_METRICS_BUCKET=... CA4_LOGS_BUCKET=...
 	@deploy/k8s/apply.sh monitoring
 
 .PHONY: ca4-verify-preflight ca4-verify-kafka ca4-verify-db ca4-verify-e2e ca4-open-grafana

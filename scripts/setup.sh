@@ -67,6 +67,7 @@ case "${1:-}" in
     "$0" deploy
     scripts/setup-checkov.sh
     scripts/setup-cloud-init.sh
+    scripts/setup-prometheus.sh
     scripts/setup-kafka-tools.sh
     ;;
   deploy)

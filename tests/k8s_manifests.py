@@ -8,7 +8,7 @@ from support import ROOT
 
 K8S = ROOT / "deploy/k8s"
 KUSTOMIZE = ROOT / ".deps/kustomize/kustomize"
-WORKLOADS = ("Deployment", "StatefulSet", "Job")
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
 
 
 def build(folder):

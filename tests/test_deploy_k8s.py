@@ -18,6 +18,7 @@ from support import ROOT
 KUBERNETES = "1.35"
 # Kinds of others' extensions, which have no schema in Kubernetes; their rules are below.
 EXTENSIONS = {"ScaledObject"}
+OF_THE_CLUSTER = {"Namespace", "ClusterRole", "ClusterRoleBinding"}
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +91,7 @@ def every_image_is_pinned(docs):
 
 def every_selector_matches(docs):
     wrong = []
-    for workload in of(docs, "Deployment", "StatefulSet"):
+    for workload in of(docs, "Deployment", "StatefulSet", "DaemonSet"):
         if not selected(workload["spec"]["selector"], template(workload)["metadata"]["labels"]):
             wrong.append(title(workload))
     everyone = pods(docs)
@@ -143,7 +144,7 @@ def every_container_port_has_a_name(docs):
 
 def every_probe_asks_at_a_port_that_is_there(docs):
     wrong = []
-    for workload in of(docs, "Deployment", "StatefulSet"):
+    for workload in of(docs, "Deployment", "StatefulSet", "DaemonSet"):
         for container in containers(workload):
             ports = {p["name"] for p in container.get("ports", [])}
             if "readinessProbe" not in container:
@@ -163,6 +164,8 @@ MADE_AT_DEPLOYMENT = {
     ("app", "Secret", "ca4-processor-tls"),
     ("app", "ConfigMap", "ca4-database-ca"),
     ("platform", "Secret", "ca4-mongo-dev"),
+    ("monitoring", "Secret", "grafana-admin"),
+    ("monitoring", "Secret", "alert-webhook"),
 }
 
 
@@ -183,7 +186,9 @@ def references(docs):
                 found |= {(namespace, kind[:1].upper() + kind[1:-3], ref["name"], None) for kind, ref in source.items()}
             for variable in container.get("env", []):
                 for kind, ref in variable.get("valueFrom", {}).items():
-                    found.add((namespace, kind[:1].upper() + kind[1:-6], ref["name"], ref["key"]))
+                    # A fieldRef is of the pod itself.
+                    if kind != "fieldRef":
+                        found.add((namespace, kind[:1].upper() + kind[1:-6], ref["name"], ref["key"]))
     for ingress in of(docs, "Ingress"):
         for tls in ingress["spec"].get("tls", []):
             found.add((ingress["metadata"]["namespace"], "Secret", tls["secretName"], None))
@@ -269,7 +274,7 @@ def pods_get_longer_to_end_than_they_need(docs):
 
 def every_object_is_in_a_namespace_that_exists(docs):
     namespaces = {d["metadata"]["name"] for d in of(docs, "Namespace")}
-    return [title(d) for d in docs if d["kind"] != "Namespace" and d["metadata"].get("namespace") not in namespaces]
+    return [title(d) for d in docs if d["kind"] not in OF_THE_CLUSTER and d["metadata"].get("namespace") not in namespaces]
 
 
 def every_namespace_is_closed_and_restricted(docs):
@@ -533,12 +538,12 @@ def without_number(name):
     return re.sub(r"-\d+$", "", name)
 
 
-def matrix(question, sources, targets):
+def matrix(question, sources, targets, ports=PORTS):
     return {
         f"{without_number(s.name)}>{without_number(t.name)}:{port}"
         for s in sources
         for t in targets
-        for port in PORTS
+        for port in ports
         if question(s, t, port)
     }
 

@@ -3,11 +3,15 @@
 #
 #   apply.sh platform             namespaces, Kafka and its topics; waits until they are ready
 #   apply.sh edge                 secrets and settings, then the worker; waits for the roll-out
-#   apply.sh monitoring           what deploy/monitoring has
-#   apply.sh render platform|edge prints what would be applied, and applies nothing
+#   apply.sh monitoring           Prometheus, Alertmanager, Loki, Alloy, Grafana and exporters (docs/monitoring.md); waits for Grafana
+#   apply.sh render platform|edge|monitoring
+#                                 prints what would be applied, and applies nothing
 #
 #   CA4_OVERLAY   folder of deploy/k8s/overlays (k3s, k3s-ha, dev)       CA4_IMAGE   image of ca4, with a tag or digest
 #   MONGO_URI     a database of your own; otherwise DocumentDB, or with CA4_OVERLAY=dev the MongoDB in the cluster
+#   CA4_METRICS_BUCKET, CA4_LOGS_BUCKET    monitoring: S3 buckets for Thanos and for Loki; not set: their disks alone
+#   CA4_BUCKETS_REGION                     their region; otherwise that of the outputs
+#   CA4_ALERT_WEBHOOK                      monitoring: the URL that alerts are sent to
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -118,14 +122,60 @@ edge() {
   kubectl rollout status deployment/worker --namespace app --timeout=10m
 }
 
+# deploy/monitoring with the components that are asked for, as a Kustomization of its own.
+render_monitoring() {
+  local folder=$state/kustomize/monitoring base components="" generators="" region=${CA4_BUCKETS_REGION:-}
+  mkdir -p "$folder"
+  base=$(realpath --relative-to="$folder" deploy/monitoring)
+  if [ -n "${CA4_METRICS_BUCKET:-}${CA4_LOGS_BUCKET:-}" ] && [ -z "$region" ]; then
+    outputs
+    region=${ca4_region:?}
+  fi
+  bucket() { # COMPONENT CONFIG_MAP BUCKET
+    [ -n "$3" ] || return 0
+    components+="$base/components/$1, "
+    generators+="{name: $2, namespace: monitoring, literals: [\"S3_BUCKET=$3\", \"S3_REGION=$region\"]}, "
+  }
+  bucket thanos metrics-bucket "${CA4_METRICS_BUCKET:-}"
+  bucket loki-s3 logs-bucket "${CA4_LOGS_BUCKET:-}"
+  if [ -n "${CA4_ALERT_WEBHOOK:-}" ]; then components+="$base/components/alert-webhook, "; fi
+  cat > "$folder/kustomization.yaml" <<END
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources: [$base]
+components: [$components]
+configMapGenerator: [$generators]
+END
+  .deps/kustomize/kustomize build "$folder"
+}
+
+monitoring_secrets() {
+  if ! kubectl get secret grafana-admin --namespace monitoring >/dev/null 2>&1; then
+    printf 'password=%s\nkey=%s\n' "$(openssl rand -hex 16)" "$(openssl rand -hex 32)" | secret monitoring grafana-admin --from-env-file=/dev/stdin
+  fi
+  if [ -n "${CA4_ALERT_WEBHOOK:-}" ]; then
+    printf '%s' "$CA4_ALERT_WEBHOOK" | secret monitoring alert-webhook --from-file=url=/dev/stdin
+  fi
+}
+
 monitoring() {
-  [ -d deploy/monitoring ] || die "deploy/monitoring is not there: this version of CA4 has no monitoring manifests"
   need_cluster
-  .deps/kustomize/kustomize build deploy/monitoring | kubectl apply --filename -
+  .deps/kustomize/kustomize build deploy/k8s/base/namespaces | kubectl apply --filename -
+  monitoring_secrets
+  render_monitoring | kubectl apply --filename -
+  kubectl rollout status statefulset/prometheus --namespace monitoring --timeout=10m
+  kubectl rollout status statefulset/grafana --namespace monitoring --timeout=10m
+  echo "Grafana: http://127.0.0.1:3000 through the tunnel, user admin; its password:"
+  echo "  kubectl get secret grafana-admin --namespace monitoring --output 'jsonpath={.data.password}' | base64 --decode"
 }
 
 case "${1:-}" in
   platform | edge | monitoring) "$1" ;;
-  render) render "${2:?platform or edge}" ;;
-  *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  render)
+    case "${2:?platform, edge or monitoring}" in
+      monitoring) render_monitoring ;;
+      *) render "$2" ;;
+    esac
+    ;;
+  *) sed -n '2,/^set /s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
