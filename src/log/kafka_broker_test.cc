@@ -358,7 +358,7 @@ TEST_F(KafkaTransactions, ATopicThatEndsWithAMarkIsReadToItsEnd) {
     }
   };
   EXPECT_THAT(values(read_to_end(*log, kStallMs).value()), testing::ElementsAre("a"));
-  const auto consumer = consumer_of(*log, topic_);
+  auto consumer = consumer_of(*log, topic_);
   EXPECT_THAT(values(read_until(*consumer, lag_of(*log, topic_), kStallMs)),
               testing::ElementsAre("a"));
   ASSERT_TRUE(consumer->commit({{0, 1}}).is_ok());
@@ -389,6 +389,7 @@ TEST(KafkaOauth, TokensComeFromTheirSourceAndAreMadeAgainBeforeTheyExpire) {
     if (made++ == 0) return Status(Code::kUnavailable, "not yet");
     constexpr int64_t kLifeS = 10;
     const int64_t now_s = std::time(nullptr);
+  consumer.reset();  // and gives its partition away
     const std::string claims = "{\"sub\":\"ann\",\"iat\":" + std::to_string(now_s) +
                                ",\"exp\":" + std::to_string(now_s + kLifeS) + "}";
     return OauthToken{base64url("{\"alg\":\"none\"}") + "." + base64url(claims) + ".",
