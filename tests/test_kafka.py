@@ -267,6 +267,27 @@ def test_topics_ensure_says_what_differs_and_grows_only_when_told(kafka, topic):
     assert unset.returncode == 78
 
 
+def test_small_events_get_into_a_topic_that_takes_only_small_requests(serve, work, tmp_path, kafka):
+    limit = 64 << 10
+    topic = fresh_topic(kafka, "--kafka-record-bytes-max", limit, partitions=1)
+    flags = ["--kafka-bootstrap", kafka, "--topic", topic]
+    listed = run("topics", "list", *flags, "--json")
+    assert listed.returncode == 1
+    rows = json.loads(listed.stdout)["topics"]
+    assert [row["state"] for row in rows] == ["differs", "differs"]
+    assert "max.message.bytes" in rows[0]["differs"][0]
+    assert run("topics", "list", *flags, "--kafka-record-bytes-max", limit).returncode == 0
+
+    server = when_direct(serve("serve", tmp_path, *flags, "--kafka-compression", "none", "--kafka-linger-ms", "50"))
+    ids = [f"img-{i}" for i in range(200)]
+    results = results_of(post_lines(server, [event(i, dim=256) for i in ids]))
+    assert {r["status"] for r in results} == {"ok"}
+    assert {r["durable_in"] for r in results} == {"kafka"}
+    assert "topics list" in server.said()
+    work(tmp_path, *flags)
+    server.when_stored(ids)
+
+
 def test_verify_says_what_brokers_and_topics_are_like(tmp_path, kafka, topic, on_kafka):
     result = run("verify", "kafka", "--json", "--data-dir", tmp_path, *on_kafka)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -35,9 +35,23 @@ struct Row {
   bool good() const { return state == "ok" || state == "created" || state == "grown"; }
 };
 
-// What of a topic is less than wanted, each with the way to change it. More is never wrong.
+// A setting of the topic that is less than wanted, with the way to change it; none otherwise.
+std::vector<std::string> lower(const TopicPlan& plan, const char* key, int64_t has,
+                               int64_t wanted) {
+  if (has >= wanted) return {};
+  return {fmt::format(
+      "{0} is {1} instead of {2}: kafka-configs.sh --alter --topic {3} --add-config {0}={2}", key,
+      has, wanted, plan.name)};
+}
+
+// Events that the settings let through, and the topic refuses.
+std::vector<std::string> lower_limit(const TopicState& found, const TopicPlan& plan) {
+  return lower(plan, "max.message.bytes", found.record_bytes_max, plan.record_bytes_max);
+}
+
+// What of a topic is less than wanted. More is never wrong.
 std::vector<std::string> differences(const TopicState& found, const TopicPlan& plan) {
-  std::vector<std::string> all;
+  std::vector<std::string> all = lower_limit(found, plan);
   if (found.partitions < plan.partitions) {
     all.push_back(fmt::format("{} partitions instead of {}: --grow adds the rest, for good",
                               found.partitions, plan.partitions));
@@ -46,15 +60,9 @@ std::vector<std::string> differences(const TopicState& found, const TopicPlan& p
     all.push_back(fmt::format("{} replicas instead of {}: kafka-reassign-partitions.sh adds some",
                               found.replicas, plan.replicas));
   }
-  const auto config = [&](const char* key, int64_t has, int64_t wanted) {
-    if (has >= wanted) return;
-    all.push_back(
-        fmt::format("{0} is {1} instead of {2}: kafka-configs.sh --alter --topic {3} "
-                    "--add-config {0}={2}",
-                    key, has, wanted, plan.name));
-  };
-  config("min.insync.replicas", found.min_insync, plan.min_insync);
-  config("max.message.bytes", found.record_bytes_max, plan.record_bytes_max);
+  const std::vector<std::string> in_sync =
+      lower(plan, "min.insync.replicas", found.min_insync, plan.min_insync);
+  all.insert(all.end(), in_sync.begin(), in_sync.end());
   return all;
 }
 
@@ -92,7 +100,9 @@ class Topics final : public Subcommand {
                           "make the topic and that of its dead letters where they are not there; "
                           "exit code 1 when one is there and less than wanted");
     ensure_->add_flag("--grow", grow_, "add the partitions that a topic lacks; no way back");
-    add_command(app, "list", "both topics as they are; exit code 1 when one can't be used");
+    add_command(app, "list",
+                "both topics as they are; exit code 1 when one can't be used, or takes smaller "
+                "events than the settings say");
   }
 
   int run() override {
@@ -135,6 +145,8 @@ class Topics final : public Subcommand {
     const Result<TopicState> found = topics.describe(plan.name);
     if (!found) return found.status();
     Row row{plan.name, "ok", *found, {}};
+    if (found->exists) row.differs = lower_limit(*found, plan);
+    if (!row.differs.empty()) row.state = "differs";
     if (found->leaderless > 0) row.state = "leaderless";
     if (!found->exists) row.state = "missing";
     return row;

@@ -286,6 +286,33 @@ TEST(KafkaTopic, ARecordThatTheBrokerDoesNotTakeIsTooLarge) {
             Code::kTooLarge);
 }
 
+// Each record fits, and what librdkafka would send together does not.
+TEST(KafkaTopic, SmallRecordsGetIntoATopicThatTakesOnlySmallRequests) {
+  KafkaOptions options = options_for(fresh_topic(1, 20'000));
+  options.compression = "none";
+  options.linger_ms = 100;
+  const auto log = KafkaLog::open(options).value();
+  std::vector<NewRecord> batch;
+  std::vector<std::string> values;
+  for (int i = 0; i < 300; ++i) {
+    values.push_back(std::to_string(i) + std::string(3'000, 'x'));
+    batch.push_back({"k", values.back(), {}});
+  }
+  const auto kept = append_and_wait(*log, std::move(batch));
+  ASSERT_TRUE(kept.is_ok()) << kept.status().to_string();
+  // Some of it may be there twice, but what counts, the last copy of each, is in order.
+  std::map<std::string, int64_t> last;
+  const NextRecords next = read_to_end(*log).value();
+  for (auto some = next().value(); !some.empty(); some = next().value()) {
+    for (const Record& record : some) last[record.value] = record.position.offset;
+  }
+  ASSERT_EQ(last.size(), values.size());
+  for (size_t i = 1; i < values.size(); ++i) EXPECT_LT(last[values[i - 1]], last[values[i]]) << i;
+  EXPECT_EQ(append_and_wait(*log, {{"k", std::string(30'000, 'x'), {}}}).status().code(),
+            Code::kTooLarge);
+  EXPECT_TRUE(append_and_wait(*log, {{"k", "last", {}}}).is_ok());
+}
+
 TEST(KafkaTopic, GrowsWhileItIsUsed) {
   const std::string topic = fresh_topic(1);
   const auto log = KafkaLog::open(options_for(topic)).value();
@@ -362,6 +389,7 @@ TEST_F(KafkaTransactions, ATopicThatEndsWithAMarkIsReadToItsEnd) {
   EXPECT_THAT(values(read_until(*consumer, lag_of(*log, topic_), kStallMs)),
               testing::ElementsAre("a"));
   ASSERT_TRUE(consumer->commit({{0, 1}}).is_ok());
+  consumer.reset();  // and gives its partition away
   const auto later = consumer_of(*log, topic_);
   EXPECT_THAT(values(read_until(*later, lag_of(*log, topic_), kStallMs)), testing::IsEmpty());
 }
@@ -389,7 +417,6 @@ TEST(KafkaOauth, TokensComeFromTheirSourceAndAreMadeAgainBeforeTheyExpire) {
     if (made++ == 0) return Status(Code::kUnavailable, "not yet");
     constexpr int64_t kLifeS = 10;
     const int64_t now_s = std::time(nullptr);
-  consumer.reset();  // and gives its partition away
     const std::string claims = "{\"sub\":\"ann\",\"iat\":" + std::to_string(now_s) +
                                ",\"exp\":" + std::to_string(now_s + kLifeS) + "}";
     return OauthToken{base64url("{\"alg\":\"none\"}") + "." + base64url(claims) + ".",

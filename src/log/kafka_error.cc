@@ -16,7 +16,7 @@ struct Meaning {
 constexpr const char* kNoAnswer = "the brokers do not answer";
 constexpr const char* kNoTopic = "there is no such topic: `ca4 topics ensure` makes it";
 constexpr const char* kTooLarge =
-    "a record is larger than kafka.record_bytes_max here or max.message.bytes of the topic";
+    "a record is larger than max.message.bytes of the topic, which `ca4 topics list` shows";
 constexpr const char* kNoRight = "the brokers do not let this user do it";
 constexpr const char* kNoLogin =
     "the brokers refuse this client: look at kafka.security_protocol, "

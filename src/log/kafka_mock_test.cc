@@ -97,6 +97,34 @@ TEST_F(KafkaMock, AProducerThatIsBeyondRepairIsMadeAnew) {
   EXPECT_EQ(log->queue_depth(), 0U);
 }
 
+TEST_F(KafkaMock, ARequestThatIsTooLargeIsSentAgainInSmallerOnesAndInOrder) {
+  options_.linger_ms = 100;
+  const auto log = open();
+  ASSERT_TRUE(append(*log, "0").is_ok());
+  fail_next(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, 2);
+  std::atomic<int> kept = 0;
+  std::vector<std::string> expected = {"0"};
+  for (int i = 1; i < 200; ++i) {
+    expected.push_back(std::to_string(i));
+    log->append({{"key", expected.back(), {}}},
+                [&](const Result<std::vector<Position>>& done) { kept += done.is_ok() ? 1 : 0; });
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  EXPECT_TRUE(eventually([&] { return kept == 199; }));
+  EXPECT_EQ(all_values(*log), expected);
+  EXPECT_EQ(log->queue_depth(), 0U);
+}
+
+// It is refused as often as less can go together, and then it is known to be alone.
+TEST_F(KafkaMock, ARecordThatIsTooLargeAloneIsRefused) {
+  const auto log = open();
+  ASSERT_TRUE(append(*log, "0").is_ok());
+  fail_next(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, 1);
+  EXPECT_EQ(append(*log, std::string(1'000'000, 'x')).code(), Code::kTooLarge);
+  fail_next(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, 100);
+  EXPECT_EQ(append(*log, "small, and to a topic that takes nothing").code(), Code::kTooLarge);
+}
+
 TEST_F(KafkaMock, WhatTheBrokersDoNotTakeInTimeIsUnavailable) {
   options_.delivery_timeout_ms = 1'000;
   const auto log = open();

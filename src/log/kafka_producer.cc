@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -18,7 +19,12 @@ constexpr int kServeMs = 100;  // how late the serving thread may see that it is
 constexpr size_t kRecordOverheadBytes = 64U << 10;
 constexpr int kRetryMs = 1'000;
 
-KafkaProperties properties_of(const KafkaOptions& options) {
+// What goes together in one request for a partition: librdkafka's default. A topic may take less;
+// one that takes no more than the least hardly takes one event.
+constexpr size_t kTogetherBytesMax = 1'000'000;
+constexpr size_t kTogetherBytesMin = 4'000;
+
+KafkaProperties properties_of(const KafkaOptions& options, size_t together_bytes_max) {
   // Our own limits are the ones that bite: librdkafka's stand behind them, with room to spare.
   const size_t queue_kbytes = 2 * (options.queue_bytes_max >> 10) + (64U << 10);
   return {
@@ -27,6 +33,7 @@ KafkaProperties properties_of(const KafkaOptions& options) {
       {"max.in.flight.requests.per.connection", "5"},  // the most that keeps order and idempotence
       {"compression.codec", options.compression},
       {"linger.ms", std::to_string(options.linger_ms)},
+      {"batch.size", std::to_string(together_bytes_max)},
       {"message.timeout.ms", std::to_string(options.delivery_timeout_ms)},
       {"message.max.bytes", std::to_string(options.record_bytes_max + kRecordOverheadBytes)},
       {"queue.buffering.max.kbytes", std::to_string(queue_kbytes)},
@@ -66,6 +73,7 @@ struct KafkaProducer::Batch {
   std::vector<NewRecord> records;
   AppendDone done;
   size_t bytes = 0;
+  uint64_t number = 0;  // in the order in which they were handed over
   std::vector<Slot> slots;
   std::vector<Position> positions;
   std::atomic<size_t> waiting = 0;  // reports to come, and one for `append` while it is at it
@@ -84,7 +92,7 @@ struct KafkaProducer::Connection {
 };
 
 KafkaProducer::KafkaProducer(const KafkaOptions& options, std::shared_ptr<KafkaWatch> watch)
-    : options_(options), watch_(std::move(watch)) {}
+    : options_(options), watch_(std::move(watch)), together_bytes_max_(kTogetherBytesMax) {}
 
 Result<std::unique_ptr<KafkaProducer>> KafkaProducer::start(const KafkaOptions& options,
                                                             std::shared_ptr<KafkaWatch> watch) {
@@ -103,8 +111,8 @@ Result<std::unique_ptr<KafkaProducer::Connection>> KafkaProducer::connect() {
     spdlog::warn("kafka: the producer is made anew: {}", why);
     broken_ = true;
   };
-  Result<OwnedClient> client =
-      KafkaClient::create(RD_KAFKA_PRODUCER, options_, properties_of(options_), std::move(hooks));
+  Result<OwnedClient> client = KafkaClient::create(
+      RD_KAFKA_PRODUCER, options_, properties_of(options_, together_bytes_max_), std::move(hooks));
   if (!client) return client.status();
   auto made = std::make_unique<Connection>();
   made->client = std::move(*client);
@@ -161,7 +169,11 @@ Status KafkaProducer::send(Batch& batch) {
   size_t sent = 0;
   Status refused;
   if (closed_) refused = Status(Code::kCancelled, "the log is closed");
-  if (!connection_) refused = Status(Code::kUnavailable, "the producer is being made anew");
+  batch.number = handed_over_++;
+  if (refused.is_ok() && !connection_) {
+    held_.push_back(&batch);
+    return refused;
+  }
   for (; refused.is_ok() && sent < batch.records.size(); ++sent) {
     const rd_kafka_resp_err_t err = produce(connection_->client->handle(), connection_->topic.get(),
                                             batch.records[sent], &batch.slots[sent]);
@@ -175,13 +187,27 @@ Status KafkaProducer::send(Batch& batch) {
 }
 
 void KafkaProducer::delivered(const rd_kafka_message_t& message) {
-  const Slot& slot = *static_cast<const Slot*>(message._private);
+  Slot& slot = *static_cast<Slot*>(message._private);
   if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
     slot.batch->positions[slot.index] = {message.partition, message.offset};
+  } else if (goes_again(message.err, slot)) {
+    return again_.push_back(&slot);
   } else {
     slot.batch->fail(why(message.err, *served_->client));
   }
   answered(slot.batch);
+}
+
+// A topic's max.message.bytes is for all that goes in one request: a refusal says something of a
+// record only where that was alone. Then what was behind it is taken back too, to stay behind it.
+bool KafkaProducer::goes_again(rd_kafka_resp_err_t err, const Slot& slot) const {
+  if (err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
+    // librdkafka sends a record that is larger than its batch.size alone.
+    return together_bytes_max_ > kTogetherBytesMin &&
+           record_bytes(slot.batch->records[slot.index]) < together_bytes_max_;
+  }
+  return !again_.empty() &&
+         (err == RD_KAFKA_RESP_ERR__PURGE_QUEUE || err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT);
 }
 
 // A record that no broker took says no more than that its time was up.
@@ -207,11 +233,13 @@ void KafkaProducer::serve() {
   served_ = connection_.get();
   while (!closed_ || rd_kafka_outq_len(served_->client->handle()) > 0) {
     rd_kafka_poll(served_->client->handle(), kServeMs);
-    if (broken_.exchange(false)) replace();
+    if (broken_.exchange(false) || !again_.empty()) replace();
   }
 }
 
-// What the broken one still holds is answered as failed; nothing new comes to it meanwhile.
+// What a broken one still holds is answered as failed. One that put too much together is replaced
+// by one that puts half as much, which gets all that the old one holds. What comes meanwhile is
+// held and goes behind it.
 void KafkaProducer::replace() {
   std::unique_ptr<Connection> old;
   {
@@ -221,16 +249,52 @@ void KafkaProducer::replace() {
   rd_kafka_t* handle = old->client->handle();
   rd_kafka_purge(handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
   while (rd_kafka_outq_len(handle) > 0) rd_kafka_poll(handle, kServeMs);
+  if (!again_.empty()) {
+    together_bytes_max_ /= 2;
+    spdlog::warn(
+        "kafka topic {}: its max.message.bytes is lower than kafka.record_bytes_max (see `ca4 "
+        "topics list`); at most {} bytes go together from now on",
+        options_.topic, together_bytes_max_);
+  }
   Result<std::unique_ptr<Connection>> made = connect();
   // The same was taken when the log was opened; only memory or descriptors can be lacking.
   while (!made && !closed_) {
     spdlog::error("kafka: no new producer yet: {}", made.status().message());
+    std::unique_lock lock(mutex_);
+    const std::vector<Slot*> unsent = take_unsent();
+    lock.unlock();
+    for (Slot* slot : unsent) {
+      slot->batch->fail(made.status());
+      answered(slot->batch);
+    }
     std::this_thread::sleep_for(std::chrono::milliseconds(kRetryMs));
     made = connect();
   }
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   connection_ = made ? std::move(*made) : std::move(old);
   served_ = connection_.get();
+  std::vector<Batch*> refused;
+  for (Slot* slot : take_unsent()) {
+    const rd_kafka_resp_err_t err = produce(served_->client->handle(), served_->topic.get(),
+                                            slot->batch->records[slot->index], slot);
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) continue;
+    slot->batch->fail(why(err, *served_->client));
+    refused.push_back(slot->batch);
+  }
+  lock.unlock();
+  for (Batch* batch : refused) answered(batch);
+}
+
+// In the order in which they came.
+std::vector<KafkaProducer::Slot*> KafkaProducer::take_unsent() {
+  std::vector<Slot*> slots = std::exchange(again_, {});
+  for (Batch* batch : std::exchange(held_, {})) {
+    for (Slot& slot : batch->slots) slots.push_back(&slot);
+  }
+  std::sort(slots.begin(), slots.end(), [](const Slot* a, const Slot* b) {
+    return std::pair(a->batch->number, a->index) < std::pair(b->batch->number, b->index);
+  });
+  return slots;
 }
 
 void KafkaProducer::close() {

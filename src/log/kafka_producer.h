@@ -16,7 +16,9 @@
 namespace ca4::log {
 
 // Thread-safe. Idempotent and acks=all: within a partition records stand in the order of their
-// appends, each once, whatever is sent again underneath.
+// appends, each once, whatever is sent again underneath. A topic whose max.message.bytes is lower
+// than what would go together in a request is found out by its refusals: then less goes together,
+// and what was on its way is sent again, which may make a second copy of some of it.
 class KafkaProducer {
  public:
   // Does not wait for brokers. `watch` hears of each batch that they acknowledged, and says what is
@@ -51,21 +53,30 @@ class KafkaProducer {
   Status send(Batch& batch);
   void delivered(const rd_kafka_message_t& message);
   Status why(rd_kafka_resp_err_t err, KafkaClient& client) const;
+  bool goes_again(rd_kafka_resp_err_t err, const Slot& slot) const;
   void answered(Batch* batch);
   void serve();
   void replace();
+  // What is there for the next connection. Needs the lock.
+  std::vector<Slot*> take_unsent();
 
   const KafkaOptions options_;
   const std::shared_ptr<KafkaWatch> watch_;
-  // Guards connection_, the order of what is handed over, and that nothing is once closed.
+  // Guards connection_, held_, handed_over_, the order of what is handed over, and that nothing is
+  // once closed.
   std::mutex mutex_;
   std::unique_ptr<Connection> connection_;  // none while it is replaced
+  std::vector<Batch*> held_;                // which came meanwhile
+  uint64_t handed_over_ = 0;                // batches
   std::atomic<bool> closed_ = false;
   std::atomic<bool> broken_ = false;  // librdkafka says that this instance can do no more
   std::atomic<size_t> depth_ = 0;
   std::atomic<size_t> queued_bytes_ = 0;
   std::atomic<size_t> queued_records_ = 0;
-  Connection* served_ = nullptr;  // by thread_ only, which takes delivery reports
+  // By thread_ only, which takes delivery reports.
+  Connection* served_ = nullptr;
+  size_t together_bytes_max_;  // what the connection puts into one request for a partition
+  std::vector<Slot*> again_;   // what the next one gets, as the topic took no request of that size
   std::thread thread_;
 };
 
