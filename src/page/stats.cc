@@ -39,9 +39,9 @@ struct Lag {
   int64_t end = 0;
 };
 
-std::optional<Lag> lag_of(log::EventLog& log, const std::string& group) {
+Result<Lag> lag_of(log::EventLog& log, const std::string& group) {
   const auto rows = log.lag(group);
-  if (!rows) return std::nullopt;
+  if (!rows) return rows.status();
   Lag sum;
   for (const log::PartitionLag& row : rows.value()) {
     sum.behind += row.lag();
@@ -53,7 +53,7 @@ std::optional<Lag> lag_of(log::EventLog& log, const std::string& group) {
 std::string lag_json(log::EventLog& log, const std::vector<std::string>& groups) {
   std::string out = "{";
   for (const std::string& group : groups) {
-    const std::optional<Lag> lag = lag_of(log, group);
+    const Result<Lag> lag = lag_of(log, group);
     fmt::format_to(std::back_inserter(out), "{}{}:{}", out.size() > 1 ? "," : "",
                    http::json_string(group), lag ? std::to_string(lag->behind) : "null");
   }
@@ -124,7 +124,9 @@ Stats::Costly Stats::measure() const {
     found.store_ready = ready_json(measure_store(*parts_.store, found));
   }
   if (parts_.dead_letters != nullptr) {
-    if (const auto lag = lag_of(*parts_.dead_letters, worker::kReplayGroup)) {
+    const Result<Lag> lag = lag_of(*parts_.dead_letters, worker::kReplayGroup);
+    found.dead_letters_ready = ready_json(lag.status());
+    if (lag) {
       found.dead_letters = std::to_string(lag->behind);
       found.dead_letters_total = std::to_string(lag->end);
     }
@@ -150,7 +152,8 @@ std::string Stats::to_json() {
   return fmt::format(
       R"({{"version":{},"uptime_s":{:.1f},"connections":{},"search_by_image":{},"media":{},)"
       R"("traffic":{},"queue_depth":{},"log_ready":{},"lag":{},"outbox":{},)"
-      R"("store_ready":{},"documents":{},"gpus":{},"dead_letters":{},"dead_letters_total":{}}})",
+      R"("store_ready":{},"documents":{},"gpus":{},"dead_letters_ready":{},"dead_letters":{},)"
+      R"("dead_letters_total":{}}})",
       http::json_string(parts_.version),
       static_cast<double>(std::max<int64_t>(now_us - started_us_, 0)) / 1e6,
       parts_.connections ? std::to_string(parts_.connections()) : "null",
@@ -160,7 +163,7 @@ std::string Stats::to_json() {
       has_log ? ready_json(parts_.log->ready()) : "null",
       has_log ? lag_json(*parts_.log, parts_.groups) : "null",
       has_log ? outbox_json(*parts_.log, now_us) : "null", costly.store_ready, costly.documents,
-      costly.gpus, costly.dead_letters, costly.dead_letters_total);
+      costly.gpus, costly.dead_letters_ready, costly.dead_letters, costly.dead_letters_total);
 }
 
 }  // namespace ca4::page

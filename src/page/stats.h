@@ -21,15 +21,16 @@ class Stats {
   //   queue_depth, log_ready ("ok" or why not), lag: {group: events, ...},
   //   outbox: {state, waiting, age_s (of the oldest; null: none), bytes, bytes_max, last_error},
   //   store_ready, documents, gpus: [{name, documents, last_seen (Unix seconds)}, ...],
-  //   dead_letters (not replayed), dead_letters_total (ever).
-  // What this process has no part for, or could not find out, is null.
+  //   dead_letters_ready, dead_letters (not replayed), dead_letters_total (ever).
+  // What this process has no part for, or could not find out, is null; of a part that it has,
+  // ..._ready says why.
   std::string to_json();
 
  private:
   // What reads much of the store; kept for a while however many pages ask.
   struct Costly {
     std::string store_ready = "null", documents = "null", gpus = "null";
-    std::string dead_letters = "null", dead_letters_total = "null";
+    std::string dead_letters_ready = "null", dead_letters = "null", dead_letters_total = "null";
   };
   Costly costly(int64_t now_us);
   Costly measure() const;

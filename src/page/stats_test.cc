@@ -33,6 +33,7 @@ TEST_F(PageTest, StatsTellTrafficQueuesAndCounts) {
   EXPECT_EQ(stats["lag"], Json::parse(R"({"ca4-worker":5,"ca4-archiver":5})"));
   EXPECT_EQ(stats["store_ready"], "ok");
   EXPECT_EQ(stats["documents"], 3);
+  EXPECT_EQ(stats["dead_letters_ready"], "ok");
   EXPECT_EQ(stats["dead_letters"], 3);
   EXPECT_EQ(stats["dead_letters_total"], 3);
   EXPECT_EQ(stats["gpus"], Json::parse(R"([{"name":"none","documents":3,"last_seen":3.0}])"));
@@ -112,7 +113,7 @@ TEST_F(PageTest, PartsThatAreNotInTheProcessAreNull) {
   const Json stats = get_json("/api/stats");
   for (const char* name :
        {"connections", "traffic", "queue_depth", "log_ready", "lag", "outbox", "documents",
-        "store_ready", "gpus", "dead_letters", "dead_letters_total"}) {
+        "store_ready", "gpus", "dead_letters_ready", "dead_letters", "dead_letters_total"}) {
     ASSERT_TRUE(stats.contains(name)) << name;
     EXPECT_TRUE(stats[name].is_null()) << name;
   }

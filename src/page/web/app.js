@@ -8,6 +8,9 @@ const kStatsEveryMs = 1000;
 const kDocumentsEveryMs = 3000;
 const kElsewhere = "not in this process";
 
+// Of a figure that is not there: whether its part is elsewhere, or here and away; the reason is in the notice.
+const missing = (ready, part) => ready === null ? kElsewhere : `unknown while the ${part} is away`;
+
 const sum = (values) => values.reduce((a, b) => a + b, 0);
 
 function showTraffic(traffic) {
@@ -38,13 +41,13 @@ function showTraffic(traffic) {
 function showCounts(stats) {
   const given = (value) => (value === null ? "–" : number(value));
   text("documents", given(stats.documents));
-  text("documents-note", stats.store_ready === null ? kElsewhere : stats.store_ready === "ok" ? "stored" : stats.store_ready);
+  text("documents-note", stats.documents === null ? missing(stats.store_ready, "store") : "stored");
   // The first group writes the documents. The others may gather events on purpose, for large objects.
   const behind = Object.values(stats.lag ?? {})[0] ?? null;
   text("lag", given(behind));
-  text("lag-note", stats.lag === null ? kElsewhere : behind === 0 ? "all caught up" : "events accepted, not yet stored");
+  text("lag-note", behind === null ? missing(stats.log_ready, "log") : behind === 0 ? "all caught up" : "events accepted, not yet stored");
   text("dead", given(stats.dead_letters));
-  text("dead-note", stats.dead_letters === null ? kElsewhere
+  text("dead-note", stats.dead_letters === null ? missing(stats.dead_letters_ready, "log")
     : stats.dead_letters > 0 ? "not replayed; see ca4 dlq list"
       : stats.dead_letters_total > 0 ? `all ${number(stats.dead_letters_total)} replayed` : "none so far");
   $("dead").closest(".tile").classList.toggle("bad", stats.dead_letters > 0);
@@ -58,10 +61,9 @@ function line({name, note, waiting}) {
     element("td", {className: "number"}, waiting));
 }
 
-function outboxNote({state, age_s, last_error}) {
+function outboxNote({state, age_s}) {
   if (state === "direct") return "events go to Kafka directly";
-  return "events on disk that Kafka does not have yet" + (age_s === null ? "" : `, the oldest for ${duration(age_s)}`) +
-    (last_error ? `: ${last_error}` : "");
+  return "events on disk that Kafka does not have yet" + (age_s === null ? "" : `, the oldest for ${duration(age_s)}`);
 }
 
 function showQueues(stats) {
@@ -83,11 +85,11 @@ function showQueues(stats) {
   reconcile($("queues").tBodies[0], rows, (r) => r.name, (r) => `${r.waiting} ${r.note}`, line);
 }
 
-function showGpus(gpus) {
+function showGpus({gpus, store_ready}) {
   const rows = (gpus ?? []).map((gpu) =>
     ({name: gpu.name, documents: number(gpu.documents), seen: ago(gpu.last_seen)}));
   if (rows.length === 0) {
-    rows.push({name: gpus === null ? kElsewhere : "none yet", documents: "", seen: ""});
+    rows.push({name: gpus === null ? missing(store_ready, "store") : "none yet", documents: "", seen: ""});
   }
   reconcile($("gpus").tBodies[0], rows, (r) => r.name, (r) => `${r.documents} ${r.seen}`, (r) =>
     element("tr", {}, element("th", {scope: "row"}, r.name),
@@ -121,7 +123,7 @@ async function refreshStats() {
   showTraffic(stats.traffic);
   showCounts(stats);
   showQueues(stats);
-  showGpus(stats.gpus);
+  showGpus(stats);
   showTrouble(stats);
   allowImages(stats.search_by_image);
   const troubled = !$("trouble").hidden;
