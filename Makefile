@@ -9,8 +9,8 @@ help: ## this list
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
 	  awk -F'\t' '{printf "  \033[1m%-22s\033[0m %s\n", $$1, $$2}'
 
-.PHONY: setup-build setup-demo setup-sim setup-test setup-deploy
-setup-build setup-demo setup-sim setup-test setup-deploy: setup-%:
+.PHONY: setup-build setup-demo setup-sim setup-test setup-deploy setup-package
+setup-build setup-demo setup-sim setup-test setup-deploy setup-package: setup-%:
 	@scripts/setup.sh $*
 
 .PHONY: build
@@ -68,6 +68,10 @@ wheel: setup-test ## the Python package ca4-producer: build/wheel/dist, installe
 	@scripts/build.sh release ca4
 	@scripts/wheel.sh
 	@scripts/test-wheel.sh
+
+.PHONY: package
+package: setup-package build ## a Debian package with systemd units: build/package/ca4_VERSION_ARCH.deb
+	@scripts/package.sh
 
 .PHONY: bench-producer
 bench-producer: setup-test build ## measure `ca4 produce` against the model alone and a plain Python loop; build/bench/producer.md

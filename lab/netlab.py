@@ -22,7 +22,8 @@ def command(*argv, **keywords):
 
 
 class Machine:
-    """A network and a mount namespace. With `own_root` also a file system of its own: writes are seen by nobody else."""
+    """A network and a mount namespace. With `own_root` also a file system of its own: writes are seen by nobody else. It shows the
+    files of this machine (True), or those below a folder."""
 
     def __init__(self, name, folder, own_root=False):
         assert os.geteuid() == 0, "network namespaces need root: run the tests as root"
@@ -38,7 +39,7 @@ class Machine:
         self.hosts = self.folder / "hosts"
         self.hosts.write_text("127.0.0.1 localhost\n")
         if own_root:
-            self._make_root()
+            self._make_root("/" if own_root is True else own_root)
         self.run("mount", "--bind", self.hosts, "/etc/hosts")
 
     def _await_namespaces(self):
@@ -50,15 +51,15 @@ class Machine:
             assert time.monotonic() < deadline, f"no namespaces for {self.name}"
             time.sleep(0.01)
 
-    def _make_root(self):
-        """This machine's files below, the machine's own changes in memory on top."""
+    def _make_root(self, files):
+        """These files below, the machine's own changes in memory on top."""
         self.root = self.folder / "root"
         layers = self.folder / "layers"
         for path in (self.root, layers):
             path.mkdir()
         self.enter("mount", "-t", "tmpfs", "layers", layers)
         self.enter("mkdir", layers / "upper", layers / "work")
-        self.enter("mount", "-t", "overlay", "-o", f"lowerdir=/,upperdir={layers}/upper,workdir={layers}/work", "root", self.root)
+        self.enter("mount", "-t", "overlay", "-o", f"lowerdir={files},upperdir={layers}/upper,workdir={layers}/work", "root", self.root)
         for path in ("proc", "dev", str(self.folder)[1:]):
             self.enter("mkdir", "-p", self.root / path)
             self.enter("mount", "--rbind", f"/{path}", self.root / path)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what CA4 needs, in steps that can be named: `build` (compilers and libraries), `demo` (also a model and
 # photographs), `sim` (also servers and what makes machines of namespaces), `test` (also browser, linters, load generators and the
-# tests' Python environment), `deploy` (what the ca4-* targets use). Debian packages go into the system; everything else into
-# .deps/ of the project. A second run finds all of it there and ends in a moment.
+# tests' Python environment), `deploy` (what the ca4-* targets use), `package` (what makes packages). Debian packages go into the
+# system; everything else into .deps/ of the project. A second run finds all of it there and ends in a moment.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,9 +19,13 @@ build_packages=(
 wheel_packages=(python3-dev dpkg-dev xz-utils patch)
 test_packages=(
   clang-format-19 clang-tidy-22 shellcheck chromium chromium-driver wrk nghttp2-client zsh sudo systemd
+  # A small Debian that the package is installed in; what Debian says about packages.
+  debootstrap lintian
 )
 # Kafka's brokers and the MongoDB-wire server; machines in network namespaces, SSH servers on them.
 sim_packages=(openjdk-17-jdk-headless maven iproute2 nftables util-linux openssh-server openssh-client openssl procps zstd)
+# What CPack calls: strip, dpkg-shlibdeps, file.
+package_packages=(binutils dpkg-dev file)
 deploy_packages=(python3-venv ca-certificates curl openssl openssh-client)
 
 install_missing() {
@@ -69,14 +73,19 @@ case "${1:-}" in
     scripts/setup-cloud-init.sh
     scripts/setup-prometheus.sh
     scripts/setup-kafka-tools.sh
+    "$0" package
+    scripts/setup-debian.sh
     ;;
   deploy)
     install_missing "${deploy_packages[@]}"
     scripts/setup-python.sh deploy/aws/requirements.txt
     scripts/setup-kustomize.sh
     ;;
+  package)
+    install_missing "${package_packages[@]}"
+    ;;
   *)
-    echo "usage: scripts/setup.sh build|demo|sim|test|deploy" >&2
+    echo "usage: scripts/setup.sh build|demo|sim|test|deploy|package" >&2
     exit 2
     ;;
 esac
