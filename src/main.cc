@@ -28,6 +28,8 @@ constexpr Entry kCommands[] = {
     {"spool", "the outbox, where events wait while Kafka is away; import an old one", make_spool},
     {"config", "show every setting, its value and where that comes from; check a file",
      make_config},
+    {"top", "a running pipeline in the terminal: rates, latency, lag, spool, errors, GPUs",
+     make_top},
     {"metrics", "every metric there is, and what it says", make_metrics},
     {"completion", "print the shell completion script for bash or zsh", make_completion},
 };
