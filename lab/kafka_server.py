@@ -39,22 +39,22 @@ def java_command(main, *args, version=VERSION, libraries=()):
 class KafkaNode:
     """One broker with its data. Its ports stay the same over restarts."""
 
-    def __init__(self, cluster, node_id):
-        self.cluster, self.node_id = cluster, node_id
+    def __init__(self, cluster, node_id, host):
+        self.cluster, self.node_id, self.host = cluster, node_id, host
         self.folder = cluster.folder / f"node-{node_id}"
         self.ports = {
             name: cluster.ports.get(name) or free_port() for name in ["CONTROLLER", "INTERNAL", *cluster.listeners]
         }
         self.server = ServerProcess(
             f"kafka broker {node_id}",
-            cluster.host.inside(*cluster.java("kafka.Kafka", self.folder / "server.properties")),
+            host.inside(*cluster.java("kafka.Kafka", self.folder / "server.properties")),
             self.folder / "broker.log",
             env=cluster.env,
-            ready=lambda: all(cluster.host.connects(cluster.host.address, port) for port in self.ports.values()),
+            ready=lambda: all(host.connects(host.address, port) for port in self.ports.values()),
         )
 
     def address(self, listener="PLAINTEXT"):
-        return f"{self.cluster.host.address}:{self.ports[listener]}"
+        return f"{self.host.address}:{self.ports[listener]}"
 
     def properties(self):
         protocols = {"CONTROLLER": "PLAINTEXT", "INTERNAL": "PLAINTEXT"} | self.cluster.listeners
@@ -95,8 +95,8 @@ class KafkaCluster:
     """`count` brokers below `folder`. `listeners` are those for clients: {name: security protocol}.
 
     `advertise(node, listener)` is the name a broker tells clients to use, by default the address it listens on.
-    `settings` are further broker settings, `format_args` of StorageTool, `env` of the processes. `host` is the netns.Host
-    that they run on, `ports` says where a listener must be: {name: port}; all others get free ones.
+    `settings` are further broker settings, `format_args` of StorageTool, `env` of the processes. `hosts` are the
+    netns.Hosts that they run on, one a broker, `ports` says where a listener must be: {name: port}; all others get free ones.
     """
 
     def __init__(
@@ -109,18 +109,18 @@ class KafkaCluster:
         format_args=(),
         env=None,
         version=VERSION,
-        host=HERE,
+        hosts=None,
         ports=None,
     ):
         self.folder, self.version = Path(folder), version
-        self.host, self.ports = host, ports or {}
+        self.ports = ports or {}
         self.listeners = listeners or {"PLAINTEXT": "PLAINTEXT"}
         self.settings, self.format_args, self.env = settings or {}, format_args, env
         self._advertise = advertise
         # 22 characters of base64url, as Kafka wants it; one that began with "-" would be taken for a flag.
         self.cluster_id = "ca4-tests-" + uuid.uuid4().hex[:12]
         self.nodes = []
-        self.nodes += [KafkaNode(self, node_id) for node_id in range(1, count + 1)]
+        self.nodes += [KafkaNode(self, number, host) for number, host in enumerate(hosts or [HERE] * count, start=1)]
 
     def java(self, main, *args):
         return java_command(main, *args, version=self.version)

@@ -103,7 +103,7 @@ def private(tmp_path_factory):
         network.name_hosts({name: network["node"].address for name in ("kafka", "k3s-api", "grafana")}, on=["bastion", "node"])
         network.allow("laptop", "bastion", 22)
         network.allow("bastion", "node", 9092, 6443, 3000)
-        broker = KafkaCluster(folder / "kafka", host=network["node"], ports={"PLAINTEXT": 9092}, advertise=lambda *_: "kafka:9092")
+        broker = KafkaCluster(folder / "kafka", hosts=[network["node"]], ports={"PLAINTEXT": 9092}, advertise=lambda *_: "kafka:9092")
         bastion = Sshd(folder / "bastion", 22, permit_open=["kafka:9092", "k3s-api:6443", "grafana:3000"], host=network["bastion"])
         try:
             broker.start()
@@ -141,12 +141,12 @@ def post(one, metadata_id):
     return json.loads(answer.stdout)["durable_in"]
 
 
-READ = "import sys; sys.path.insert(0, sys.argv[1]); import kafka_records as k; print(*(r.key.decode() for r in k.records('kafka:9092', sys.argv[2])))"
+READ = "import sys; sys.path[:0] = sys.argv[2:]; import kafka_records as k; print(*(r.key.decode() for r in k.records('kafka:9092', sys.argv[1])))"
 
 
 def in_kafka(network, topic):
     """The ids in the topic, read beside the broker."""
-    return set(network["node"].run(sys.executable, "-c", READ, ROOT / "tests", topic).split())
+    return set(network["node"].run(sys.executable, "-c", READ, topic, ROOT / "tests", ROOT / "lab").split())
 
 
 def test_a_laptop_sends_through_the_tunnel_whatever_is_killed(private, local, work, tmp_path):

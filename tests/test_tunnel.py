@@ -24,7 +24,7 @@ PERMITTED = ["kafka:9092", "k3s-api:6443", "grafana:3000"]
 
 def kafka_server(folder, host):
     """A broker on `host`, port 9092, that tells clients to come to `kafka:9092`."""
-    cluster = KafkaCluster(folder, host=host, ports={"PLAINTEXT": 9092}, advertise=lambda *_: "kafka:9092")
+    cluster = KafkaCluster(folder, hosts=[host], ports={"PLAINTEXT": 9092}, advertise=lambda *_: "kafka:9092")
     cluster.format()
     return cluster.nodes[0].server
 

@@ -124,7 +124,7 @@ class Vpc:
         # As the manifests set it: nothing makes a topic but `ca4 topics ensure`.
         settings = {"auto.create.topics.enable": "false"}
         kafka = KafkaCluster(
-            self.home("node") / "kafka", host=self["node"], ports=ports, advertise=lambda *_: "kafka:9092", settings=settings
+            self.home("node") / "kafka", hosts=[self["node"]], ports=ports, advertise=lambda *_: "kafka:9092", settings=settings
         )
         kafka.format()
         self.s3 = S3Server(self.home("s3"), host=self["s3"], port=rules.S3)
