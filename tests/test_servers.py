@@ -110,6 +110,38 @@ def test_from_a_machine_that_sees_kafka_alone_an_event_is_followed_to_the_worker
     assert servers.database.ids() >= {marker}
 
 
+def test_a_lost_database_is_filled_again_from_the_topic(servers):
+    server = when_direct(servers.serve())
+    servers.worker("w1")
+    for number in range(60):
+        server.accept(event(f"img-{number}", dim=8, camera={"iso": number}))
+    # Updates: of the versions of an id in the topic the last one counts.
+    for number in range(20):
+        server.accept(event(f"img-{number}", dim=8, seed=1, extra={"pipeline": "again"}))
+    eventually(lambda: server.metric("ca4_lag_records", group="ca4-worker") == 0, "the worker has all of it")
+
+    def state():
+        found = {d["_id"]: d for d in servers.database.collection.find({})}
+        for document in found.values():
+            # When it was written.
+            del document["processed_at"], document["processed_at_us"]
+        return found
+
+    before = state()
+    assert len(before) == 60
+    servers.database.collection.drop()
+
+    def replay():
+        result = run("replay", "--from-log", *servers.flags, "--data-dir", servers.folder / "elsewhere", env=servers.env)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    assert re.search(r"80 documents read: 60 inserted, 20 updated, 0 unchanged, 0 older", replay())
+    assert state() == before
+    assert "80 documents read: 0 inserted, 0 updated" in replay()
+    assert state() == before
+
+
 def test_processors_and_workers_are_killed_at_random_moments(servers):
     rng = random.Random()
     seed = rng.randrange(1 << 32)
