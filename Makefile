@@ -73,6 +73,12 @@ wheel: setup-test ## the Python package ca4-producer: build/wheel/dist, installe
 package: setup-package build ## a Debian package with systemd units: build/package/ca4_VERSION_ARCH.deb
 	@scripts/package.sh
 
+.PHONY: image image-archive
+image: ## the container image, built by buildah, podman or docker; CA4_IMAGE names it
+	@scripts/image.sh build
+image-archive: build ## the same without any of them, for `docker load` or `k3s ctr images import`: build/image/ca4-VERSION.tar
+	@scripts/image.sh archive
+
 .PHONY: bench-producer
 bench-producer: setup-test build ## measure `ca4 produce` against the model alone and a plain Python loop; build/bench/producer.md
 	@scripts/setup-model.sh resnet50

@@ -19,8 +19,8 @@ build_packages=(
 wheel_packages=(python3-dev dpkg-dev xz-utils patch)
 test_packages=(
   clang-format-19 clang-tidy-22 shellcheck chromium chromium-driver wrk nghttp2-client zsh sudo systemd
-  # A small Debian that the package is installed in; what Debian says about packages.
-  debootstrap lintian
+  # A small Debian that the package is installed in; what Debian says about packages. What reads, builds and runs container images.
+  debootstrap lintian buildah skopeo umoci runc
 )
 # Kafka's brokers and the MongoDB-wire server; machines in network namespaces, SSH servers on them.
 sim_packages=(openjdk-17-jdk-headless maven iproute2 nftables util-linux openssh-server openssh-client openssl procps zstd)
