@@ -33,5 +33,8 @@ def rows(scratch, documents=1024, dim=2048):
 
 
 if __name__ == "__main__":
+    from run import table
+
     with tempfile.TemporaryDirectory() as scratch:
-        print(json.dumps(rows(scratch), indent=1))
+        found = rows(scratch)
+    print(table(found, list(found[0])))
