@@ -55,6 +55,16 @@ ca4-open-grafana: ## [tunnel] say where Grafana is, once it answers
 vpc-sim: as-root setup-sim build ## [root] the VPC on this machine: namespaces, firewall, bastion, Kafka, database, S3, worker, tunnel; stays up
 	@$(PYTHON) deploy/sim/vpc_sim.py $(ARGS)
 
+.PHONY: incident-drill
+incident-drill: ## [root] plays incidents of docs/runbook.md; DRILL=kafka (default), all, or another; cluster: [tunnel, kubectl] on the cluster
+ifeq ($(DRILL),cluster)
+incident-drill: build
+	@deploy/k8s/incident-drill.sh
+else
+incident-drill: as-root setup-sim build
+	@$(PYTHON) deploy/sim/incident_drill.py $(DRILL)
+endif
+
 .PHONY: as-root
 as-root:
 	@[ "$$(id -u)" -eq 0 ] || { echo "$(MAKECMDGOALS): network namespaces need root. Run: sudo make $(MAKECMDGOALS)" >&2; exit 1; }

@@ -42,7 +42,8 @@ NEXT = """
   is everything well?    {on} laptop ca4 verify preflight kafka workflow
   is the tunnel?         {on} laptop ca4 tunnel --status
   try what is forbidden  {on} laptop curl -m 3 node:27017; {on} internet curl -m 3 bastion:22
-  break something        {kill} {kafka}            (the broker: POSTs go on, into the outbox)
+  break something        {kill} {kafka}            (the broker: POSTs go on, into the outbox; docs/runbook.md has more,
+                         and `make incident-drill` plays it, once this one has ended)
 
   Logs: build/vpc-sim/logs/. Settings and data of each machine: build/vpc-sim/machines/. Ctrl-C ends it all.
 """
@@ -129,7 +130,7 @@ def bring_up(vpc):
     began = time.monotonic()
     found = rules.check(vpc.network)
     show_reach(found)
-    print(f"  {len(found)} connections tried in {time.monotonic() - began:.1f} s; all others were dropped, as they must be.")
+    print(f"  {len(found)} connections tried in {time.monotonic() - began:.1f} s; all but these were dropped, as they must be.")
     print("  Neither K3s (6443) nor Grafana (3000) is here: nobody answers where packets are let through.")
     if verify(vpc):
         return True

@@ -1,4 +1,4 @@
-"""Certificates of an authority that exists for the tests only."""
+"""Certificates of an authority that nobody else trusts."""
 
 import subprocess
 
@@ -18,11 +18,11 @@ class Authority:
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", 2,
                 "-subj", f"/CN={name}", "-keyout", self.key_file, "-out", self.cert_file)
 
-    def issue(self, name):
-        """A certificate for a host (or a client) of that name; returns (cert_file, key_file)."""
+    def issue(self, name, days=2):
+        """A certificate for a host (or a client) of that name; returns (cert_file, key_file). One of 0 days expires within a second."""
         cert, key, request = (self.folder / f"{name}.{ending}" for ending in ("pem", "key", "csr"))
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
                 "-addext", f"subjectAltName=DNS:{name}", "-keyout", key, "-out", request)
         openssl("x509", "-req", "-in", request, "-CA", self.cert_file, "-CAkey", self.key_file, "-CAcreateserial",
-                "-days", 2, "-copy_extensions", "copy", "-out", cert)
+                "-days", days, "-copy_extensions", "copy", "-out", cert)
         return cert, key

@@ -1,0 +1,48 @@
+"""`make incident-drill DRILL=NAME`: plays incidents of docs/runbook.md on the VPC of `make vpc-sim`, and holds the system to what it says there."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "lab"))
+from drills import Database, Disk, Kafka, Tunnel  # noqa: E402
+from more_drills import Archive, Certificate, Colab, Poison  # noqa: E402
+from vpc import Vpc  # noqa: E402
+from vpc_sim import FOLDER, alone, bold, ending, prepare, say  # noqa: E402
+
+DRILLS = {drill.name: drill for drill in (Kafka, Database, Tunnel, Disk, Poison, Certificate, Colab, Archive)}
+
+
+def play(vpc, drill):
+    """True when everything happened as the runbook says."""
+    print(bold(f"\n  {drill.title}   docs/runbook.md#{drill.name}"), flush=True)
+    began = time.monotonic()
+    try:
+        drill(vpc, lambda line: print(line, flush=True)).run()
+    except AssertionError as problem:
+        print(f"\nincident-drill: {drill.name}: not as the runbook says: {problem}\n", file=sys.stderr)
+        return False
+    print(f"  As the runbook says, {time.monotonic() - began:.0f} s.")
+    return True
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="make incident-drill", description=__doc__)
+    parser.add_argument("names", nargs="*", default=["kafka"], metavar="NAME", help=f"{', '.join(DRILLS)}, or all [kafka]")
+    names = parser.parse_args().names
+    names = list(DRILLS) if names == ["all"] else names
+    if unknown := [name for name in names if name not in DRILLS]:
+        sys.exit(f"incident-drill: no drill {unknown[0]}. There are: {', '.join(DRILLS)}, all, and cluster for one with kubectl")
+    prepare()
+    with alone(), ending(Vpc(FOLDER, say), interrupted=130) as vpc:
+        print(bold("\n  The VPC of `make vpc-sim`"))
+        vpc.start()
+        failed = [name for name in names if not play(vpc, DRILLS[name])]
+    if failed:
+        print(f"incident-drill: failed: {', '.join(failed)}. Logs: build/vpc-sim/logs/", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Posts small events to a processor until standard input ends, and says of each where it is durable. Runs on the laptop.
+
+    python3 load.py URL PREFIX
+
+Printed: `ID kafka` or `ID outbox` for what was taken; `ID 503`, `ID refused` for what was not, which is sent again under its id until it is
+taken, as producers do. Exit code 1: the last one was not taken for half a minute.
+"""
+
+import json
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+
+# Slow enough for a small machine's database, fast enough that nothing lasts shorter than a few events.
+PAUSE_S = 0.05
+GIVE_UP_S = 30
+
+over = threading.Event()
+
+
+def post(url, metadata_id):
+    """Where the event is durable, or why it is nowhere."""
+    body = json.dumps({"metadata_id": metadata_id, "embedding": [0.5] * 64, "extra": {"pipeline": "incident-drill"}}).encode()
+    request = urllib.request.Request(url + "/metadata", body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)["durable_in"]
+    except urllib.error.HTTPError as problem:
+        return str(problem.code)
+    except OSError:
+        return "refused"
+
+
+def main():
+    url, prefix = sys.argv[1:]
+    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+    number, pending, give_up = 0, False, None
+    # What was refused must still get in.
+    while pending or not over.is_set():
+        metadata_id = f"{prefix}{number}"
+        place = post(url, metadata_id)
+        print(metadata_id, place, flush=True)
+        pending = place not in ("kafka", "outbox")
+        if over.is_set():
+            give_up = give_up or time.monotonic() + GIVE_UP_S
+            if pending and time.monotonic() > give_up:
+                return 1
+        number += not pending
+        time.sleep(PAUSE_S if not pending else 10 * PAUSE_S)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
