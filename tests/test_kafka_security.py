@@ -168,6 +168,22 @@ def test_a_listener_that_speaks_another_protocol_is_said_with_the_setting(broker
     assert "it takes no log-in there" in said("TLS", "sasl_ssl", *as_ann("PLAIN", password_file))
 
 
+def test_a_file_that_holds_no_certificate_or_key_is_named(authority, tmp_path):
+    text = tmp_path / "text.pem"
+    text.write_text("neither")
+    cert, key = authority.issue("client.ca4.invalid")
+    flags = ["--kafka-bootstrap", "127.0.0.1:1", "--kafka-security-protocol", "ssl"]
+    for setting, given in {
+        "ca_file": ["--kafka-ca-file", text],
+        "cert_file": ["--kafka-cert-file", text, "--kafka-key-file", key],
+        "key_file": ["--kafka-cert-file", cert, "--kafka-key-file", text],
+    }.items():
+        ran = run("topics", "list", *flags, *given)
+        assert ran.returncode == 78
+        assert ran.stderr.startswith(f"kafka.{setting}: {text}: no "), ran.stderr
+        assert ran.stderr.count("\n") == 1
+
+
 def test_without_aws_keys_it_says_where_it_looked_and_blames_no_password(serve, tmp_path):
     flags = ["--kafka-bootstrap", "127.0.0.1:1", "--kafka-security-protocol", "sasl_ssl", "--kafka-sasl-mechanism", "AWS_MSK_IAM"]
     flags += ["--kafka-aws-region", "eu-west-1"]

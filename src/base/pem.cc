@@ -25,7 +25,7 @@ Result<File> open_file(const std::string& path) {
   if (file == nullptr) return bad(path, std::strerror(errno));  // NOLINT(concurrency-mt-unsafe)
   struct stat found{};
   if (fstat(fileno(file.get()), &found) == 0 && S_ISDIR(found.st_mode)) {
-    return bad(path, "a directory, not a file of certificates");
+    return bad(path, "a directory, not a file");
   }
   return file;
 }
@@ -40,7 +40,7 @@ int no_passphrase(char*, int, int, void*) {
 Status check_certificate_file(const std::string& path) {
   const Result<File> file = open_file(path);
   if (!file) return file.status();
-  X509* const certificate = PEM_read_X509(file->get(), nullptr, no_passphrase, nullptr);
+  X509* const certificate = PEM_read_X509_AUX(file->get(), nullptr, no_passphrase, nullptr);
   ERR_clear_error();
   if (certificate == nullptr) {
     return bad(path, "no certificate in it (expected PEM: -----BEGIN CERTIFICATE-----)");
@@ -49,8 +49,7 @@ Status check_certificate_file(const std::string& path) {
   return Status::ok();
 }
 
-Status check_certificate_and_key_file(const std::string& path) {
-  if (Status status = check_certificate_file(path); !status.is_ok()) return status;
+Status check_private_key_file(const std::string& path) {
   const Result<File> file = open_file(path);
   if (!file) return file.status();
   EVP_PKEY* const key = PEM_read_PrivateKey(file->get(), nullptr, no_passphrase, nullptr);

@@ -12,7 +12,7 @@ namespace ca4 {
 // certificate. Whether that is valid now, or the right one, is for whoever connects with it.
 Status check_certificate_file(const std::string& path);
 
-// The same of a file with a certificate and the private key that belongs to it.
-Status check_certificate_and_key_file(const std::string& path);
+// The same of a private key, which must not need a passphrase.
+Status check_private_key_file(const std::string& path);
 
 }  // namespace ca4

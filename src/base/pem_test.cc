@@ -53,7 +53,7 @@ class Pem : public testing::Test {
 TEST_F(Pem, TakesAFileThatHoldsWhatItShould) {
   EXPECT_TRUE(check_certificate_file(file_with(true, false)).is_ok());
   EXPECT_TRUE(check_certificate_file(file_with(true, true)).is_ok());
-  EXPECT_TRUE(check_certificate_and_key_file(file_with(true, true)).is_ok());
+  EXPECT_TRUE(check_private_key_file(file_with(true, true)).is_ok());
 }
 
 TEST_F(Pem, SaysWhichFileAndWhatIsWrongWithIt) {
@@ -67,8 +67,8 @@ TEST_F(Pem, SaysWhichFileAndWhatIsWrongWithIt) {
   expect(check_certificate_file(text_file("-----BEGIN CERTIFICATE-----\nbm8=\n")),
          dir_ / "text.pem", "no certificate");
   expect(check_certificate_file(file_with(false, true)), dir_ / "made.pem", "no certificate");
-  expect(check_certificate_and_key_file(file_with(true, false)), dir_ / "made.pem", "no private");
-  expect(check_certificate_and_key_file(file_with(true, true, "secret")), dir_ / "made.pem",
+  expect(check_private_key_file(file_with(true, false)), dir_ / "made.pem", "no private");
+  expect(check_private_key_file(file_with(true, true, "secret")), dir_ / "made.pem",
          "without a passphrase");
 }
 

@@ -9,6 +9,7 @@
 #include "aws/msk_token.h"
 #include "aws/profile_file.h"
 #include "aws/region.h"
+#include "base/pem.h"
 #include "cli/common.h"
 #include "cli/data_layout.h"
 #include "log/kafka_log.h"
@@ -21,12 +22,20 @@ namespace {
 
 constexpr size_t kPasswordFileBytesMax = 64 * 1024;  // a wrong path is refused
 
-// librdkafka would say little more than that it did not work.
-Status check_file(const char* setting, const std::string& path) {
-  if (path.empty()) return Status::ok();
-  const Status status = producer::read_file(path, config::kMiB).status();
-  if (status.is_ok()) return status;
-  return {Code::kConfig, fmt::format("kafka.{}: {}", setting, status.message())};
+// librdkafka would say what OpenSSL says, without the file.
+Status check_tls_files(const config::Kafka& from) {
+  const auto check = [](const char* setting, const std::string& path,
+                        Status (*good)(const std::string&)) {
+    if (path.empty()) return Status::ok();
+    const Status status = good(path);
+    if (status.is_ok()) return status;
+    return Status(Code::kConfig, fmt::format("kafka.{}: {}", setting, status.message()));
+  };
+  if (Status ca = check("ca_file", from.ca_file, check_certificate_file); !ca.is_ok()) return ca;
+  if (Status cert = check("cert_file", from.cert_file, check_certificate_file); !cert.is_ok()) {
+    return cert;
+  }
+  return check("key_file", from.key_file, check_private_key_file);
 }
 
 // The first line, as it is but for its end.
@@ -102,12 +111,7 @@ Result<log::KafkaOptions> kafka_options(const Site& site, const std::string& top
   options.security.ca_file = from.ca_file;
   options.security.cert_file = from.cert_file;
   options.security.key_file = from.key_file;
-  for (const auto& [setting, path] :
-       {std::pair("ca_file", from.ca_file), std::pair("cert_file", from.cert_file),
-        std::pair("key_file", from.key_file)}) {
-    const Status readable = check_file(setting, path);
-    if (!readable.is_ok()) return readable;
-  }
+  if (const Status files = check_tls_files(from); !files.is_ok()) return files;
   const Status login = add_login(site, options.security);
   if (!login.is_ok()) return login;
   Result<log::BrokerMap> map = log::BrokerMap::parse(from.broker_map);
