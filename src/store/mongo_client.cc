@@ -14,11 +14,10 @@ namespace {
 
 constexpr const char* kAppName = "ca4";
 
+// Its warnings are of requests that fail, which the caller is told as well, in our words.
 void write_log(mongoc_log_level_t level, const char* domain, const char* message, void*) {
-  const auto severity = level <= MONGOC_LOG_LEVEL_CRITICAL  ? spdlog::level::err
-                        : level == MONGOC_LOG_LEVEL_WARNING ? spdlog::level::warn
-                        : level <= MONGOC_LOG_LEVEL_INFO    ? spdlog::level::info
-                                                            : spdlog::level::debug;
+  const auto severity =
+      level <= MONGOC_LOG_LEVEL_CRITICAL ? spdlog::level::err : spdlog::level::debug;
   spdlog::log(severity, "libmongoc {}: {}", domain, message);
 }
 
@@ -93,12 +92,12 @@ Status check_tls_files(const mongoc_uri_t* uri) {
     return status.is_ok() ? status : bad_uri(fmt::format("{}: {}", option, status.message()));
   };
   // Names of options are taken in any case; these are as the manuals write them.
-  const Status ca = check("tlsCAFile", check_certificate_file);
-  if (!ca.is_ok()) return ca;
-  // One whose key has a passphrase is the library's to open.
-  const bool locked = mongoc_uri_has_option(uri, MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD);
-  return check("tlsCertificateKeyFile",
-               locked ? check_certificate_file : check_certificate_and_key_file);
+  if (Status ca = check("tlsCAFile", check_certificate_file); !ca.is_ok()) return ca;
+  constexpr const char* kOwn = "tlsCertificateKeyFile";
+  if (Status own = check(kOwn, check_certificate_file); !own.is_ok()) return own;
+  // A key with a passphrase is the library's to open.
+  if (mongoc_uri_has_option(uri, MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD)) return Status::ok();
+  return check(kOwn, check_private_key_file);
 }
 
 Status set_ca_file(mongoc_uri_t* uri, const std::string& ca_file) {

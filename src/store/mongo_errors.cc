@@ -120,7 +120,14 @@ Status to_status(const bson_error_t& error, std::string_view hosts) {
         contains(kPassing, static_cast<int32_t>(error.code)) ? Code::kUnavailable : Code::kInternal;
     return {code, fmt::format("MongoDB at {}: {} (code {})", hosts, text, error.code)};
   }
-  return {Code::kUnavailable, fmt::format("MongoDB at {}: {}", hosts, text)};
+  // Its library says no more of a server that speaks TLS where none was asked for, or none.
+  const bool nobody = error.domain == MONGOC_ERROR_SERVER_SELECTION;
+  return {
+      Code::kUnavailable,
+      fmt::format("MongoDB at {}: {}{}", hosts, text,
+                  nobody ? " (does it run, may this machine reach it, and has MONGO_URI tls=true "
+                           "just where it speaks TLS?)"
+                         : "")};
 }
 
 bool is_server_error(const bson_error_t& error, int32_t code) {

@@ -60,6 +60,15 @@ TEST(MongoErrors, ACertificateThatIsNotTrustedSaysWhatToGive) {
   EXPECT_THAT(to_status(error, "db:1").message(), HasSubstr("store.mongo_ca_file"));
 }
 
+TEST(MongoErrors, AServerThatIsNotFoundSaysWhatToLookAt) {
+  bson_error_t error;
+  bson_set_error(&error, MONGOC_ERROR_SERVER_SELECTION, MONGOC_ERROR_SERVER_SELECTION_FAILURE,
+                 "No suitable servers found: [Failed to read 4 bytes: socket error or timeout]");
+  const Status status = to_status(error, "db:1");
+  EXPECT_EQ(status.code(), Code::kUnavailable);
+  EXPECT_THAT(status.message(), HasSubstr("tls=true"));
+}
+
 TEST(MongoErrors, AMessageIsBounded) {
   const std::string quoted(503, 'x');
   EXPECT_LT(to_status(server_error(13, quoted.c_str()), "db:1").message().size(), 600U);
