@@ -44,12 +44,20 @@ class Machine:
 
     def _await_namespaces(self):
         deadline = time.monotonic() + PATIENCE_S
-        while any(
-            os.readlink(f"/proc/self/ns/{kind}") == os.readlink(f"/proc/{self.holder.pid}/ns/{kind}") for kind in ("net", "mnt")
-        ):
-            assert self.holder.poll() is None, f"no namespaces for {self.name}"
+        while not self._apart():
+            ended = self.holder.poll() is not None
+            assert not ended, f"no namespaces for {self.name}: is this a container that may not make any (docker run --privileged may)?"
             assert time.monotonic() < deadline, f"no namespaces for {self.name}"
             time.sleep(0.01)
+
+    def _apart(self):
+        """The holder is in namespaces of its own; false also when it has ended."""
+        try:
+            return all(
+                os.readlink(f"/proc/self/ns/{kind}") != os.readlink(f"/proc/{self.holder.pid}/ns/{kind}") for kind in ("net", "mnt")
+            )
+        except OSError:
+            return False
 
     def _make_root(self, files):
         """These files below, the machine's own changes in memory on top."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import requests
 import rules
 from support import BINARY, ROOT, eventually
 from vpc_sim import FOLDER
@@ -66,6 +67,9 @@ def test_what_it_says_to_try_works(up):
     archived = lambda: on("s3", "find", "build/vpc-sim/machines/s3/data", "-name", "*.zst").stdout  # noqa: E731
     eventually(archived, "the archive object")
     assert on("laptop", "ca4", "tunnel", "--status").returncode == 0
+    page = re.search(r"the processor's page +(http://127.0.0.1:\d+/) ", said)[1]
+    assert "<html" in requests.get(page, timeout=60).text
+    assert requests.get(page + "api/stats", timeout=60).status_code == 200
     assert on("laptop", "curl", "-sm", "2", "node:27017").returncode != 0
     assert on("bastion", "bash", "-c", "echo here").stdout == "here\n"
     assert on("nowhere").returncode == 2

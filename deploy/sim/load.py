@@ -1,4 +1,4 @@
-"""Posts small events to a processor until standard input ends, and says of each where it is durable. Runs on the laptop.
+"""Posts events to a processor until standard input ends, and says of each where it is durable. Runs on the laptop.
 
     python3 load.py URL PREFIX
 
@@ -16,13 +16,15 @@ import urllib.request
 # Slow enough for a small machine's database, fast enough that nothing lasts shorter than a few events.
 PAUSE_S = 0.05
 GIVE_UP_S = 30
+# Large enough that a disk that is nearly full is soon full.
+DIM = 512
 
 over = threading.Event()
 
 
 def post(url, metadata_id):
     """Where the event is durable, or why it is nowhere."""
-    body = json.dumps({"metadata_id": metadata_id, "embedding": [0.5] * 64, "extra": {"pipeline": "incident-drill"}}).encode()
+    body = json.dumps({"metadata_id": metadata_id, "embedding": [0.5] * DIM, "extra": {"pipeline": "incident-drill"}}).encode()
     request = urllib.request.Request(url + "/metadata", body, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:

@@ -42,6 +42,8 @@ user = "{user}"
 key_file = "{key}"
 known_hosts_file = "{home}/known_hosts"
 forwards = "9092:kafka:9092"
+# A dead link is noticed in three times that; by default in 15 s.
+keepalive_interval_s = 2
 backoff_ms_max = 2000
 """
 NODE = """data_dir = "{home}/data"

@@ -5,6 +5,7 @@ import fcntl
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[2] / "lab"))
 import rules  # noqa: E402
 from basics import BINARY, ENVIRONMENT, ROOT  # noqa: E402
+from netlab import DIES_WITH_US  # noqa: E402
+from server_process import HERE, ServerProcess, free_port  # noqa: E402
 from vpc import PROCESSOR, Vpc  # noqa: E402
 
 FOLDER = ROOT / "build/vpc-sim"
@@ -34,6 +37,7 @@ MAP = """
 NEXT = """
   It is up. From another terminal, in this folder:
 
+  the processor's page   {page}          (in a browser on this machine)
   a shell on a machine   {on} laptop          (internet, bastion, node, database, s3)
   send an event          {on} laptop curl -s {url}/metadata -H 'content-type: application/json' \\
                              -d '{{"metadata_id": "img-cat-1700000000", "embedding": [0.1, 0.2, 0.3]}}'
@@ -84,6 +88,13 @@ def prepare():
         signal.signal(number, lambda *_: sys.exit(0))
 
 
+def give_back():
+    """After sudo, whoever ran it may look at the logs, and remove them."""
+    if user := os.environ.get("SUDO_UID"):
+        group = os.environ.get("SUDO_GID", user)
+        subprocess.run(["chown", "-R", f"{user}:{group}", FOLDER, FOLDER.parent / "vpc-sim.lock"], check=True, timeout=60)
+
+
 @contextmanager
 def ending(vpc, interrupted=0):
     """Whatever happens, the VPC ends. What did not start is said; after Ctrl-C the exit code is `interrupted`."""
@@ -98,6 +109,7 @@ def ending(vpc, interrupted=0):
         # A second Ctrl-C would leave half of it to the kernel.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         vpc.stop()
+        give_back()
 
 
 def show_reach(found):
@@ -138,10 +150,24 @@ def bring_up(vpc):
     return False
 
 
+def open_window(vpc):
+    """The processor's page, for a browser on this machine; returns its address."""
+    port = rules.PROCESSOR if not HERE.connects(HERE.address, rules.PROCESSOR) else free_port()
+    argv = [*DIES_WITH_US, sys.executable, Path(__file__).with_name("window.py")]
+    vpc.servers["window"] = ServerProcess(
+        "the page's window",
+        [*argv, vpc["laptop"].holder.pid, port, rules.PROCESSOR],
+        vpc.logs / "window.log",
+        ready=lambda: HERE.connects(HERE.address, port),
+    ).start()
+    return f"http://{HERE.address}:{port}/"
+
+
 def stay(vpc):
+    page = open_window(vpc)
     sudo = "sudo " if "SUDO_UID" in os.environ else ""
     kafka = vpc.servers["kafka"].process.pid
-    print(NEXT.format(on=f"{sudo}deploy/sim/on", kill=f"{sudo}kill -9", kafka=kafka, url=PROCESSOR), flush=True)
+    print(NEXT.format(on=f"{sudo}deploy/sim/on", kill=f"{sudo}kill -9", kafka=kafka, page=page, url=PROCESSOR), flush=True)
     ended = set()
     while True:
         time.sleep(1)
