@@ -74,9 +74,9 @@ package: setup-package build ## a Debian package with systemd units: build/packa
 	@scripts/package.sh
 
 .PHONY: image image-archive
-image: ## the container image, built by buildah, podman or docker; CA4_IMAGE names it
+image: ## the container image, built by buildah, podman or docker; CA4_IMAGE names it; CA4_IMAGE_VARIANT=cuda for GPUs
 	@scripts/image.sh build
-image-archive: build ## the same without any of them, for `docker load` or `k3s ctr images import`: build/image/ca4-VERSION.tar
+image-archive: build ## the same without any of them, for `docker load` or `k3s ctr images import`: build/image/ca4/ca4-VERSION.tar
 	@scripts/image.sh archive
 
 .PHONY: bench-producer

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# scripts/image-rootfs.sh FOLDER: the root file system of the container image, from the release build of this machine: ca4, the libraries
-# that it loads, ONNX Runtime for `ca4 produce`, the certificate authorities, and a user. No shell, no package manager.
+# scripts/image-rootfs.sh FOLDER [cuda]: the root file system of the container image, from the release build of this machine: ca4, the
+# libraries that it loads, ONNX Runtime for `ca4 produce`, the certificate authorities, and a user. No shell, no package manager. With
+# `cuda` ONNX Runtime is that for NVIDIA GPUs, with CUDA's libraries (2.4 GB); the driver's own come from the machine that runs it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-root=${1:?usage: scripts/image-rootfs.sh FOLDER}
+root=${1:?usage: scripts/image-rootfs.sh FOLDER [cuda]}
+variant=${2:-cpu}
 binary=build/release/ca4
 onnx=.deps/onnxruntime/lib
 umask 022
@@ -17,8 +19,37 @@ chmod 1777 "$root/tmp"
 
 cp "$binary" "$root/usr/bin/ca4"
 strip --strip-unneeded "$root/usr/bin/ca4"
-# Beside the program, which looks there first.
-cp -L "$onnx/libonnxruntime.so" "$root/usr/lib/libonnxruntime.so"
+
+# Where the program looks first; CUDA's libraries where the linker looks by itself.
+add_onnx() {
+  cp -L "$onnx/libonnxruntime.so" "$root/usr/lib/libonnxruntime.so"
+  for text in LICENSE ThirdPartyNotices.txt; do install -D -m 0644 "$onnx/$text" "$root/usr/share/doc/onnxruntime/$text"; done
+}
+
+add_onnx_cuda() {
+  local gpu=.deps/onnxruntime-gpu requirements=scripts/requirements-cuda.txt
+  if ! cmp -s "$requirements" "$gpu/requirements.txt"; then
+    echo "image-rootfs: fetching ONNX Runtime and CUDA's libraries (2.4 GB)" >&2
+    rm -rf "$gpu"
+    # Without their own dependencies: those are Python's.
+    .deps/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --only-binary :all: --target "$gpu" -r "$requirements"
+    cp "$requirements" "$gpu/requirements.txt"
+  fi
+  cp "$gpu"/onnxruntime/capi/libonnxruntime.so.* "$root/usr/lib/libonnxruntime.so"
+  cp "$gpu"/onnxruntime/capi/libonnxruntime_providers_{cuda,shared}.so "$root/usr/lib/"
+  mkdir -p "$root/usr/lib/x86_64-linux-gnu"
+  find "$gpu/nvidia" -name 'lib*.so.*' -exec install -m 0644 -t "$root/usr/lib/x86_64-linux-gnu" {} +
+  for text in "$gpu"/onnxruntime/{LICENSE,ThirdPartyNotices.txt}; do install -D -m 0644 "$text" "$root/usr/share/doc/onnxruntime/$(basename "$text")"; done
+  find "$gpu" -path '*nvidia_*.dist-info/*' -iname 'license*' -type f | while read -r text; do
+    install -D -m 0644 "$text" "$root/usr/share/doc/$(basename "${text%%.dist-info/*}")/copyright"
+  done
+}
+
+case "$variant" in
+  cpu) add_onnx ;;
+  cuda) add_onnx_cuda ;;
+  *) echo "image-rootfs: $variant is neither cpu nor cuda" >&2; exit 2 ;;
+esac
 
 mapfile -t libraries < <(ldd "$binary" "$onnx/libonnxruntime.so" | awk '/=> \// { print $3 } /^\t\// { print $1 }' | sort -u)
 for library in "${libraries[@]}"; do install -D -m 0644 "$library" "$root/usr/${library#/usr/}"; done

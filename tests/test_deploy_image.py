@@ -24,7 +24,7 @@ def image(tmp_path_factory):
     """The archive, and what umoci makes of it: a folder with `rootfs` and `config.json`."""
     made = subprocess.run([ROOT / "scripts/image.sh", "archive"], capture_output=True, text=True, timeout=300)
     assert made.returncode == 0, made.stdout + made.stderr
-    (archive,) = (ROOT / "build/image").glob("ca4-*.tar")
+    (archive,) = (ROOT / "build/image/ca4").glob("ca4-*.tar")
     folder = tmp_path_factory.mktemp("image")
     # It checks every digest.
     command("skopeo", "copy", f"oci-archive:{archive}", f"oci:{folder}/layout:ca4")
@@ -44,6 +44,21 @@ def test_the_same_files_give_the_same_archive(tmp_path):
         command(*argv, env=os.environ | {"SOURCE_DATE_EPOCH": "1700000000"})
         digests.add(hashlib.sha256(archive.read_bytes()).hexdigest())
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("ca4:1", "docker.io/library/ca4:1"),
+        ("somebody/ca4:1", "docker.io/somebody/ca4:1"),
+        ("registry.example:5000/ca4:1", "registry.example:5000/ca4:1"),
+    ],
+)
+def test_containerd_finds_it_under_the_name_that_the_manifests_have(tmp_path, name, known):
+    (tmp_path / "tree").mkdir()
+    command("python3", ROOT / "deploy/image/oci.py", tmp_path / "tree", CONTAINERFILE, name, tmp_path / "archive.tar")
+    index = json.loads(command("tar", "-xOf", tmp_path / "archive.tar", "index.json"))
+    assert index["manifests"][0]["annotations"]["io.containerd.image.name"] == known
 
 
 def test_it_holds_the_program_and_nothing_to_work_with_for_an_intruder(image):
@@ -141,8 +156,10 @@ def pod(image, tmp_path):
     os.chown(data, NONROOT, NONROOT)
     made = []
 
-    def begin(*argv, mounts=(), env=()):
-        made.append(Container(image, machine, tmp_path, list(argv), {"/var/lib/ca4": data} | dict(mounts), env).start())
+    def begin(*argv, mounts=None, env=()):
+        """`mounts` are further ones, beside /var/lib/ca4 unless there is a None for it."""
+        every = {"/var/lib/ca4": data} | (mounts or {})
+        made.append(Container(image, machine, tmp_path, list(argv), {k: v for k, v in every.items() if v}, env).start())
         return made[-1]
 
     begin.machine = machine
@@ -200,6 +217,28 @@ def test_it_serves_works_and_produces_read_only_and_without_privileges(pod, tmp_
     assert serve.stop() == 0, serve.said()
 
 
+def test_the_gpu_job_has_all_it_needs_where_its_manifest_says(pod, tmp_path):
+    """On a CPU: which ONNX Runtime the image has makes no difference to the rest."""
+    spec = yaml.safe_load_all((ROOT / "deploy/k8s/gpu-job/job.yaml").read_text())
+    (container,) = next(d for d in spec if d["kind"] == "Job")["spec"]["template"]["spec"]["containers"]
+    tokens, claim = tmp_path / "tokens", tmp_path / "claim"
+    (claim / "images").mkdir(parents=True)
+    shutil.copy(next(PHOTOS.glob("*.png")), claim / "images")
+    shutil.copy(MODEL, claim / "model.onnx")
+    os.chown(claim, NONROOT, NONROOT)  # fsGroup
+    tokens.mkdir()
+    (tokens / "tokens").write_text("a-token-for-this-test\n")
+    serve = pod("ca4", "up", mounts={"/etc/ca4/tokens": tokens}, env=["CA4_PROCESSOR_TOKEN_FILE=/etc/ca4/tokens/tokens"])
+    eventually(lambda: ready(pod), lambda: f"ready: {serve.said()}")
+    env = {variable["name"]: variable["value"] for variable in container["env"]} | {"CA4_PRODUCER_ENDPOINT": "http://127.0.0.1:8000"}
+    outside = {"/data": claim, "/etc/ca4/tokens": tokens, "/tmp": None}
+    assert {mount["mountPath"] for mount in container["volumeMounts"]} == set(outside)
+    for sent in ("1 sent", "1 already sent"):
+        job = pod(*container["command"], mounts=outside | {"/var/lib/ca4": None}, env=[f"{k}={v}" for k, v in env.items()])
+        assert job.wait() == 0, job.said()
+        assert sent in job.said(), job.said()
+
+
 def test_without_a_place_to_write_it_says_so(image, pod, tmp_path):
     container = pod("ca4", "serve", env=["CA4_DATA_DIR=/usr/data"])
     assert container.wait() != 0
@@ -213,7 +252,7 @@ def test_buildah_makes_the_same_of_the_containerfile(image, tmp_path):
     last = text[text.index("FROM scratch") :]
     (tmp_path / "Containerfile").write_text("FROM scratch AS build\nCOPY rootfs /rootfs\n" + last)
     buildah = ["buildah", "--root", tmp_path / "store", "--runroot", tmp_path / "run", "--storage-driver", "vfs"]
-    command(*buildah, "build", "--isolation", "chroot", "--file", tmp_path / "Containerfile", "--tag", "ca4:t", ROOT / "build/image")
+    command(*buildah, "build", "--isolation", "chroot", "--file", tmp_path / "Containerfile", "--tag", "ca4:t", image[0].parent)
     built = json.loads(command(*buildah, "inspect", "--type", "image", "ca4:t"))["OCIv1"]["config"]
     ours = json.loads(command("skopeo", "inspect", "--config", f"oci-archive:{image[0]}"))["config"]
     assert {key: built[key] for key in ours} == ours

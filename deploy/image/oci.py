@@ -14,6 +14,7 @@ import platform
 import shlex
 import sys
 import tarfile
+import tempfile
 import time
 from pathlib import Path
 
@@ -47,19 +48,38 @@ def configuration(containerfile):
     return config
 
 
-def layer(rootfs, when):
-    """The whole root file system as one tar; owners as they are, in numbers."""
+class Hashed:
+    """A file to write to that knows what was written. Layers may be larger than memory."""
+
+    def __init__(self, file):
+        self.file, self.sum, self.size = file, hashlib.sha256(), 0
+
+    def write(self, data):
+        self.sum.update(data)
+        self.size += len(data)
+        return self.file.write(data)
+
+    def flush(self):
+        self.file.flush()
+
+    def digest(self):
+        return f"sha256:{self.sum.hexdigest()}"
+
+
+def write_layer(rootfs, when, file):
+    """The whole root file system as one compressed tar; owners as they are, in numbers. Returns the digest before compression."""
 
     def plain(info):
         info.uname = info.gname = ""
         info.mtime = when
         return info
 
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for path in sorted(rootfs.rglob("*")):
-            tar.add(path, str(path.relative_to(rootfs)), recursive=False, filter=plain)
-    return out.getvalue()
+    with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=file, mtime=0) as packed:
+        raw = Hashed(packed)
+        with tarfile.open(fileobj=raw, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+            for path in sorted(rootfs.rglob("*")):
+                tar.add(path, str(path.relative_to(rootfs)), recursive=False, filter=plain)
+    return raw.digest()
 
 
 def text(value):
@@ -71,46 +91,59 @@ class Archive:
         self.when = when
         self.tar = tarfile.open(path, "w")
 
-    def add(self, name, data):
+    def add(self, name, file, size):
         info = tarfile.TarInfo(name)
-        info.size, info.mtime, info.mode = len(data), self.when, 0o644
-        self.tar.addfile(info, io.BytesIO(data))
+        info.size, info.mtime, info.mode = size, self.when, 0o644
+        self.tar.addfile(info, file)
 
-    def blob(self, data, kind):
+    def add_text(self, name, value):
+        self.add(name, io.BytesIO(text(value)), len(text(value)))
+
+    def blob(self, file, digest, size, kind):
         """Adds it under its digest; the descriptor that others know it by."""
-        digest = hashlib.sha256(data).hexdigest()
-        self.add(f"blobs/sha256/{digest}", data)
-        return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{digest}", "size": len(data)}
+        file.seek(0)
+        self.add(f"blobs/sha256/{digest.removeprefix('sha256:')}", file, size)
+        return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": digest, "size": size}
+
+    def text_blob(self, value, kind):
+        data = text(value)
+        return self.blob(io.BytesIO(data), f"sha256:{hashlib.sha256(data).hexdigest()}", len(data), kind)
+
+
+def full_name(name):
+    """As containerd wants it: with the registry that Docker would add."""
+    registry, slash, _ = name.partition("/")
+    if slash and ("." in registry or ":" in registry or registry == "localhost"):
+        return name
+    return f"docker.io/{name}" if slash else f"docker.io/library/{name}"
 
 
 def write(rootfs, containerfile, name, path):
     when = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
-    files = layer(rootfs, when)
     archive = Archive(path, when)
-    packed = archive.blob(gzip.compress(files, 6, mtime=0), "layer.v1.tar+gzip")
-    config = archive.blob(
-        text(
-            {
-                "architecture": ARCHITECTURES[platform.machine()],
-                "os": "linux",
-                "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when)),
-                "config": configuration(containerfile),
-                "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(files).hexdigest()}"]},
-            }
-        ),
+    with tempfile.TemporaryFile(dir=path.parent) as file:
+        packed = Hashed(file)
+        unpacked_digest = write_layer(rootfs, when, packed)
+        layer = archive.blob(file, packed.digest(), packed.size, "layer.v1.tar+gzip")
+    config = archive.text_blob(
+        {
+            "architecture": ARCHITECTURES[platform.machine()],
+            "os": "linux",
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when)),
+            "config": configuration(containerfile),
+            "rootfs": {"type": "layers", "diff_ids": [unpacked_digest]},
+        },
         "config.v1+json",
     )
-    manifest = archive.blob(
-        text({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config, "layers": [packed]}),
-        "manifest.v1+json",
-    )
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    manifest = archive.text_blob({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": [layer]}, "manifest.v1+json")
     # containerd names an image by the first of the two, others by the second.
-    known = {"io.containerd.image.name": f"docker.io/library/{name}", "org.opencontainers.image.ref.name": name.rpartition(":")[2]}
-    archive.add("index.json", text({"schemaVersion": 2, "manifests": [manifest | {"annotations": known}]}))
-    archive.add("oci-layout", text({"imageLayoutVersion": "1.0.0"}))
+    known = {"io.containerd.image.name": full_name(name), "org.opencontainers.image.ref.name": name.rpartition(":")[2]}
+    archive.add_text("index.json", {"schemaVersion": 2, "manifests": [manifest | {"annotations": known}]})
+    archive.add_text("oci-layout", {"imageLayoutVersion": "1.0.0"})
     blob = "blobs/sha256/{}".format
-    docker = {"Config": blob(config["digest"][7:]), "RepoTags": [name], "Layers": [blob(packed["digest"][7:])]}
-    archive.add("manifest.json", text([docker]))
+    docker = {"Config": blob(config["digest"][7:]), "RepoTags": [name], "Layers": [blob(layer["digest"][7:])]}
+    archive.add_text("manifest.json", [docker])
     archive.tar.close()
 
 
