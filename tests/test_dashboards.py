@@ -2,6 +2,7 @@
 producer and node under load and faults; every panel's query is asked, and what should have been said was said.
 """
 
+import http.server
 import json
 import re
 import socket
@@ -141,6 +142,19 @@ class Traffic(threading.Thread):
         self.join(30)
 
 
+class TellsOfOthers(http.server.BaseHTTPRequestHandler):
+    """An exporter whose figures are about other pods than its own, as kube-state-metrics' are."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.end_headers()
+        self.wfile.write(b'told_of_a_pod{namespace="platform", pod="kafka-0", node="node-9"} 1\n')
+
+    def log_message(self, *_):
+        pass
+
+
 class Pipeline:
     """Processor and worker on a broker and a database of their own, a producer, and who watches them."""
 
@@ -148,6 +162,8 @@ class Pipeline:
         self.folder = folder
         self.ports = {name: free_port() for name in ("endpoint", "processor", "worker", "producer", "node-exporter")}
         self.running = []
+        self.gossip = http.server.ThreadingHTTPServer(("127.0.0.1", 0), TellsOfOthers)
+        threading.Thread(target=self.gossip.serve_forever, daemon=True).start()
         self.kafka = KafkaCluster(folder / "kafka")
         (folder / "nx").mkdir()
         self.database = NxServer(folder / "nx")
@@ -156,6 +172,7 @@ class Pipeline:
             [
                 *(pod(name, self.ports[name]) for name in ("processor", "worker", "producer")),
                 pod("node-exporter", self.ports["node-exporter"], controller="DaemonSet", namespace="monitoring"),
+                pod("gossip", self.gossip.server_port, namespace="monitoring"),
             ],
         )
 
@@ -222,6 +239,7 @@ class Pipeline:
         for program in reversed(self.running):
             program.kill()
         self.prometheus.kill()
+        self.gossip.shutdown()
         self.database.kill()
         self.kafka.stop()
 
@@ -290,6 +308,13 @@ def test_targets_are_named_as_in_the_cluster(story):
         ("worker", "worker-0", "app"),
         ("producer", "producer-0", "app"),
         ("node-exporter", "node-1", "monitoring"),
+        ("gossip", "gossip-0", "monitoring"),
+    }
+    (told,) = story.prometheus.series("told_of_a_pod", story.since)
+    assert told["metric"] == {
+        "__name__": "told_of_a_pod",
+        **{"job": "gossip", "instance": "gossip-0"},
+        **{"namespace": "platform", "pod": "kafka-0", "node": "node-9"},
     }
 
 
