@@ -169,9 +169,13 @@ def pod(image, tmp_path):
     machine.close()
 
 
-def ready(pod):
-    argv = pod.machine.inside("curl", "--silent", "--fail", "--max-time", "5", "http://127.0.0.1:8000/readyz")
+def answers(pod, url):
+    argv = pod.machine.inside("curl", "--silent", "--fail", "--max-time", "5", url)
     return subprocess.run(argv, capture_output=True, timeout=60).returncode == 0
+
+
+def ready(pod):
+    return answers(pod, "http://127.0.0.1:8000/readyz")
 
 
 def post(pod, metadata_id):
@@ -217,10 +221,43 @@ def test_it_serves_works_and_produces_read_only_and_without_privileges(pod, tmp_
     assert serve.stop() == 0, serve.said()
 
 
+def manifest(path, kind):
+    """The document of that kind in a file of deploy/k8s."""
+    return next(d for d in yaml.safe_load_all((ROOT / "deploy/k8s" / path).read_text()) if d["kind"] == kind)
+
+
+def container_of(path, kind):
+    (container,) = manifest(path, kind)["spec"]["template"]["spec"]["containers"]
+    return container
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "port"),
+    [
+        ("base/worker/deployment.yaml", "Deployment", "admin"),
+        ("components/processor-ingress/processor.yaml", "StatefulSet", "http"),
+    ],
+)
+def test_worker_and_processor_run_as_their_manifests_are_written(pod, tmp_path, path, kind, port):
+    """With Kafka and the database away: they wait for them, and answer who asks whether they live."""
+    container = container_of(path, kind)
+    settings = manifest("base/worker/settings.yaml", "ConfigMap")["data"] | {"KAFKA_BOOTSTRAP": "127.0.0.1:1"}
+    env = settings | {variable["name"]: variable.get("value", "mongodb://127.0.0.1:1") for variable in container["env"]}
+    tokens = tmp_path / "tokens"
+    tokens.mkdir()
+    (tokens / "tokens").write_text("a-token-for-this-test\n")
+    (tmp_path / "ca").mkdir()
+    outside = {"/etc/ca4/tokens": tokens, "/etc/ca4/database-ca": tmp_path / "ca", "/var/lib/ca4": tmp_path / "data", "/tmp": None}
+    mounts = {"/var/lib/ca4": None} | {mount["mountPath"]: outside[mount["mountPath"]] for mount in container["volumeMounts"]}
+    program = pod(*container["command"], mounts=mounts, env=[f"{name}={value}" for name, value in env.items()])
+    number = next(p["containerPort"] for p in container["ports"] if p["name"] == port)
+    eventually(lambda: answers(pod, f"http://127.0.0.1:{number}/livez"), lambda: f"it lives: {program.said()}")
+    assert program.stop() == 0, program.said()
+
+
 def test_the_gpu_job_has_all_it_needs_where_its_manifest_says(pod, tmp_path):
     """On a CPU: which ONNX Runtime the image has makes no difference to the rest."""
-    spec = yaml.safe_load_all((ROOT / "deploy/k8s/gpu-job/job.yaml").read_text())
-    (container,) = next(d for d in spec if d["kind"] == "Job")["spec"]["template"]["spec"]["containers"]
+    container = container_of("gpu-job/job.yaml", "Job")
     tokens, claim = tmp_path / "tokens", tmp_path / "claim"
     (claim / "images").mkdir(parents=True)
     shutil.copy(next(PHOTOS.glob("*.png")), claim / "images")
