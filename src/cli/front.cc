@@ -16,6 +16,7 @@
 #include "http/server.h"
 #include "processor/http_metrics.h"
 #include "processor/processor.h"
+#include "processor/request_log.h"
 
 namespace ca4::cli {
 namespace {
@@ -71,7 +72,8 @@ Front::Front(const config::Settings& settings, Ports& ports, const Clock& clock,
       clock_(clock),
       processor_(std::make_unique<processor::Processor>(*ports.events, clock, metrics.registry(),
                                                         traffic_, processor_options(settings))),
-      http_metrics_(std::make_unique<processor::HttpMetrics>(metrics.registry())) {}
+      http_metrics_(std::make_unique<processor::HttpMetrics>(metrics.registry())),
+      request_log_(std::make_unique<processor::RequestLog>()) {}
 
 Front::~Front() {
   stop();
@@ -98,7 +100,7 @@ Status Front::open(ops::Metrics& metrics) {
   http::ServerOptions options = server_options(settings_, *address);
   options.refused = [this](int status) { http_metrics_->refused(status); };
   Result<std::unique_ptr<http::Server>> server =
-      http::Server::start(options, http_metrics_->count(router_));
+      http::Server::start(options, request_log_->watch(http_metrics_->count(router_)));
   if (!server) return server.status();
   server_ = std::move(*server);
   if (!tokens_.required() && !http::is_loopback(address->host)) {

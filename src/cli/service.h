@@ -23,6 +23,7 @@ class Server;
 namespace ca4::processor {
 class HttpMetrics;
 class Processor;
+class RequestLog;
 }  // namespace ca4::processor
 namespace ca4::worker {
 class Archiver;
@@ -70,6 +71,7 @@ class Front {
   std::unique_ptr<ImageEmbedder> embedder_;
   std::unique_ptr<processor::Processor> processor_;
   std::unique_ptr<processor::HttpMetrics> http_metrics_;
+  std::unique_ptr<processor::RequestLog> request_log_;
   std::unique_ptr<page::Page> page_;
   http::Router router_;
   std::jthread seeding_;

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 
+#include "base/log_limiter.h"
 #include "cli/data_layout.h"
 #include "log/spooled_log.h"
 #include "ops/metrics.h"
@@ -43,8 +45,12 @@ class Letters {
       if (!opened) return opened.status();
       log_ = std::move(*opened);
     }
-    spdlog::error("Kafka refuses an event of the outbox for good, see `ca4 dlq list --outbox`: {}",
-                  why.message());
+    const std::optional<size_t> kept_back = limiter_.allow("", std::chrono::steady_clock::now());
+    if (kept_back) {
+      spdlog::error(
+          "Kafka refuses an event of the outbox for good, see `ca4 dlq list --outbox`: {}{}",
+          why.message(), and_like_it(*kept_back));
+    }
     return log::append_and_wait(
                *log_, {worker::make_dead_letter(refused, site_.settings.log.topic + ".outbox",
                                                 {"forward", why.message()}, site_.clock.now_us())})
@@ -53,6 +59,7 @@ class Letters {
 
  private:
   const Site site_;
+  LogLimiter limiter_;  // of what may be refused there is an outbox full
   std::unique_ptr<log::EventLog> log_;
 };
 

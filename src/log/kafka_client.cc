@@ -293,8 +293,7 @@ void KafkaClient::log(int level, const std::string& facility, const char* text) 
   if (as != spdlog::level::warn) return spdlog::log(as, "kafka: {}: {}", facility, text);
   const std::optional<size_t> kept_back = limiter_.allow(facility, steady_clock::now());
   if (!kept_back) return;
-  const std::string more = *kept_back == 0 ? "" : fmt::format(" (and {} like it)", *kept_back);
-  spdlog::log(as, "kafka: {}: {}{}", facility, text, more);
+  spdlog::log(as, "kafka: {}: {}{}", facility, text, and_like_it(*kept_back));
 }
 
 void KafkaClient::refresh_token(rd_kafka_t* handle) {

@@ -14,9 +14,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/log_limiter.h"
 #include "base/status.h"
 #include "log/kafka_options.h"
-#include "log/log_limiter.h"
 
 namespace ca4::log {
 

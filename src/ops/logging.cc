@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "ops/log_context.h"
 
 namespace ca4::ops {
 namespace {
@@ -23,10 +24,14 @@ class JsonFormatter final : public spdlog::formatter {
     using namespace std::chrono;
     const int64_t us = duration_cast<microseconds>(message.time.time_since_epoch()).count();
     const auto level = spdlog::level::to_string_view(message.level);
-    const nlohmann::ordered_json line = {
+    nlohmann::ordered_json line = {
         {"time", format_rfc3339(us)},
         {"level", std::string(level.data(), level.size())},
         {"message", std::string(message.payload.data(), message.payload.size())}};
+    if (const LogContext* context = LogContext::current(); context != nullptr) {
+      if (!context->request_id().empty()) line["request_id"] = context->request_id();
+      if (!context->trace_id().empty()) line["trace_id"] = context->trace_id();
+    }
     const std::string text =
         line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
     out.append(text.data(), text.data() + text.size());
@@ -36,6 +41,48 @@ class JsonFormatter final : public spdlog::formatter {
     return std::make_unique<JsonFormatter>();
   }
 };
+
+// The message as one line, whatever is in it, and then the fields of its context.
+class LineFlag final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&,
+              spdlog::memory_buf_t& out) override {
+    for (const char c : std::string_view(message.payload.data(), message.payload.size())) {
+      append_visible(c, out);
+    }
+    const LogContext* context = LogContext::current();
+    if (context == nullptr) return;
+    append_field("request_id", context->request_id(), out);
+    append_field("trace_id", context->trace_id(), out);
+  }
+  std::unique_ptr<spdlog::custom_flag_formatter> clone() const override {
+    return std::make_unique<LineFlag>();
+  }
+
+ private:
+  // Some of a message comes from others: it must neither pass for a line of ours nor steer a
+  // terminal.
+  static void append_visible(char c, spdlog::memory_buf_t& out) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte >= ' ' && byte != 0x7f) || c == '\t') return out.push_back(c);
+    const std::string escaped = c == '\n'   ? "\\n"
+                                : c == '\r' ? "\\r"
+                                            : fmt::format("\\x{:02x}", byte);
+    out.append(escaped.data(), escaped.data() + escaped.size());
+  }
+  static void append_field(std::string_view name, std::string_view value,
+                           spdlog::memory_buf_t& out) {
+    if (value.empty()) return;
+    const std::string text = fmt::format(" {}={}", name, value);
+    out.append(text.data(), text.data() + text.size());
+  }
+};
+
+std::unique_ptr<spdlog::formatter> text_formatter() {
+  auto out = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
+  out->add_flag<LineFlag>('*').set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%-5l%$ %*");
+  return out;
+}
 
 // What settings call the levels; spdlog has names of its own for some.
 constexpr std::pair<std::string_view, spdlog::level::level_enum> kLevels[] = {
@@ -69,7 +116,7 @@ Status setup_logging(const std::string& level, const std::string& format) {
   if (format == "json") {
     logger->set_formatter(std::make_unique<JsonFormatter>());
   } else {
-    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%-5l%$ %v", spdlog::pattern_time_type::utc);
+    logger->set_formatter(text_formatter());
   }
   spdlog::set_default_logger(std::move(logger));
   return Status::ok();

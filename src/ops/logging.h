@@ -9,6 +9,7 @@ namespace ca4::ops {
 
 // Sets spdlog's default logger, which every part uses. `level` is trace, debug, info, warn, error
 // or off; `format` is "text" (a readable line) or "json" (an object with time, level, message).
+// Either has the fields of the LogContext behind them, and no message is more than one line.
 // Call before threads start; the last call holds. kInvalidArgument for another word.
 Status setup_logging(const std::string& level, const std::string& format);
 

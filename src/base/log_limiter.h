@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-namespace ca4::log {
+namespace ca4 {
 
 // Lets a message of each kind through once a period. Thread-safe.
 class LogLimiter {
@@ -33,4 +33,7 @@ class LogLimiter {
   std::map<std::string, Kind> kinds_;
 };
 
-}  // namespace ca4::log
+// What stands behind a message that was said in place of others: "" or " (and 7 like it)".
+std::string and_like_it(size_t kept_back);
+
+}  // namespace ca4

@@ -1,8 +1,10 @@
-#include "log/log_limiter.h"
+#include "base/log_limiter.h"
+
+#include <fmt/format.h>
 
 #include <utility>
 
-namespace ca4::log {
+namespace ca4 {
 
 std::optional<size_t> LogLimiter::allow(const std::string& kind, Time now) {
   const std::lock_guard lock(mutex_);
@@ -15,4 +17,8 @@ std::optional<size_t> LogLimiter::allow(const std::string& kind, Time now) {
   return std::exchange(entry->second.kept_back, 0);
 }
 
-}  // namespace ca4::log
+std::string and_like_it(size_t kept_back) {
+  return kept_back == 0 ? "" : fmt::format(" (and {} like it)", kept_back);
+}
+
+}  // namespace ca4

@@ -1,8 +1,8 @@
-#include "log/log_limiter.h"
+#include "base/log_limiter.h"
 
 #include <gtest/gtest.h>
 
-namespace ca4::log {
+namespace ca4 {
 namespace {
 
 using std::chrono::seconds;
@@ -19,4 +19,4 @@ TEST(LogLimiter, SaysEachKindOnceAPeriodAndHowManyItKeptBack) {
 }
 
 }  // namespace
-}  // namespace ca4::log
+}  // namespace ca4
