@@ -63,6 +63,13 @@ bench-kafka bench-mongo bench-faults: bench-%: setup-test
 	@scripts/build.sh release all
 	@.deps/venv/bin/python bench/$*.py $(BENCH_FLAGS)
 
+.PHONY: torture
+MINUTES ?= 1
+BACKEND ?= embedded
+torture: setup-test ## real processes under faults drawn from a seed, judged: nothing lost, nothing twice (MINUTES=n SEED=s BACKEND=embedded|servers)
+	@scripts/build.sh release ca4
+	@.deps/venv/bin/python torture --minutes $(MINUTES) --backend $(BACKEND) $(if $(SEED),--seed $(SEED)) $(TORTURE_FLAGS)
+
 .PHONY: wheel
 wheel: setup-test ## the Python package ca4-producer: build/wheel/dist, installed and tested with the notebook
 	@scripts/build.sh release ca4

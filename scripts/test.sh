@@ -29,7 +29,7 @@ ctest --preset asan -L unit -j "$(nproc)"
 # and come back: Kafka's, MongoDB's and S3's own suites and round trips are run here too.
 CA4_BINARY=$PWD/build/asan/ca4 .deps/venv/bin/python -m pytest -q tests --ignore-glob='*/test_deploy_*.py' \
   --ignore-glob='*_faults.py' --ignore-glob='*/test_tunnel*.py' --ignore=tests/test_kafka_security.py --ignore=tests/test_outbox.py \
-  --ignore=tests/test_vpc_sim.py --ignore=tests/test_incident_drill.py
+  --ignore=tests/test_vpc_sim.py --ignore=tests/test_incident_drill.py --ignore=tests/test_torture.py
 
 step "unit tests of the concurrent parts under ThreadSanitizer"
 scripts/tsan.sh

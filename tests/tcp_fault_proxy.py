@@ -25,6 +25,7 @@ class TcpFaultProxy:
     def __init__(self, target, host="127.0.0.1"):
         self.target, self.host, self.port = target, host, free_port(host)
         self.connections = 0  # accepted since the start
+        self.resets = self.held = self.delayed = 0  # connections reset, pieces that waited for heal(), that waited for slow()
         self._writers = set()
         self._delay_s, self._bytes_per_s, self._cut_after = 0, None, None
         self._loop = asyncio.new_event_loop()
@@ -101,6 +102,7 @@ class TcpFaultProxy:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _reset(self):
+        self.resets += len(self._writers)
         for writer in list(self._writers):
             # Not lingering makes closing a reset. One that its peer has just closed has no socket any more.
             with contextlib.suppress(OSError):
@@ -132,9 +134,11 @@ class TcpFaultProxy:
     async def _pump(self, reader, writer, to_server):
         while data := await reader.read(_CHUNK):
             if self._delay_s:
+                self.delayed += 1
                 await asyncio.sleep(self._delay_s)
             if self._bytes_per_s:
                 await asyncio.sleep(len(data) / self._bytes_per_s)
+            self.held += not self._open.is_set()
             await self._open.wait()
             if to_server and self._cut_after is not None:
                 self._cut_after -= len(data)

@@ -1,0 +1,124 @@
+"""Each fault: does it, waits as long as it lasts, heals, and says what was seen of it. Whether it happened is not taken for granted."""
+
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+# The end after SIGTERM may wait for requests in flight, and for servers that are away.
+STOP_S = 90
+
+
+@dataclass
+class Seen:
+    fault: object
+    happened: bool
+    what: str
+    began: float
+    ended: float = 0.0
+
+
+def kill(world, fault):
+    process = world.processes[fault.target]
+    ran = process.runs()
+    process.kill()
+    code = process.process.returncode
+    time.sleep(fault.lasts_s)
+    process.start()
+    return ran and code == -signal.SIGKILL, f"ended with {code}, ready again"
+
+
+def restart(world, fault):
+    process = world.processes[fault.target]
+    ran = process.runs()
+    process.process.terminate()
+    try:
+        code = process.process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        code = f"nothing within {STOP_S} s of SIGTERM"
+    if code != 0:
+        world.deaths.append((process.name, f"{code} after SIGTERM", process.said(2000)))
+    time.sleep(fault.lasts_s)
+    process.start()
+    return ran, f"ended with {code}, ready again"
+
+
+def _state(process):
+    return Path(f"/proc/{process.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+def stop(world, fault):
+    process = world.processes[fault.target]
+    process.pause()
+    try:
+        time.sleep(fault.lasts_s)
+        state = _state(process)
+    finally:
+        process.resume()
+    return state == "T", f"was in state {state}"
+
+
+def full(world, fault):
+    refused, starts = world.refused_503(), world.front.false_starts
+    try:
+        world.disk.fill()
+        time.sleep(fault.lasts_s)
+    finally:
+        world.disk.free()
+    refused, starts = world.refused_503() - refused, world.front.false_starts - starts
+    return refused + starts > 0, f"{refused} events refused with 503, {starts} times a processor did not start"
+
+
+def _net(begin, counter):
+    """A fault of a proxy, seen by one of its counters."""
+
+    def net(world, fault):
+        proxy = world.proxies[fault.target]
+        before = getattr(proxy, counter)
+        begin(proxy, fault)
+        try:
+            deadline = time.monotonic() + fault.lasts_s
+            while time.monotonic() < deadline and not (fault.kind == "cut" and not proxy.will_cut):
+                time.sleep(0.05)
+        finally:
+            proxy.heal()
+        seen = getattr(proxy, counter) - before
+        return seen > 0, f"{counter}: {seen}"
+
+    return net
+
+
+KINDS = {
+    "kill": kill,
+    "restart": restart,
+    "stop": stop,
+    "full": full,
+    "refuse": _net(lambda proxy, _: proxy.refuse(), "resets"),
+    "drop": _net(lambda proxy, _: proxy.stall(), "held"),
+    "delay": _net(lambda proxy, fault: proxy.slow(delay_s=fault.amount / 1000), "delayed"),
+    "cut": _net(lambda proxy, fault: proxy.cut_after(fault.amount), "resets"),
+}
+
+
+def run_step(world, step):
+    """The faults of a step, at once; returns what was seen of each."""
+    seen = [Seen(fault, False, "", time.time()) for fault in step.faults]
+
+    def one(entry):
+        world.note(f"begins: {entry.fault}")
+        try:
+            entry.happened, entry.what = KINDS[entry.fault.kind](world, entry.fault)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on to heal and to judge
+            entry.what = f"{type(error).__name__}: {error}"
+        entry.ended = time.time()
+        world.note(f"healed: {entry.fault}: {entry.what}")
+
+    threads = [threading.Thread(target=one, args=(entry,)) for entry in seen]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return seen

@@ -1,0 +1,91 @@
+"""What clients sent and what they were told, written down by them: before each request, and after it.
+
+A line of the file is an attempt that begins, `{"a": 7, "id": …, "revision": …, "hash": …, "bad": …, "life": …, "t": …}`, or what
+became of it, `{"a": 7, "o": "ok" | "refused" | "unknown", "status": …, "in": …, "late": …, "life": …, "t": …}`.
+"""
+
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Attempt:
+    number: int
+    id: str
+    revision: int
+    hash: str
+    bad: bool  # it must be refused
+    life: int  # the processor's, when it began: counted up with each of its starts
+    began: float
+    outcome: str = "unknown"
+    status: int = 0  # of the answer; 0: there was none
+    durable_in: str = ""
+    late: bool = False  # given up by the client, not by the server: it may be accepted at any later time
+    ended_life: int = 0
+    ended: float = 0.0
+
+
+@dataclass
+class Ledger:
+    attempts: list = field(default_factory=list)
+
+    def of(self, metadata_id):
+        return [a for a in self.attempts if a.id == metadata_id]
+
+    def by_id(self):
+        """{id: its attempts in the order of the one client that owns the id}."""
+        found = {}
+        for attempt in self.attempts:
+            found.setdefault(attempt.id, []).append(attempt)
+        return found
+
+    def count(self, outcome):
+        return sum(a.outcome == outcome for a in self.attempts)
+
+
+class Writer:
+    """The file, for many clients. A life is asked for with every line."""
+
+    def __init__(self, path, life):
+        self._file, self._life = path.open("w"), life
+        self._lock, self._next = threading.Lock(), 0
+        self.counts, self.answered_503 = {"ok": 0, "refused": 0, "unknown": 0}, 0
+
+    def begin(self, events):
+        """`events`: (id, revision, hash, bad) of one request. Returns their numbers."""
+        with self._lock:
+            first, self._next = self._next, self._next + len(events)
+            for number, (metadata_id, revision, hash_, bad) in enumerate(events, first):
+                line = {"a": number, "id": metadata_id, "revision": revision, "hash": hash_, "bad": bad}
+                self._write(line)
+            self._file.flush()
+        return range(first, first + len(events))
+
+    def end(self, number, outcome, status=0, durable_in="", late=False):
+        with self._lock:
+            self.counts[outcome] += 1
+            self.answered_503 += status == 503
+            self._write({"a": number, "o": outcome, "status": status, "in": durable_in, "late": late})
+
+    def _write(self, line):
+        self._file.write(json.dumps(line | {"life": self._life(), "t": time.time()}) + "\n")
+
+    def close(self):
+        self._file.close()
+
+
+def read(path):
+    """The ledger of a file. An attempt without an end is unknown, and late: nobody knows when it was given up."""
+    attempts = {}
+    for line in map(json.loads, path.open()):
+        if "o" not in line:
+            attempts[line["a"]] = Attempt(
+                line["a"], line["id"], line["revision"], line["hash"], line["bad"], line["life"], line["t"], late=True
+            )
+            continue
+        attempt = attempts[line["a"]]
+        attempt.outcome, attempt.status, attempt.durable_in = line["o"], line["status"], line["in"]
+        attempt.late, attempt.ended_life, attempt.ended = line["late"], line["life"], line["t"]
+    return Ledger([attempts[number] for number in sorted(attempts)])

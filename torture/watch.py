@@ -1,0 +1,43 @@
+"""What the processes' own metrics say while a run goes on."""
+
+import threading
+import time
+
+from oracle import Scrape
+from support import metric
+
+EVERY_S = 0.7
+
+
+class Watch(threading.Thread):
+    """Scrapes the processor for the judgement, and counts the tries again of worker and archiver over all their lives."""
+
+    def __init__(self, world):
+        super().__init__(daemon=True, name="watch")
+        self.world, self.scrapes, self.retries = world, [], 0
+        self._last_retries = 0
+        self._over = threading.Event()
+
+    def stop(self):
+        self._over.set()
+        self.join()
+        self.look()
+
+    def run(self):
+        while not self._over.wait(EVERY_S):
+            self.look()
+
+    def look(self):
+        life, began = self.world.life, time.time()
+        text = self.world.front.scrape()
+        ended = time.time()
+        if text and life == self.world.life:
+            counted = [metric(text, "ca4_events_total", result=r) or 0 for r in ("accepted", "refused", "failed")]
+            self.scrapes.append(Scrape(life, began, ended, *counted))
+        if text and self.world.back is not self.world.front:
+            text = self.world.back.scrape()
+        retries = text and metric(text, "ca4_retries_total")
+        if retries is not None and text:
+            # Fewer than before: another life, which began at 0.
+            self.retries += retries - self._last_retries if retries >= self._last_retries else retries
+            self._last_retries = retries

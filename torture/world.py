@@ -1,0 +1,224 @@
+"""The processes under test: started, killed, looked at. What ends by itself is noted, and started again, as an init system does."""
+
+import os
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import requests
+import views
+from basics import BINARY, ENVIRONMENT
+from kafka_records import fresh_topic, warm_up
+from kafka_server import KafkaCluster
+from mongo_server import Database, NxServer
+from s3_server import S3Server
+from server_process import ServerProcess, free_port
+from support import metric, run
+from tcp_fault_proxy import TcpFaultProxy
+
+TOPIC = "gpu-metadata"
+# The archiver of a test writes many small objects rather than one large in the end; long pauses after an outage would only make runs longer.
+QUICK = {"CA4_ARCHIVE_LINGER_MS": "200", "CA4_WORKER_BACKOFF_MS_MAX": "1000"}
+START_S = 90
+TMPFS_BYTES = 4 << 30  # a bound, not taken: what is in it counts
+
+
+class Ca4(ServerProcess):
+    """A command of ca4 on fixed ports. start() tries again while it ends by itself, as with a disk that is full."""
+
+    def __init__(self, command, data_dir, flags, env, folder, on_launch=lambda: None):
+        self.admin, self.listen = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+        argv = [BINARY, command, "--data-dir", data_dir, "--admin-listen", self.admin, *flags]
+        argv += [] if command == "work" else ["--listen", self.listen]
+        super().__init__(command, argv, folder / f"{command}.log", env=env, cwd=folder, ready=self._answers)
+        self.env = ENVIRONMENT | env
+        self.on_launch, self.expected_end, self.false_starts = on_launch, False, 0
+
+    def _answers(self):
+        try:
+            address = self.admin if self.name == "work" else self.listen
+            return requests.get(f"http://{address}/livez", timeout=2).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def launch(self):
+        self.on_launch()
+        super().launch()
+
+    def start(self, ready_s=START_S):
+        deadline = time.monotonic() + ready_s
+        while True:
+            try:
+                self.launch()
+                self.wait_until_ready(max(1.0, deadline - time.monotonic()))
+                return self
+            except AssertionError:
+                if self.process.returncode in (2, 78) or self.runs() or time.monotonic() > deadline:
+                    raise
+                self.false_starts += 1
+                time.sleep(0.3)
+
+    def scrape(self):
+        """The text of /metrics; none when it does not answer."""
+        try:
+            return requests.get(f"http://{self.admin}/metrics", timeout=3).text
+        except requests.RequestException:
+            return None
+
+
+class Disk:
+    """A file system of its own that is full on demand. Needs root."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        folder.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={TMPFS_BYTES}", "tmpfs", folder], check=True)
+
+    def fill(self):
+        """No room is left, but for what is written at this very moment."""
+        for spare in range(0, 1 << 20, 1 << 14):
+            used = os.statvfs(self.folder)
+            # Less than what is in use is refused, and that grows while it is asked for.
+            if self._size((used.f_blocks - used.f_bfree) * used.f_frsize + spare):
+                return
+        raise AssertionError(f"{self.folder} can't be made full")
+
+    def free(self):
+        assert self._size(TMPFS_BYTES), f"{self.folder} stays full"
+
+    def _size(self, size_bytes):
+        argv = ["mount", "-o", f"remount,size={size_bytes}", self.folder]
+        return subprocess.run(argv, capture_output=True).returncode == 0
+
+    def close(self):
+        subprocess.run(["umount", self.folder], check=True)
+
+
+class World:
+    """What both have: processes by name, connections by name, a disk, and the lives of the processor."""
+
+    def __init__(self, folder, plan):
+        self.folder, self.plan = Path(folder), plan
+        self.processes, self.proxies, self.disk = {}, {}, None
+        self.life = 0
+        self.refused_503 = lambda: 0  # events answered so, told by whoever runs the clients
+        self._log, self._log_lock = (self.folder / "timeline.txt").open("w"), threading.Lock()
+        self.deaths = []  # (name, exit code, what it said) of those that nobody ended
+
+    def note(self, text):
+        """A line of the history, with its time."""
+        with self._log_lock:
+            self._log.write(f"{time.time():.3f} {text}\n")
+            self._log.flush()
+
+    def _next_life(self):
+        self.life += 1
+
+    @property
+    def front(self):
+        """The process that takes events."""
+        return self.processes["up" if self.plan.layout == "up" else "serve"]
+
+    @property
+    def back(self):
+        return self.processes["up" if self.plan.layout == "up" else "work"]
+
+    def add_ca4(self, command, data_dir, flags, env):
+        on_launch = self._next_life if command != "work" else lambda: None
+        self.processes[command] = Ca4(command, data_dir, flags, env, self.folder, on_launch)
+
+    def mount(self, name):
+        """The folder for what may be full: on a disk of its own if the plan fills it."""
+        if any(fault.kind == "full" for fault in self.plan.faults):
+            self.disk = Disk(self.folder / name)
+        else:
+            (self.folder / name).mkdir()
+        return self.folder / name
+
+    def look_for_deaths(self):
+        """Notes and starts again what ended although nobody ended it. To be called while no fault is on."""
+        for process in self.processes.values():
+            if not process.runs():
+                self.deaths.append((process.name, process.process.returncode, process.said(2000)))
+                self.note(f"{process.name} has ended by itself with {process.process.returncode}")
+                process.start()
+
+    def drained(self):
+        """Whether everything that was accepted is in the database and in the archive, by ca4's own account; else what is left."""
+        text = self.front.scrape()
+        if text is None:
+            return False, "no metrics"
+        left = {name: metric(text, name) or 0 for name in ("ca4_lag_records", "ca4_outbox_records")}
+        known = metric(text, "ca4_lag_records") is not None
+        return known and not any(left.values()), f"{left}"
+
+    def close(self):
+        for process in reversed(self.processes.values()):
+            process.kill()
+        for proxy in self.proxies.values():
+            proxy.close()
+        if self.disk:
+            self.disk.close()
+        self._log.close()
+
+
+class Embedded(World):
+    """`ca4 up`, or `serve` and `work`, on one data directory."""
+
+    def start(self):
+        self.data = self.mount("data")
+        for command in ("up",) if self.plan.layout == "up" else ("serve", "work"):
+            self.add_ca4(command, self.data, [], QUICK)
+            self.processes[command].start()
+        return self
+
+    def view(self):
+        return views.of_embedded(self.data)
+
+    def holds(self, metadata_id):
+        """Whether the database has it."""
+        return metadata_id in run("query", "--data-dir", self.data, "--id", metadata_id, "--format", "ndjson").stdout
+
+
+class Servers(World):
+    """`ca4 serve` and `ca4 work` with Kafka, a MongoDB-wire database and S3, each reached through a proxy that fails."""
+
+    def start(self):
+        cluster = KafkaCluster(self.folder / "kafka")
+        cluster.format()
+        (node,) = cluster.nodes
+        nx, s3 = NxServer(self.folder), S3Server(self.folder / "s3")
+        self.processes |= {"kafka": node.server, "mongo": nx, "s3": s3}
+        for server in self.processes.values():
+            server.launch()
+        for server in self.processes.values():
+            server.wait_until_ready()
+        self.broker = node.address()
+        warm_up(self.broker)
+        self.topic, self.bucket, self.s3 = fresh_topic(self.broker), "ca4-torture", s3
+        s3.make_bucket(self.bucket)
+        targets = {"kafka": node.ports["PLAINTEXT"], "mongo": nx.port, "s3": s3.port}
+        self.proxies = {name: TcpFaultProxy(("127.0.0.1", port)) for name, port in targets.items()}
+        self.database = Database(nx, f"mongodb://{self.proxies['mongo'].address}/")
+        env = QUICK | self.database.env | s3.keys_env
+        env |= {"CA4_ARCHIVE_S3_BUCKET": self.bucket, "CA4_ARCHIVE_S3_ENDPOINT": f"http://{self.proxies['s3'].address}"}
+        kafka = self.proxies["kafka"].address
+        self.outbox = self.mount("outbox") / "outbox.db"
+        flags = ["--kafka-bootstrap", kafka, "--kafka-broker-map", f"*={kafka}", "--topic", self.topic]
+        flags += ["--kafka-outbox-file", self.outbox]
+        for command in ("serve", "work"):
+            self.add_ca4(command, self.folder / command, flags, env)
+            self.processes[command].start()
+        return self
+
+    def view(self):
+        return views.of_servers(self)
+
+    def holds(self, metadata_id):
+        """Whether the database has it."""
+        return self.database.get(metadata_id) is not None
+
+
+def make(folder, plan):
+    return (Embedded if plan.backend == "embedded" else Servers)(folder, plan)
