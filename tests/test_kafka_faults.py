@@ -1,6 +1,7 @@
 """Brokers that die: one that is all there is, and one of three that leads."""
 
 import json
+import re
 import time
 import uuid
 
@@ -70,10 +71,10 @@ def test_a_broker_that_is_killed_is_missed_and_found_again(lone_broker, serve, w
     eventually(lambda: server.get("/readyz").status_code == 200, "ready again")
     assert worker.runs()
     for program in (server, worker):
-        # Once, in our words: librdkafka says it for each client, connection and try.
+        # Once each time, and in our words: librdkafka says it for each client, connection and try. A busy broker may be slow at the start.
         said = program.said()
-        assert said.count(f"kafka topic {topic}: the brokers do not answer") == 1, said
-        assert said.count(f"kafka topic {topic}: back again") == 1, said
+        words = re.findall(r"the brokers do not answer|back again|.*\.dlq.*", said)
+        assert words in (n * ["the brokers do not answer", "back again"] for n in (1, 2)), said
         for theirs in ("FAIL", "REQTMOUT", "GETPID", "/bootstrap", "in state "):
             assert theirs not in said, said
 
