@@ -61,7 +61,6 @@ done
 # It is started by the kernel, not only read.
 chmod 0755 "$root"/usr/lib64/ld-linux-*
 install -D -m 0644 LICENSE "$root/usr/share/doc/ca4/LICENSE"
-for text in LICENSE ThirdPartyNotices.txt; do install -D -m 0644 "$onnx/$text" "$root/usr/share/doc/onnxruntime/$text"; done
 
 # Those of Debian's package alone: what this machine trusts besides is no business of other machines.
 cat /usr/share/ca-certificates/mozilla/*.crt > "$root/etc/ssl/certs/ca-certificates.crt"

@@ -164,6 +164,15 @@ def test_a_node_more_and_a_node_less(account):
     assert "node-3" not in account.ok("plan", CA4_NODES="2")
 
 
+def test_a_node_behind_a_gap_is_not_forgotten(account):
+    account.ok("apply", CA4_NODES="4")
+    account.ok("destroy", "--only", "node-3", CONFIRM="ca4")
+    assert "ca4-node-4: stays" in account.ok("plan")
+    delete_route_tables(account)
+    assert "ca4-node-4: deleted" in account.ok("destroy", CONFIRM="ca4")
+    assert running(account) == []
+
+
 def delete_route_tables(account):
     """moto's CloudFormation does not delete the route tables of a stack, and then refuses to delete their VPC."""
     ec2 = account.client("ec2")

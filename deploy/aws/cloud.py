@@ -73,12 +73,9 @@ class Cloud:
         return self.ssm.get_parameter(Name=IMAGE_PARAMETER)["Parameter"]["Value"]
 
     def extra_nodes(self):
-        """Nodes that exist beyond the wanted number."""
-        number, found = self.settings.nodes + 1, []
-        while self.describe(stacks_module.node_name(number)):
-            found.append(stacks_module.node_name(number))
-            number += 1
-        return found
+        """Nodes that exist beyond the wanted number; there may be gaps, of single ones that were destroyed."""
+        beyond = range(self.settings.nodes + 1, settings_module.NODES_MAX + 1)
+        return [name for name in map(stacks_module.node_name, beyond) if self.describe(name)]
 
     def parameters(self, stack):
         """The stack's parameters as CloudFormation takes them, or None while an earlier stack they are taken from is missing."""

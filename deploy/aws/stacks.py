@@ -91,6 +91,7 @@ def bastion(settings, image):
 
 
 def database(settings, protected=True):
+    """Without its protection it is about to be deleted: nothing else about it changes then, whatever the settings say by now."""
     return Stack(
         "database",
         "database",
@@ -103,6 +104,7 @@ def database(settings, protected=True):
             "SubnetIds": ("network", "DataSubnetIds", whole),
             "GroupId": ("security", "DatabaseGroupId", whole),
         },
+        kept=() if protected else ("InstanceClass", "TwoZones"),
     )
 
 
