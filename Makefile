@@ -8,6 +8,8 @@ JOBS ?= $(shell nproc)
 help: ## this list
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
 	  awk -F'\t' '{printf "  \033[1m%-22s\033[0m %s\n", $$1, $$2}'
+	@echo '  [AWS] an account: AWS_REGION and credentials, or AWS_ENDPOINT_URL of a simulator. [SSH] the key that the system was made with.'
+	@echo '  [tunnel] a running `make run-local-processor`, or `ca4 tunnel`. [kubectl] kubectl. [root] network namespaces.'
 
 .PHONY: setup-build setup-demo setup-sim setup-test setup-deploy setup-package
 setup-build setup-demo setup-sim setup-test setup-deploy setup-package: setup-%:

@@ -1,6 +1,5 @@
-# From nothing to a verified system and back; docs/deploy.md is the walk. What a target needs is said in its line: [AWS] an account
-# (AWS_REGION and credentials; AWS_ENDPOINT_URL for a simulator), [SSH] the key the system was made with, [tunnel] the tunnel of
-# run-local-processor (or `ca4 tunnel`), [kubectl] kubectl.
+# From nothing to a verified system and back; docs/deploy.md is the walk. What a target needs is said in its line; `make help` ends with
+# what the words in brackets mean.
 PYTHON := .deps/venv/bin/python
 CLOUD := $(PYTHON) deploy/aws/cloud.py
 export KUBECONFIG ?= .kube/kubeconfig.yaml
@@ -32,22 +31,24 @@ status-local-processor: ## what each part is doing: up or down, address, outbox,
 .PHONY: ca4-bootstrap-k3s ca4-platform-setup ca4-deploy-edge ca4-deploy-monitoring
 ca4-bootstrap-k3s: ## [SSH] K3s on the nodes, through the bastion; writes .kube/kubeconfig.yaml
 	@deploy/k3s/bootstrap.sh
-ca4-platform-setup: setup-deploy ## [tunnel, kubectl] namespaces, Kafka and its topics
+ca4-platform-setup: setup-deploy ## [SSH, kubectl] namespaces, Kafka and its topics; starts run-local-processor for its tunnel
 	@deploy/k8s/apply.sh platform
-ca4-deploy-edge: setup-deploy ## [tunnel, kubectl, AWS] secrets, settings and the worker; CA4_IMAGE=... CA4_OVERLAY=k3s-ha...
+ca4-deploy-edge: setup-deploy ## [SSH, kubectl, AWS] the worker, its secrets and settings; CA4_IMAGE=... from a registry; CA4_OVERLAY=k3s-ha...
 	@deploy/k8s/apply.sh edge
 ca4-deploy-monitoring: setup-deploy ## [tunnel, kubectl] Prometheus, Loki, Grafana; CA4_METRICS_BUCKET=... CA4_LOGS_BUCKET=...
 	@deploy/k8s/apply.sh monitoring
 
 .PHONY: ca4-verify-preflight ca4-verify-kafka ca4-verify-db ca4-verify-e2e ca4-open-grafana
-ca4-verify-preflight: build ## [tunnel] is everything in place that the pipeline needs?
-	@build/release/ca4 verify preflight
-ca4-verify-kafka: build ## [tunnel] does Kafka take and give events?
-	@build/release/ca4 verify kafka
+# By a make of their own: it reads checks.mk as it is now, not as it was before run-local-processor in the same command line.
+ca4-verify-preflight: ## [tunnel] is everything in place that the pipeline needs?
+	@$(MAKE) verify-preflight
+ca4-verify-kafka: ## [tunnel] does Kafka take and give events?
+	@$(MAKE) verify-kafka
 ca4-verify-db: ## [tunnel, kubectl] does the database answer, seen from a worker?
 	@kubectl --namespace app exec deployment/worker -- ca4 verify db
-ca4-verify-e2e: build ## [tunnel, kubectl] one marked event all the way: processor, Kafka, worker, database, archive
-	@build/release/ca4 verify workflow
+ca4-verify-e2e: ## [tunnel, kubectl] a marked event all the way: processor, Kafka, worker; then database and archive, seen from a worker
+	@$(MAKE) verify-workflow
+	@kubectl --namespace app exec deployment/worker -- ca4 verify db archive
 ca4-open-grafana: ## [tunnel] say where Grafana is, once it answers
 	@deploy/open-grafana.sh
 

@@ -49,10 +49,22 @@ def test_plan_and_destroy_go_where_aws_endpoint_url_says(applied):
         ("ca4-verify-kafka", "build/release/ca4 verify kafka"),
         ("ca4-verify-db", "kubectl --namespace app exec deployment/worker -- ca4 verify db"),
         ("ca4-verify-e2e", "build/release/ca4 verify workflow"),
+        ("ca4-verify-e2e", "kubectl --namespace app exec deployment/worker -- ca4 verify db archive"),
     ],
 )
 def test_verify_targets_run_the_checks_of_ca4(target, command):
-    assert command in make("--dry-run", target).stdout.splitlines()
+    assert command in [line.strip() for line in make("--dry-run", target).stdout.splitlines()]
+
+
+def test_checks_look_at_a_processor_that_was_started_by_the_same_make(tmp_path):
+    """checks.mk comes to be while make runs: `make ca4-platform-setup ca4-verify-e2e` must find it all the same."""
+    late = tmp_path / "late.mk"
+    late.write_text(
+        f"include {ROOT}/Makefile\nlate:\n\t@echo 'verify-kafka: export CA4_CONFIG ?= nowhere.toml' > {tmp_path}/checks.mk\n"
+    )
+    asked = make("-f", str(late), "late", "ca4-verify-kafka", f"MAKE=make -C {ROOT} --old-file=build", env={"CA4_LOCAL_DIR": str(tmp_path)})
+    assert asked.returncode != 0
+    assert "nowhere.toml" in asked.stderr
 
 
 def test_bootstrap_without_outputs_says_what_comes_first(tmp_path):

@@ -57,7 +57,7 @@ wait_until_ready() {
     # A server that only just started refuses the question: no node is ready then.
     ready=$({ on_node 1 "sudo /usr/local/bin/k3s kubectl get nodes --no-headers 2>/dev/null" || true; } | awk '$2 == "Ready"' | wc -l)
     [ "$ready" -ge "${#nodes[@]}" ] && break
-    [ $SECONDS -lt $until ] || die "$ready of ${#nodes[@]} nodes are ready after $patience_s s (on the server: sudo k3s kubectl get nodes)"
+    [ $SECONDS -lt $until ] || die "$ready of ${#nodes[@]} nodes are ready after $patience_s s (on the server: sudo /usr/local/bin/k3s kubectl get nodes)"
     sleep 3
   done
   say "all ${#nodes[@]} nodes are ready"

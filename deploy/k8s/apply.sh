@@ -7,7 +7,8 @@
 #   apply.sh render platform|edge|monitoring
 #                                 prints what would be applied, and applies nothing
 #
-#   CA4_OVERLAY   folder of deploy/k8s/overlays (k3s, k3s-ha, dev)       CA4_IMAGE   image of ca4, with a tag or digest
+#   CA4_OVERLAY   folder of deploy/k8s/overlays (k3s, k3s-ha, dev)
+#   CA4_IMAGE     image of ca4 in a registry, with a tag or digest; not set: that of this tree, brought to the nodes over SSH
 #   MONGO_URI     a database of your own; otherwise DocumentDB, or with CA4_OVERLAY=dev the MongoDB in the cluster
 #   CA4_METRICS_BUCKET, CA4_LOGS_BUCKET    monitoring: S3 buckets for Thanos and for Loki; not set: their disks alone
 #   CA4_BUCKETS_REGION                     their region; otherwise that of the outputs
@@ -60,10 +61,17 @@ END
   .deps/kustomize/kustomize build "$folder"
 }
 
+answers() { kubectl get --raw /readyz --request-timeout=10s >/dev/null; }
+
+# A cluster behind our bastion is reached by the tunnel that comes with the processor: it is started where it does not run.
 need_cluster() {
   command -v kubectl >/dev/null || die "kubectl is not installed (https://kubernetes.io/docs/tasks/tools/)"
   [ -f "$KUBECONFIG" ] || die "$KUBECONFIG is not there: run \`make ca4-bootstrap-k3s\` first"
-  kubectl get --raw /readyz --request-timeout=10s >/dev/null || die "the cluster does not answer: is the tunnel up? (make run-local-processor)"
+  if answers 2>/dev/null; then return; fi
+  [ -f "$state/ca4.toml" ] || die "the cluster of $KUBECONFIG does not answer, and there is no $state/ca4.toml to make a tunnel by (make ca4-apply)"
+  echo "apply: the cluster does not answer; make run-local-processor, for its tunnel" >&2
+  make run-local-processor >&2
+  answers || die "the cluster does not answer through the tunnel: does K3s run? (make status-local-processor; ssh -F $state/ssh_config ca4-node-1 systemctl status k3s)"
 }
 
 # A Secret from files or standard input, never from arguments: those are seen by everybody on this machine.
@@ -117,6 +125,10 @@ edge_secrets() {
 edge() {
   need_cluster
   kubectl apply --filename deploy/k8s/base/namespaces/namespaces.yaml
+  if [ -z "${CA4_IMAGE:-}" ]; then
+    make image-archive >&2
+    deploy/k3s/image.sh "build/image/ca4/ca4-${image#*:}.tar"
+  fi
   edge_secrets
   render edge | kubectl apply --filename -
   kubectl rollout status deployment/worker --namespace app --timeout=10m

@@ -1,0 +1,130 @@
+"""deploy/k8s/apply.sh and deploy/k3s/image.sh, with stand-ins for kubectl, make and ssh that write down how they are called: no cluster
+can be had here."""
+
+import io
+import json
+import os
+import subprocess
+import tarfile
+
+import pytest
+from support import ROOT
+
+DIGEST = "sha256:" + "a" * 64
+
+
+class StandIns:
+    """Programs of these names; each notes its arguments, then does `does`. `{here}` is their folder."""
+
+    def __init__(self, folder, **does):
+        self.folder = folder
+        self.calls = folder / "calls"
+        self.calls.touch()
+        for name, script in does.items():
+            file = folder / name
+            file.write_text(f'#!/bin/sh\nhere={folder}\necho "{name} $*" >>$here/calls\n{script}\n')
+            file.chmod(0o755)
+        (folder / "kubeconfig.yaml").touch()
+        (folder / "outputs.env").write_text("ca4_s3_bucket=an-archive\nca4_region=eu-central-1\nedge_node_private_ips=10.40.0.1,10.40.0.2\n")
+
+    def run(self, *argv, **env):
+        env = {"PATH": f"{self.folder}:/usr/bin:/bin", "CA4_STATE_DIR": str(self.folder), "KUBECONFIG": str(self.folder / "kubeconfig.yaml")} | env
+        return subprocess.run(argv, capture_output=True, text=True, env=env, timeout=60, stdin=subprocess.DEVNULL)
+
+    def made(self, name):
+        return [line.removeprefix(f"{name} ") for line in self.calls.read_text().splitlines() if line.startswith(f"{name} ")]
+
+
+APPLY = ROOT / "deploy/k8s/apply.sh"
+# A cluster that answers once there is a tunnel, and takes everything.
+KUBECTL = """
+case "$*" in
+  *readyz*) [ -e $here/up ] || { echo "connection refused" >&2; exit 1; } ;;
+  "apply --filename -") cat >>$here/applied ;;
+  create*) cat >/dev/null; echo "made: true" ;;
+esac"""
+
+
+def test_without_a_tunnel_it_is_started_first(tmp_path):
+    cluster = StandIns(tmp_path, kubectl=KUBECTL, make="touch $here/up")
+    (tmp_path / "ca4.toml").touch()
+    done = cluster.run(APPLY, "platform")
+    assert done.returncode == 0, done.stderr
+    assert cluster.made("make") == ["run-local-processor"]
+    assert "name: kafka" in (tmp_path / "applied").read_text()
+    waited = [call for call in cluster.made("kubectl") if call.startswith(("rollout", "wait"))]
+    assert [call.split()[1:3] for call in waited] == [["status", "statefulset/kafka"], ["job/kafka-topics", "--namespace"]]
+    # With the tunnel there already nothing is started.
+    assert cluster.run(APPLY, "platform").returncode == 0
+    assert cluster.made("make") == ["run-local-processor"]
+
+
+@pytest.mark.parametrize(("toml", "blamed"), [(False, "make ca4-apply"), (True, "does K3s run?")])
+def test_a_cluster_that_stays_away_is_told_and_nothing_is_applied(tmp_path, toml, blamed):
+    cluster = StandIns(tmp_path, kubectl=KUBECTL, make="true")
+    if toml:
+        (tmp_path / "ca4.toml").touch()
+    refused = cluster.run(APPLY, "platform")
+    assert refused.returncode == 1
+    assert blamed in refused.stderr
+    assert not (tmp_path / "applied").exists()
+
+
+def test_the_edge_gets_its_secret_by_standard_input_and_an_image_from_a_registry(tmp_path):
+    cluster = StandIns(tmp_path, kubectl=KUBECTL, make="exit 1")
+    (tmp_path / "up").touch()
+    done = cluster.run(APPLY, "edge", MONGO_URI="mongodb://u:secret-word@h", CA4_IMAGE="registry.example/ca4:0.2.0")
+    assert done.returncode == 0, done.stderr
+    assert any("create secret generic ca4-database" in call for call in cluster.made("kubectl"))
+    assert "secret-word" not in cluster.calls.read_text() + done.stdout + done.stderr
+    assert "image: registry.example/ca4:0.2.0" in (tmp_path / "applied").read_text()
+    assert cluster.made("make") == []
+
+
+def test_without_a_registry_the_image_of_this_tree_is_made_before_anything_is_changed(tmp_path):
+    cluster = StandIns(tmp_path, kubectl=KUBECTL, make="exit 3")
+    (tmp_path / "up").touch()
+    assert cluster.run(APPLY, "edge", MONGO_URI="mongodb://h").returncode == 3
+    assert cluster.made("make") == ["image-archive"]
+    assert not [call for call in cluster.made("kubectl") if "secret" in call]
+    assert not (tmp_path / "applied").exists()
+
+
+def archive(path):
+    index = json.dumps({"manifests": [{"digest": DIGEST}]}).encode()
+    with tarfile.open(path, "w") as tar:
+        info = tarfile.TarInfo("index.json")
+        info.size = len(index)
+        tar.addfile(info, io.BytesIO(index))
+    return path
+
+
+def test_the_image_goes_to_each_node_that_does_not_have_it(tmp_path):
+    ssh = f"""
+case "$*" in
+  *ca4-node-1*list*) echo "docker.io/library/ca4:0.1.0 application/vnd.oci.image.manifest.v1+json {DIGEST} 41.0 MiB" ;;
+  *ca4-node-2*list*) echo "docker.io/library/ca4:0.1.0 application/vnd.oci.image.manifest.v1+json sha256:other 40.0 MiB" ;;
+  *import*) cat >$here/imported ;;
+esac"""
+    nodes = StandIns(tmp_path, ssh=ssh)
+    image = archive(tmp_path / "ca4.tar")
+    done = nodes.run(ROOT / "deploy/k3s/image.sh", image)
+    assert done.returncode == 0, done.stderr
+    imports = [call for call in nodes.made("ssh") if "import" in call]
+    assert imports == [f"-F {tmp_path}/ssh_config -o BatchMode=yes ca4-node-2 sudo /usr/local/bin/k3s ctr images import -"]
+    assert (tmp_path / "imported").read_bytes() == image.read_bytes()
+
+
+def test_a_node_that_does_not_take_the_image_ends_it(tmp_path):
+    nodes = StandIns(tmp_path, ssh='case "$*" in *import*) echo "no space left" >&2; exit 1 ;; esac')
+    refused = nodes.run(ROOT / "deploy/k3s/image.sh", archive(tmp_path / "ca4.tar"))
+    assert refused.returncode != 0
+    assert "no space left" in refused.stderr
+
+
+def test_without_outputs_it_says_what_comes_first(tmp_path):
+    nothing = StandIns(tmp_path)
+    os.remove(tmp_path / "outputs.env")
+    refused = nothing.run(ROOT / "deploy/k3s/image.sh", archive(tmp_path / "ca4.tar"))
+    assert refused.returncode == 1
+    assert "make ca4-apply" in refused.stderr
