@@ -7,11 +7,11 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/private-apt.sh
 . scripts/private-apt.sh
 
-# What dpkg-shlibdeps finds in the binary (the test fails when one is missing here).
+# What dpkg-shlibdeps finds in the binary (the test fails when one is missing here), and what the package recommends.
 packages=(
   adduser ca-certificates libbson-1.0-0 libcurl4 libfmt9 libjpeg62-turbo libmodpbase64-0 libmongoc-1.0-0 libpng16-16
   libprometheus-cpp-core1.0 libpugixml1v5 librdkafka1 libsimdjson14 libspdlog1.10 libsqlite3-0 libssl3 libturbojpeg0 libwebp7 libxxhash0
-  libzstd1 zlib1g
+  libzstd1 openssh-client zlib1g
 )
 folder=.deps/debian
 root=$folder/root

@@ -9,6 +9,8 @@ import subprocess
 import pytest
 from booted_machine import BootedMachine
 from netlab import Machine, command
+from server_process import ServerProcess
+from sshd_server import Sshd
 from support import PATIENCE_S, ROOT, event, eventually
 
 DEBIAN = ROOT / ".deps/debian/root"
@@ -237,6 +239,61 @@ def test_variables_come_from_a_file_that_root_alone_reads(booted):
     booted.run("sh", "-c", "umask 077; echo CA4_LOGGING_FORMAT=json > /etc/ca4/ca4.env")
     started(booted, "ca4-serve")
     eventually(lambda: '{"' in booted.run("journalctl", "--no-pager", "--output=cat", "--unit=ca4-serve"), "it logs JSON")
+
+
+class NetworkOf:
+    """A booted machine's network with this machine's files, as sshd_server wants its host."""
+
+    address = "127.0.0.1"
+
+    def __init__(self, machine):
+        self.machine = machine
+
+    def inside(self, *argv):
+        return ["nsenter", f"--target={self.machine.init}", "--net", *map(str, argv)]
+
+    def connects(self, address, port):
+        script = f"import socket; socket.create_connection(({address!r}, {port}), 1)"
+        return subprocess.run(self.inside("/usr/bin/python3", "-c", script), capture_output=True, timeout=60).returncode == 0
+
+
+SETTINGS = """
+data_dir = "/var/lib/ca4"
+[tunnel]
+bastion = "127.0.0.1"
+port = 2222
+user = "root"
+key_file = "/etc/ca4/bastion_key"
+known_hosts_file = "/etc/ca4/known_hosts"
+forwards = "3001:127.0.0.1:3000=http/"
+"""
+
+
+def test_the_tunnels_ssh_works_with_all_its_hardening(booted, tmp_path):
+    booted.run(*APT, "install", "openssh-client")
+    network = NetworkOf(booted)
+    (tmp_path / "web").mkdir()
+    argv = ["/usr/bin/python3", "-m", "http.server", "--bind", "127.0.0.1", "--directory", tmp_path / "web", "3000"]
+    web = ServerProcess("web", network.inside(*argv), tmp_path / "web.log", ready=lambda: network.connects("127.0.0.1", 3000))
+    sshd = Sshd(tmp_path / "sshd", 2222, permit_open=["127.0.0.1:3000"], host=network)
+    try:
+        web.start()
+        sshd.start()
+        shutil.copy(sshd.key, booted.path("/etc/ca4/bastion_key"))
+        booted.run("chown", "ca4:ca4", "/etc/ca4/bastion_key")
+        booted.run("chmod", "0600", "/etc/ca4/bastion_key")
+        booted.path("/etc/ca4/known_hosts").write_text(sshd.known_hosts_line("127.0.0.1"))
+        booted.path("/etc/ca4/ca4.toml").write_text(SETTINGS)
+        booted.run("systemctl", "start", "ca4-tunnel")
+        status = ["ca4", "tunnel", "--status", "--config", "/etc/ca4/ca4.toml", "--wait-s", PATIENCE_S]
+        shown = booted.try_("setpriv", "--reuid=ca4", "--regid=ca4", "--clear-groups", "--", *status)
+        assert shown.returncode == 0, shown.stdout + booted.run("journalctl", "--no-pager", "--unit=ca4-tunnel")
+        assert network.connects("127.0.0.1", 3001)
+        booted.run("systemctl", "stop", "ca4-tunnel")
+        assert not network.connects("127.0.0.1", 3001)
+    finally:
+        sshd.stop()
+        web.stop()
 
 
 def test_wrong_settings_are_told_once_and_not_tried_again(booted):
