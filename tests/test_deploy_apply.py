@@ -81,6 +81,28 @@ def test_the_edge_gets_its_secret_by_standard_input_and_an_image_from_a_registry
     assert cluster.made("make") == []
 
 
+@pytest.mark.parametrize(
+    ("missing", "blamed"),
+    [
+        ("crd scaledobjects.keda.sh", "install it into the namespace keda"),
+        ("secret ca4-processor-tokens --namespace app", "CA4_TOKENS_FILE must be set"),
+        ("secret ca4-processor-tls --namespace app", "CA4_TLS_CERT_FILE must be set"),
+    ],
+)
+def test_what_an_overlay_needs_and_is_not_there_is_told_before_it_is_applied(tmp_path, missing, blamed):
+    (tmp_path / "up").touch()
+    env = {"MONGO_URI": "mongodb://h", "CA4_IMAGE": "ca4:1", "CA4_OVERLAY": "k3s-ha"}
+    lacking = StandIns(tmp_path, kubectl=f'[ "$*" = "get {missing}" ] && exit 1\n{KUBECTL}')
+    refused = lacking.run(APPLY, "edge", **env)
+    assert refused.returncode == 1
+    assert blamed in refused.stderr
+    assert "kind: StatefulSet" not in (tmp_path / "applied").read_text()
+    complete = StandIns(tmp_path, kubectl=KUBECTL)
+    assert complete.run(APPLY, "edge", **env).returncode == 0
+    assert "kind: StatefulSet" in (tmp_path / "applied").read_text()
+    assert any("rollout status statefulset/processor" in call for call in complete.made("kubectl"))
+
+
 def test_without_a_registry_the_image_of_this_tree_is_made_before_anything_is_changed(tmp_path):
     cluster = StandIns(tmp_path, kubectl=KUBECTL, make="exit 3")
     (tmp_path / "up").touch()

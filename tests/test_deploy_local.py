@@ -255,6 +255,8 @@ def test_a_public_url_is_shown_and_its_token_led_to_the_checks(local, on_kafka, 
     assert f"public at {public}" in one("status").stdout
     assert requests.post(public + "/metadata", json=event("a"), timeout=PATIENCE_S).status_code == 401
     checks = (one.folder / "checks.mk").read_text()
+    # The drill on a cluster runs the checks, too.
+    assert all("incident-drill" in line.split(":")[0].split() for line in checks.splitlines()[1:])
     token_file = re.search(r"export CA4_PRODUCER_TOKEN_FILE \?= (\S+)", checks)[1]
     token = Path(token_file).read_text().strip()
     assert token not in checks + (one.folder / "state.json").read_text()

@@ -102,7 +102,7 @@ def test_on_a_cluster_the_commands_are_those_of_the_requirements(tmp_path):
         "kubectl -n platform get statefulset/kafka",
         *suites,
         "kubectl -n platform delete pod kafka-0",
-        "ca4 verify kafka",
+        *suites,
         "kubectl -n platform rollout restart statefulset/kafka",
         "kubectl -n platform rollout status statefulset/kafka --timeout=300s",
         *suites,

@@ -122,7 +122,21 @@ edge_secrets() {
   fi
 }
 
+# What an overlay takes for granted, said before it is applied: a pod without its Secret waits without a word.
+need_for() { # MANIFESTS
+  if grep -q '^kind: ScaledObject' <<<"$1" && ! kubectl get crd scaledobjects.keda.sh >/dev/null 2>&1; then
+    die "CA4_OVERLAY=${CA4_OVERLAY:-k3s} scales workers by KEDA, which this cluster does not have: install it into the namespace keda (https://keda.sh/docs/latest/deploy/)"
+  fi
+  local name variable
+  while read -r name variable; do
+    if grep -q "secretName: $name" <<<"$1" && ! kubectl get secret "$name" --namespace app >/dev/null 2>&1; then
+      die "CA4_OVERLAY=${CA4_OVERLAY:-k3s} has the processor in the cluster: $variable must be set once, for its Secret $name (docs/scaling.md)"
+    fi
+  done <<<$'ca4-processor-tokens CA4_TOKENS_FILE\nca4-processor-tls CA4_TLS_CERT_FILE'
+}
+
 edge() {
+  local manifests
   need_cluster
   kubectl apply --filename deploy/k8s/base/namespaces/namespaces.yaml
   if [ -z "${CA4_IMAGE:-}" ]; then
@@ -130,8 +144,11 @@ edge() {
     deploy/k3s/image.sh "build/image/ca4/ca4-${image#*:}.tar"
   fi
   edge_secrets
-  render edge | kubectl apply --filename -
+  manifests=$(render edge)
+  need_for "$manifests"
+  kubectl apply --filename - <<<"$manifests"
   kubectl rollout status deployment/worker --namespace app --timeout=10m
+  if grep -q '^kind: StatefulSet' <<<"$manifests"; then kubectl rollout status statefulset/processor --namespace app --timeout=10m; fi
 }
 
 # deploy/monitoring with the components that are asked for, as a Kustomization of its own.

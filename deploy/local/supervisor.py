@@ -22,7 +22,7 @@ LOG_BYTES_MAX = 10 << 20
 # nothing to finish.
 GRACE_S = {"processor": 40, "tunnel": 10}
 
-CHECKED = "verify-preflight verify-kafka verify-workflow ca4-verify-preflight ca4-verify-kafka ca4-verify-e2e"
+CHECKED = "verify-preflight verify-kafka verify-workflow ca4-verify-preflight ca4-verify-kafka ca4-verify-e2e incident-drill"
 
 
 def now_text():
