@@ -23,14 +23,15 @@ constexpr double kBytesPerMb = 1e6;
 // Above any memory; also the largest double below 2^63, so that the cast is defined.
 constexpr double kMemoryBytesMax = 9.2e18;
 
-// simdjson reports through exceptions here; to_document and transform turn them into a Status.
-Status unreadable(const simdjson::simdjson_error& error) {
-  return {Code::kInvalidArgument,
-          fmt::format("metadata: not the JSON object that it should be: {}", error.what())};
+// What is wrong; none where nothing is.
+using Wrong = std::optional<Failure>;
+
+Failure wrong(std::string_view field, std::string_view why) {
+  return {"transform", fmt::format("{}: {}", field, why), std::string(field)};
 }
 
-Status wrong_type(std::string_view field, std::string_view expected) {
-  return {Code::kInvalidArgument, fmt::format("{}: expected {}", field, expected)};
+Failure wrong_type(std::string_view field, std::string_view expected) {
+  return wrong(field, fmt::format("expected {}", expected));
 }
 
 std::optional<std::string> optional_string(od::value value) {
@@ -105,25 +106,25 @@ void read_extra(od::parser& parser, store::Document& document) {
 
 // One top-level field of the metadata into the document; what has no member of its own goes to
 // other_json.
-Status read_field(std::string_view key, od::value value, size_t dim, store::Document& document) {
-  if (key == "metadata_id") return Status::ok();  // the record's own copy is the one that counts
+Wrong read_field(std::string_view key, od::value value, size_t dim, store::Document& document) {
+  if (key == "metadata_id") return std::nullopt;  // the record's own copy is the one that counts
   if (key == "embedding_dim") {
-    if (optional_int(value) == static_cast<int64_t>(dim)) return Status::ok();
+    if (optional_int(value) == static_cast<int64_t>(dim)) return std::nullopt;
     return wrong_type(key, fmt::format("{}, the embedding's length", dim));
   }
   if (key == "gpu_hardware") {
     document.gpu_hardware_json = std::string(simdjson::to_json_string(value).value());
-    return Status::ok();
+    return std::nullopt;
   }
   if (key == "extra") {
     if (value.type() != od::json_type::object) return wrong_type(key, "an object");
     document.extra_json = std::string(simdjson::to_json_string(value).value());
-    return Status::ok();
+    return std::nullopt;
   }
   if (key == "timestamp") {
     double seconds = 0;
     if (value.get_double().get(seconds) == simdjson::SUCCESS) document.timestamp = seconds;
-    return Status::ok();
+    return std::nullopt;
   }
   const std::pair<std::string_view, std::optional<std::string>*> texts[] = {
       {"source_uri", &document.source_uri},
@@ -135,15 +136,15 @@ Status read_field(std::string_view key, od::value value, size_t dim, store::Docu
     if (key != name) continue;
     *target = optional_string(value);
     if (!*target && value.type() != od::json_type::null) return wrong_type(key, "a string or null");
-    return Status::ok();
+    return std::nullopt;
   }
   const std::string_view text = simdjson::to_json_string(value).value();
   document.other_json +=
       fmt::format("{}\"{}\":{}", document.other_json.size() > 1 ? "," : "", key, text);
-  return Status::ok();
+  return std::nullopt;
 }
 
-Status read_meta(std::string_view meta_json, size_t dim, store::Document& document) {
+Wrong read_meta(std::string_view meta_json, size_t dim, store::Document& document) {
   od::parser parser;
   const simdjson::padded_string padded(meta_json);
   od::document meta = parser.iterate(padded);
@@ -152,33 +153,37 @@ Status read_meta(std::string_view meta_json, size_t dim, store::Document& docume
   document.other_json = "{";
   for (auto field : meta.get_object()) {
     const std::string_view key = store::raw_key(field.key());
-    Status read = read_field(key, field.value(), dim, document);
-    if (!read.is_ok()) return read;
+    if (Wrong found = read_field(key, field.value(), dim, document)) return found;
   }
   document.other_json += '}';
   document.pipeline = "unknown";
   read_extra(parser, document);
   document.gpu = read_gpu(parser, document.gpu_hardware_json);
-  return Status::ok();
+  return std::nullopt;
 }
 
 }  // namespace
 
-Result<store::Document> transform(const event::EventView& event, const TransformContext& context) {
-  if (event.metadata_id.empty()) return wrong_type("metadata_id", "a non-empty string");
-  store::Document document;
+bool transform(const event::EventView& event, const TransformContext& context,
+               store::Document& document, Failure& failure) {
+  const auto fail = [&failure](Failure why) {
+    failure = std::move(why);
+    return false;
+  };
+  if (event.metadata_id.empty()) return fail(wrong_type("metadata_id", "a non-empty string"));
+  document = {};
   document.metadata_id = std::string(event.metadata_id);
   document.version = event.version;
   try {
-    Status read = read_meta(event.meta_json, event.dim, document);
-    if (!read.is_ok()) return read;
+    if (Wrong found = read_meta(event.meta_json, event.dim, document)) return fail(*found);
   } catch (const simdjson::simdjson_error& error) {
-    return unreadable(error);
+    return fail(
+        wrong("metadata", fmt::format("not the JSON object that it should be: {}", error.what())));
   }
   document.embedding = event.embedding();
-  if (document.embedding.empty()) return wrong_type("embedding", "at least one number");
+  if (document.embedding.empty()) return fail(wrong_type("embedding", "at least one number"));
   document.l2_norm = store::l2_norm(document.embedding);
-  if (!std::isfinite(document.l2_norm)) return wrong_type("embedding", "finite numbers only");
+  if (!std::isfinite(document.l2_norm)) return fail(wrong_type("embedding", "finite numbers only"));
   document.payload_hash = event::payload_hash(event);
   document.ingested_at_us = event.ingested_at_us;
   document.processed_at_us = context.processed_at_us;
@@ -186,7 +191,7 @@ Result<store::Document> transform(const event::EventView& event, const Transform
   document.partition = context.partition;
   document.offset = context.offset;
   document.traceparent = context.traceparent;
-  return document;
+  return true;
 }
 
 bool to_document(const log::Record& record, const std::string& topic, int64_t processed_at_us,
@@ -202,14 +207,7 @@ bool to_document(const log::Record& record, const std::string& topic, int64_t pr
                            processed_at_us};
   const std::string* trace = log::find_header(record.headers, event::kTraceparent);
   if (trace != nullptr && event::is_traceparent(*trace)) context.traceparent = *trace;
-  Result<store::Document> made = transform(*event, context);
-  if (!made) {
-    const std::string why = made.status().message();
-    failure = {"transform", why, why.substr(0, why.find(':'))};
-    return false;
-  }
-  document = std::move(*made);
-  return true;
+  return transform(*event, context, document, failure);
 }
 
 }  // namespace ca4::worker
