@@ -4,6 +4,8 @@
 #include <random>
 #include <utility>
 
+#include "base/halves.h"
+
 namespace ca4::log {
 namespace {
 
@@ -12,6 +14,10 @@ using std::chrono::steady_clock;
 
 // How long a poll waits while appends are held for it. Only as long as the spool's disk takes.
 constexpr int64_t kHeldPollMs = 5;
+
+Status stopped_early() {
+  return {Code::kCancelled, "stopped before the target has answered"};
+}
 
 }  // namespace
 
@@ -92,17 +98,18 @@ void SpoolForwarder::turn() {
 }
 
 void SpoolForwarder::step() {
-  tell_waiting();
-  const bool returning = router_.state() == OutboxState::kReturning;
-  if (returning && steady_clock::now() > router_.return_over_at()) router_.cancel_return();
+  keep_time();
   if (at_ == batch_.size() && !load()) return;
   if (batch_.empty()) return idle();
   const size_t count = std::min(send_max_, batch_.size() - at_);
-  const auto began = steady_clock::now();
-  const Status status = send(count);
-  if (status.is_ok()) return sent(count, steady_clock::now() - began);
-  if (stopped()) return;
-  is_final_refusal(status) ? refused(count, status) : trouble(status);
+  const Status status = try_in_halves(
+      count, [this](size_t, size_t some) { return forward(some); },
+      [this](size_t, const Status& why) { return refuse(why); });
+  if (status.is_ok()) {
+    send_max_ = options_.batch_records_max;
+  } else if (!stopped()) {
+    trouble(status);
+  }
 }
 
 // All that was in the spool has been sent.
@@ -116,6 +123,12 @@ void SpoolForwarder::idle() {
   const Status ready = target_.ready();
   if (!ready.is_ok()) return router_.note_trouble(ready);
   router_.begin_return();
+}
+
+void SpoolForwarder::keep_time() {
+  tell_waiting();
+  const bool returning = router_.state() == OutboxState::kReturning;
+  if (returning && steady_clock::now() > router_.return_over_at()) router_.cancel_return();
 }
 
 // The next batch, which may be empty. False after a failure, and its pause.
@@ -165,24 +178,29 @@ Status SpoolForwarder::send(size_t count) {
       lock.lock();
     }
   }
-  return answer_.value_or(Status(Code::kCancelled, "stopped before the target has answered"));
+  return answer_.value_or(stopped_early());
 }
 
-void SpoolForwarder::sent(size_t count, steady_clock::duration took) {
-  if (!commit(count)) return;
+// The next `count` records of the batch, to the target.
+Status SpoolForwarder::forward(size_t count) {
+  keep_time();
+  const auto began = steady_clock::now();
+  const Status status = send(count);
+  if (!status.is_ok()) return status;
+  const std::chrono::duration<double, std::milli> took = steady_clock::now() - began;
+  if (!commit(count)) return stopped_early();
   router_.note_forwarded(batch_[at_ - 1].position.offset + 1, count);
   tell_oldest();
   backoff_.reset();
-  if (!narrowing_) send_max_ = options_.batch_records_max;
-  ms_per_record_ =
-      std::chrono::duration<double, std::milli>(took).count() / static_cast<double>(count);
   // Under load the spool is never seen empty. Once the rest of it takes a fraction of the time that
   // appends may be held for, they are held.
-  const double rest_ms = ms_per_record_ * static_cast<double>(router_.waiting_records());
+  const double rest_ms =
+      took.count() / static_cast<double>(count) * static_cast<double>(router_.waiting_records());
   if (router_.state() == OutboxState::kSpooling &&
       rest_ms < static_cast<double>(options_.return_ms_max) / 4) {
     router_.begin_return();
   }
+  return status;
 }
 
 // Makes the next `count` records of the batch done with. A commit that fails is tried again until
@@ -200,25 +218,19 @@ bool SpoolForwarder::commit(size_t count) {
   return true;
 }
 
-// Halves the append until the one record is alone that is refused for good.
-void SpoolForwarder::refused(size_t count, const Status& why) {
-  if (count > 1) {
-    send_max_ = count / 2;
-    narrowing_ = true;
-    return;
-  }
+// The next record of the batch, alone, is what the target refuses for good.
+Status SpoolForwarder::refuse(const Status& why) {
   while (true) {
     const Status kept = keep_refused_(batch_[at_], why);
     if (kept.is_ok()) break;
     router_.note_trouble(kept);
     router_.cancel_return();
-    if (!pause()) return;
+    if (!pause()) return stopped_early();
   }
-  if (!commit(1)) return;
+  if (!commit(1)) return stopped_early();
   router_.note_refused(batch_[at_ - 1].position.offset + 1);
   tell_oldest();
-  send_max_ = options_.batch_records_max;
-  narrowing_ = false;
+  return Status::ok();
 }
 
 // The next try is with one record: a large batch would be lost to a target that is still away.
@@ -226,7 +238,6 @@ void SpoolForwarder::trouble(const Status& why) {
   router_.note_trouble(why);
   router_.cancel_return();
   send_max_ = 1;
-  narrowing_ = false;
   (void)pause();
 }
 

@@ -37,12 +37,13 @@ class SpoolForwarder {
   void run();
   void turn();
   void step();
+  void keep_time();
   void idle();
   bool load();
   Status send(size_t count);
   bool commit(size_t count);
-  void sent(size_t count, std::chrono::steady_clock::duration took);
-  void refused(size_t count, const Status& why);
+  Status forward(size_t count);
+  Status refuse(const Status& why);
   void trouble(const Status& why);
   void tell_oldest();
   void tell_waiting();
@@ -59,10 +60,8 @@ class SpoolForwarder {
 
   // The thread's own.
   std::vector<Record> batch_;
-  size_t at_ = 0;             // of batch_, what was not sent yet
-  size_t send_max_;           // records in one append
-  bool narrowing_ = false;    // looking for a record that is refused
-  double ms_per_record_ = 0;  // what the last append took
+  size_t at_ = 0;    // of batch_, what was not sent yet
+  size_t send_max_;  // records in one append
   Time spooling_since_;
   bool told_waiting_ = false;  // that events wait
   Backoff backoff_;

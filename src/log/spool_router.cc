@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/halves.h"
+
 namespace ca4::log {
 namespace {
 
@@ -12,13 +14,6 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 }  // namespace
-
-// All other codes mean that the target does not take anything now. kOverloaded is one of them: a
-// queue that is full although it is emptied as fast as the target can is what a disk is for.
-bool is_final_refusal(const Status& status) {
-  return status.code() == Code::kTooLarge || status.code() == Code::kInvalidArgument ||
-         status.code() == Code::kCorruption;
-}
 
 SpoolRouter::SpoolRouter(EmbeddedLog& spool, EventLog& target, const SpooledLogOptions& options,
                          const Clock& clock, const PartitionLag& waiting,
@@ -136,6 +131,8 @@ void SpoolRouter::answered(uint64_t number, Result<std::vector<Position>> result
   const auto flying = flying_.find(number);
   if (flying == flying_.end()) return;  // given up: the spool has it
   --unanswered_;
+  // kOverloaded is no refusal: a queue that is full although it is emptied as fast as the target
+  // can is what a disk is for.
   if (!result && !is_final_refusal(result.status())) {
     flying->second.failed = true;
     turn(result.status(), options_.turn_ms_max);

@@ -118,7 +118,4 @@ class SpoolRouter {
   OutboxStatus told_;         // the counts, times and reasons in it
 };
 
-// What a target's refusal means: the same record will be refused again, or may be taken later.
-bool is_final_refusal(const Status& status);
-
 }  // namespace ca4::log

@@ -3,6 +3,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/halves.h"
 #include "log/spool_forwarder.h"
 #include "log/spool_router.h"
 

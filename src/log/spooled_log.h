@@ -20,7 +20,7 @@
 // crash, the forwarder's batch in flight (SpooledLogOptions::batch_records_max). Readers keep the
 // newest version of a key, so this changes nothing.
 //
-// A record that the target refuses for good (kTooLarge, kInvalidArgument, kCorruption) is refused
+// A record that the target refuses for good (kTooLarge, kInvalidArgument) is refused
 // to its client while direct. From the spool it goes to the dead letters, and its neighbours on. So
 // a target must keep these codes for what is wrong with a record: a missing topic or a refused
 // login is none of them.

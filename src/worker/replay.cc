@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "archive/part.h"
+#include "base/halves.h"
 #include "worker/transform.h"
 
 namespace ca4::worker {
@@ -118,20 +119,20 @@ Status Replay::write(std::vector<store::Document> documents) {
 
 Status Replay::write_batch(std::span<const store::Document> batch) {
   std::vector<store::UpsertResult> results;
-  const Status status = with_patience([&] {
-    Result<std::vector<store::UpsertResult>> upserted = store_.upsert(batch);
-    if (upserted) results = std::move(*upserted);
-    return upserted.status();
-  });
-  if (status.is_ok()) return settle(batch, results);
-  if (status.code() != Code::kInvalidArgument && status.code() != Code::kTooLarge) return status;
-  if (batch.size() == 1) {
-    problem(progress_.refused, batch[0].metadata_id, status.message());
+  const auto upsert = [&](size_t begin, size_t count) {
+    return with_patience([&] {
+      const Result<std::vector<store::UpsertResult>> some =
+          store_.upsert(batch.subspan(begin, count));
+      if (some) results.insert(results.end(), some->begin(), some->end());
+      return some.status();
+    });
+  };
+  const auto refuse = [&](size_t, const Status& why) {
+    results.push_back({store::Outcome::kDeadLetter, why.message()});
     return Status::ok();
-  }
-  // A batch that is wrong in itself: find the document that is, so that its neighbours get in.
-  const Status first = write_batch(batch.first(batch.size() / 2));
-  return first.is_ok() ? write_batch(batch.subspan(batch.size() / 2)) : first;
+  };
+  const Status status = try_in_halves(batch.size(), upsert, refuse);
+  return status.is_ok() ? settle(batch, results) : status;
 }
 
 Status Replay::settle(std::span<const store::Document> batch,
@@ -158,7 +159,11 @@ Status Replay::settle(std::span<const store::Document> batch,
         }
         return settle(batch.subspan(i, 1), *alone);
       });
-      if (!status.is_ok()) return status;
+      if (is_final_refusal(status)) {
+        problem(progress_.refused, batch[i].metadata_id, status.message());
+      } else if (!status.is_ok()) {
+        return status;
+      }
     }
   }
   return Status::ok();

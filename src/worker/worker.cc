@@ -8,6 +8,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/halves.h"
 #include "worker/dead_letters.h"
 
 namespace ca4::worker {
@@ -81,40 +82,30 @@ bool Worker::store_documents(Work& work) {
 }
 
 Status Worker::upsert_once(Work& work) {
-  Result<std::vector<store::UpsertResult>> results = store_.upsert(work.pending);
-  if (results) return settle(work, *results);
-  // A batch that is wrong in itself: find the document that is, so that its neighbours get in.
-  const Code code = results.status().code();
-  if (code == Code::kInvalidArgument || code == Code::kTooLarge) return upsert_each(work);
-  return results.status();
-}
-
-Status Worker::upsert_each(Work& work) {
+  const std::span<const store::Document> pending(work.pending);
   std::vector<store::UpsertResult> results;
-  Status away;  // once the store is, the rest need not be tried
-  for (const store::Document& document : work.pending) {
-    if (!away.is_ok()) {
-      results.push_back({store::Outcome::kRetry, away.message()});
-      continue;
+  const auto upsert = [&](size_t begin, size_t count) {
+    const Result<std::vector<store::UpsertResult>> some =
+        store_.upsert(pending.subspan(begin, count));
+    if (!some) return some.status();
+    if (some->size() != count) {
+      return Status(Code::kInternal, "the store gave another number of results than documents");
     }
-    Result<std::vector<store::UpsertResult>> alone = store_.upsert({&document, 1});
-    const Status status = alone.status();
-    if (alone && alone->size() == 1) {
-      results.push_back(alone->front());
-    } else if (status.code() == Code::kInvalidArgument || status.code() == Code::kTooLarge) {
-      results.push_back({store::Outcome::kDeadLetter, status.message()});
-    } else {
-      away = alone ? Status(Code::kInternal, "the store gave no result") : status;
-      results.push_back({store::Outcome::kRetry, away.message()});
-    }
-  }
+    results.insert(results.end(), some->begin(), some->end());
+    return Status::ok();
+  };
+  const auto refuse = [&](size_t, const Status& why) {
+    results.push_back({store::Outcome::kDeadLetter, why.message()});
+    return Status::ok();
+  };
+  const Status status = try_in_halves(pending.size(), upsert, refuse);
+  if (results.empty()) return status;
+  // Where the store went away in between, the rest was not tried.
+  results.resize(pending.size(), {store::Outcome::kRetry, status.message()});
   return settle(work, results);
 }
 
 Status Worker::settle(Work& work, std::span<const store::UpsertResult> results) {
-  if (results.size() != work.pending.size()) {
-    return {Code::kInternal, "the store gave another number of results than documents"};
-  }
   const int64_t now_us = clock_.now_us();
   std::vector<store::Document> again;
   std::vector<size_t> again_origins;
@@ -154,33 +145,20 @@ bool Worker::append_letters(Work& work) {
 Status Worker::append_all(std::vector<Letter>& letters) {
   std::erase_if(letters,
                 [this](const Letter& letter) { return lettered_.contains(letter.failed); });
-  if (letters.empty()) return Status::ok();
-  const Status together = append_once(letters);
-  if (together.is_ok()) {
-    for (const Letter& letter : letters) note_appended(letter);
-    return together;
-  }
-  if (together.code() != Code::kTooLarge) return together;
-  // One of them is, or all are for one append: what can't be kept whole is cut, and never holds
-  // up its neighbours.
-  for (Letter& letter : letters) {
-    Status alone = append_once({&letter, 1});
-    if (alone.code() == Code::kTooLarge) {
-      spdlog::warn("dead letters: the record at {}:{} is cut to {} bytes: {}",
-                   letter.failed.partition, letter.failed.offset, kLetterValueBytesMax,
-                   alone.message());
-      letter.record = shorten(std::move(letter.record));
-      alone = append_once({&letter, 1});
-    }
-    if (!alone.is_ok()) return alone;
-    note_appended(letter);
-  }
-  return Status::ok();
-}
-
-void Worker::note_appended(const Letter& letter) {
-  document_metrics_.dead_letter(letter.stage, letter.cause);
-  lettered_.insert(letter.failed);
+  const std::span<Letter> all(letters);
+  const auto append = [&](size_t begin, size_t count) {
+    return append_once(all.subspan(begin, count));
+  };
+  // What can't be kept whole is cut, and never holds up its neighbours.
+  const auto cut = [&](size_t index, const Status& why) {
+    Letter& letter = all[index];
+    spdlog::warn("dead letters: the record at {}:{} is cut to {} bytes: {}",
+                 letter.failed.partition, letter.failed.offset, kLetterValueBytesMax,
+                 why.message());
+    letter.record = shorten(std::move(letter.record));
+    return append(index, 1);
+  };
+  return try_in_halves(all.size(), append, cut);
 }
 
 // Reading again begins at what is committed, so what stands before a batch does not come back.
@@ -211,7 +189,13 @@ Status Worker::append_once(std::span<const Letter> letters) {
   if (answered.wait_for(wait) != std::future_status::ready) {
     return {Code::kUnavailable, "the dead-letter log does not answer"};
   }
-  return answered.get();
+  Status appended = answered.get();
+  if (!appended.is_ok()) return appended;
+  for (const Letter& letter : letters) {
+    document_metrics_.dead_letter(letter.stage, letter.cause);
+    lettered_.insert(letter.failed);
+  }
+  return appended;
 }
 
 }  // namespace ca4::worker

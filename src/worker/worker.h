@@ -55,16 +55,14 @@ class Worker {
   // Upserts until every document is stored or among the letters. False: stopped.
   bool store_documents(Work& work);
   Status upsert_once(Work& work);
-  Status upsert_each(Work& work);
-  // What the store says of `work.pending`, in order: what is final is taken out of it. Fails when
-  // some are to be tried again.
+  // What the store says of `work.pending`, in order and complete: what is final is taken out of it.
+  // Fails when some are to be tried again.
   Status settle(Work& work, std::span<const store::UpsertResult> results);
   bool append_letters(Work& work);
   // Leaves out those that are in the dead letters already, and notes those that get there, also
   // when another fails: so none is there twice if this is tried again.
   Status append_all(std::vector<Letter>& letters);
   Status append_once(std::span<const Letter> letters);
-  void note_appended(const Letter& letter);
   void forget_letters_before(std::span<const log::Record> batch);
 
   log::EventLog& source_;
