@@ -44,13 +44,18 @@ ca4-verify-preflight: ## [tunnel] is everything in place that the pipeline needs
 	@$(MAKE) verify-preflight
 ca4-verify-kafka: ## [tunnel] does Kafka take and give events?
 	@$(MAKE) verify-kafka
-ca4-verify-db: ## [tunnel, kubectl] does the database answer, seen from a worker?
+ca4-verify-db: kubeconfig ## [tunnel, kubectl] does the database answer, seen from a worker?
 	@kubectl --namespace app exec deployment/worker -- ca4 verify db
-ca4-verify-e2e: ## [tunnel, kubectl] a marked event all the way: processor, Kafka, worker; then database and archive, seen from a worker
+ca4-verify-e2e: kubeconfig ## [tunnel, kubectl] a marked event all the way: processor, Kafka, worker; then database and archive, seen from a worker
 	@$(MAKE) verify-workflow
 	@kubectl --namespace app exec deployment/worker -- ca4 verify db archive
 ca4-open-grafana: ## [tunnel] say where Grafana is, once it answers
 	@deploy/open-grafana.sh
+
+# kubectl's own words, about localhost:8080, lead nowhere.
+.PHONY: kubeconfig
+kubeconfig:
+	@[ -f "$(KUBECONFIG)" ] || { echo "$(MAKECMDGOALS): $(KUBECONFIG) is not there: run \`make ca4-bootstrap-k3s\` first" >&2; exit 1; }
 
 .PHONY: vpc-sim
 vpc-sim: as-root setup-sim build ## [root] the VPC on this machine: namespaces, firewall, bastion, Kafka, database, S3, worker, tunnel; stays up

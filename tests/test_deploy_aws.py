@@ -48,7 +48,8 @@ def test_outputs_have_the_contracts_names_and_what_was_made(applied):
     assert len(subnets) == 6
     assert {s["VpcId"] for s in subnets} == {outputs["ca4_vpc_id"]}
     assert len({s["AvailabilityZone"] for s in subnets}) == 2
-    assert ec2.describe_addresses(PublicIps=[outputs["bastion_public_ip"]])["Addresses"][0]["InstanceId"]
+    address = ec2.describe_addresses(PublicIps=[outputs["bastion_public_ip"]])["Addresses"][0]
+    assert address["InstanceId"] == outputs["bastion_instance_id"]
     nodes = outputs["edge_node_private_ips"].split(",")
     found = ec2.describe_network_interfaces(Filters=[{"Name": "private-ip-address", "Values": nodes}])
     assert {i["PrivateIpAddress"] for i in found["NetworkInterfaces"]} == set(nodes)

@@ -56,6 +56,13 @@ def test_verify_targets_run_the_checks_of_ca4(target, command):
     assert command in [line.strip() for line in make("--dry-run", target).stdout.splitlines()]
 
 
+@pytest.mark.parametrize("target", ["ca4-verify-db", "ca4-verify-e2e"])
+def test_without_a_cluster_the_checks_in_it_say_what_comes_first(target, tmp_path):
+    asked = make(target, env={"KUBECONFIG": str(tmp_path / "none.yaml")})
+    assert asked.returncode != 0
+    assert f"{target}: {tmp_path}/none.yaml is not there: run `make ca4-bootstrap-k3s` first" in asked.stderr
+
+
 def test_checks_look_at_a_processor_that_was_started_by_the_same_make(tmp_path):
     """checks.mk comes to be while make runs: `make ca4-platform-setup ca4-verify-e2e` must find it all the same."""
     late = tmp_path / "late.mk"

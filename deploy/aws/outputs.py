@@ -53,12 +53,15 @@ def collect(cloud):
     """What the stacks say, in the contract's words."""
     settings = cloud.settings
     network = cloud.outputs("network")
+    bastion = cloud.outputs("bastion")
     database = cloud.outputs("database")
     return {
         "ca4_region": settings.region,
         "ca4_vpc_id": network["Ca4VpcId"],
         "ca4_subnet_ids": network["Ca4SubnetIds"],
-        "bastion_public_ip": cloud.outputs("bastion")["BastionPublicIp"],
+        "bastion_public_ip": bastion["BastionPublicIp"],
+        # What Session Manager calls it.
+        "bastion_instance_id": bastion["BastionInstanceId"],
         "edge_node_private_ips": ",".join(
             cloud.outputs(stacks_module.node_name(number))["PrivateIp"] for number in range(1, settings.nodes + 1)
         ),

@@ -67,6 +67,7 @@ answers() { kubectl get --raw /readyz --request-timeout=10s >/dev/null; }
 need_cluster() {
   command -v kubectl >/dev/null || die "kubectl is not installed (https://kubernetes.io/docs/tasks/tools/)"
   [ -f "$KUBECONFIG" ] || die "$KUBECONFIG is not there: run \`make ca4-bootstrap-k3s\` first"
+  echo "apply: into the cluster of $KUBECONFIG" >&2
   if answers 2>/dev/null; then return; fi
   [ -f "$state/ca4.toml" ] || die "the cluster of $KUBECONFIG does not answer, and there is no $state/ca4.toml to make a tunnel by (make ca4-apply)"
   echo "apply: the cluster does not answer; make run-local-processor, for its tunnel" >&2
