@@ -565,6 +565,17 @@ def test_only_who_may_reach_something_can(systems, system):
     assert policy_faults(systems[system], system) == []
 
 
+def test_on_eks_every_pod_reaches_msk_and_the_keys_of_its_role_and_no_other_broker(systems):
+    policies, own = Policies(systems["eks-msk-atlas"]), pods(systems["eks-msk-atlas"])
+    assert {without_number(p.name) for p in own} == {"worker", "processor"}
+    sts, agent = Peer("sts", "198.51.100.9"), Peer("pod-identity-agent", "169.254.170.23")
+    for pod in own:
+        assert policies.may_leave(pod, Peer("msk", "10.0.9.9"), 9098)
+        assert policies.may_leave(pod, sts, 443)
+        assert [port for port in PORTS if policies.may_leave(pod, agent, port)] == [80]
+        assert not policies.may_leave(pod, sts, 9098)
+
+
 def rules(name, side="ingress"):
     """Edits the rules of a policy."""
     return lambda edit: change("NetworkPolicy", name, lambda d: edit(d["spec"][side]))
