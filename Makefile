@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 JOBS ?= $(shell nproc)
+# Targets on one command line are steps, one after the other, also with -j: `make ca4-plan ca4-apply …`. Compilers run in parallel anyway.
+.NOTPARALLEL:
 
 .PHONY: help
 help: ## this list

@@ -84,15 +84,26 @@ def test_clean_removes_what_was_written_here(tmp_path):
     state = tmp_path / "state"
     state.mkdir()
     (state / "outputs.env").write_text("ca4_vpc_id=vpc-1\n")
+    kube = tmp_path / "kube"
+    kube.mkdir()
+    for name in ("kubeconfig.yaml", "config"):
+        (kube / name).touch()
     result = subprocess.run(
         [ROOT / ".deps/venv/bin/python", ROOT / "deploy/aws/cloud.py", "clean"],
-        env={"CA4_STATE_DIR": str(state), "CA4_KUBE_DIR": str(tmp_path / "kube"), "PATH": os.environ["PATH"]},
+        env={"CA4_STATE_DIR": str(state), "CA4_KUBE_DIR": str(kube), "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         timeout=60,
     )
     assert result.returncode == 0, result.stderr
     assert not state.exists()
+    assert [path.name for path in kube.iterdir()] == ["config"]
+
+
+def test_targets_of_one_command_line_run_one_after_the_other(tmp_path):
+    steps = tmp_path / "steps.mk"
+    steps.write_text(f"include {ROOT}/Makefile\nfirst:\n\t@sleep 0.5; echo first\nsecond:\n\t@echo second\n")
+    assert make("-f", str(steps), "-j2", "first", "second").stdout == "first\nsecond\n"
 
 
 class Health(http.server.BaseHTTPRequestHandler):
