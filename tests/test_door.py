@@ -26,8 +26,10 @@ def public_urls(server):
     return re.findall(r"^public at (\S+)$", server.printed(), re.MULTILINE)
 
 
-def children_of(pid):
-    return [int(p) for p in subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout.split()]
+def agent_of(server):
+    """Its number. The other child of the server is the guard that ends the agent with it."""
+    children = subprocess.run(["pgrep", "-P", str(server.pid), "-f", "fake_agent.py"], capture_output=True, text=True)
+    return int(children.stdout)
 
 
 def test_ngrok_gives_a_public_url_that_asks_for_the_token(serve, agent, tmp_path):
@@ -68,11 +70,11 @@ def test_a_token_file_that_was_given_is_used(serve, agent, tmp_path):
 def test_an_agent_that_dies_is_started_again(serve, agent, tmp_path):
     server = serve("serve", tmp_path / "data", "--tunnel", "ngrok", "--tunnel-command", agent)
     eventually(lambda: public_urls(server), "the public URL is printed")
-    (pid,) = children_of(server.pid)
+    pid = agent_of(server)
     os.kill(pid, signal.SIGKILL)
     first, second = eventually(lambda: len(public_urls(server)) == 2 and public_urls(server), "a second URL is printed")
     assert first != second
-    assert "has ended with 137" in server.said()
+    assert "has ended with signal 9 (KILL)" in server.said()
     assert requests.post(second + "/metadata", json=event("a"), timeout=PATIENCE_S).status_code == 401
 
 
@@ -83,7 +85,7 @@ def test_the_agent_ends_with_the_server_however_that_ends(serve, agent, tmp_path
     for end in (signal.SIGTERM, signal.SIGKILL):
         server = serve("serve", tmp_path / "data", "--tunnel", "ngrok", "--tunnel-command", agent)
         eventually(lambda: public_urls(server), "the public URL is printed")
-        (pid,) = children_of(server.pid)
+        pid = agent_of(server)
         server.signal(end)
         assert server.wait() == (0 if end == signal.SIGTERM else -9)
         eventually(lambda: gone(pid), "the agent is gone")

@@ -1,18 +1,16 @@
 #include "door/door.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
-#include <cstdlib>
-#include <filesystem>
 #include <mutex>
-#include <sstream>
+#include <optional>
+#include <utility>
 
+#include "base/child_process.h"
 #include "door/agent_output.h"
-#include "door/child_process.h"
 #include "http/fetch.h"
 
 namespace ca4::door {
@@ -23,9 +21,39 @@ using Steady = std::chrono::steady_clock;
 constexpr int64_t kBackoffMsFirst = 1000;
 // An agent's line, or a second look at ngrok's API, whichever comes first.
 constexpr int kPollMs = 250;
-constexpr int64_t kApiTimeoutMs = 2000;  // it is on this machine
+constexpr size_t kLineBytesMax = 16 * 1024;  // what is longer is cut there
+constexpr int kTermGraceMs = 5'000;          // for an agent to take leave of its service
+constexpr int64_t kApiTimeoutMs = 2000;      // it is on this machine
 // A URL that changes (a plan without a fixed name, after a reconnect) is told within this.
 constexpr auto kLookAgain = std::chrono::seconds(5);
+
+// What an agent says, a line at a time.
+class Lines {
+ public:
+  explicit Lines(ChildProcess& agent) : agent_(agent) {}
+
+  // Empty when none came within kPollMs; none once the agent has ended and all lines were read.
+  std::optional<std::string> next() {
+    while (true) {
+      const size_t end = pending_.find('\n');
+      if (end != std::string::npos || pending_.size() >= kLineBytesMax) {
+        std::string line = pending_.substr(0, std::min(end, kLineBytesMax));
+        pending_.erase(0, line.size() + (end == line.size() ? 1 : 0));
+        return line;
+      }
+      std::string more = agent_.news(kPollMs);
+      const bool ended = more.empty() && agent_.ended();
+      if (ended) more = agent_.news();  // its last words
+      if (more.empty() && ended && !pending_.empty()) return std::exchange(pending_, {});
+      if (more.empty()) return ended ? std::nullopt : std::optional<std::string>("");
+      pending_ += more;
+    }
+  }
+
+ private:
+  ChildProcess& agent_;
+  std::string pending_;
+};
 
 struct Agent {
   const char* name;
@@ -48,11 +76,6 @@ std::string program(const DoorOptions& options) {
   return options.command.empty() ? agent_of(options).name : options.command;
 }
 
-bool is_program(const std::filesystem::path& path) {
-  std::error_code ignored;
-  return std::filesystem::is_regular_file(path, ignored) && access(path.c_str(), X_OK) == 0;
-}
-
 // Empty when there is no answer.
 std::string get(const std::string& url) {
   http::FetchOutcome outcome = http::fetch({.url = url, .timeout_ms = kApiTimeoutMs});
@@ -73,14 +96,9 @@ std::vector<std::string> agent_command(const DoorOptions& options) {
 
 Status check_agent(const DoorOptions& options) {
   const std::string name = program(options);
+  if (!find_program(name).empty()) return Status::ok();
   if (name.find('/') != std::string::npos) {
-    if (is_program(name)) return Status::ok();
     return {Code::kNotFound, fmt::format("{} is no program", name)};
-  }
-  const char* path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): nothing sets it
-  std::istringstream folders(path == nullptr ? "" : path);
-  for (std::string folder; std::getline(folders, folder, ':');) {
-    if (is_program(std::filesystem::path(folder) / name)) return Status::ok();
   }
   return {Code::kNotFound,
           fmt::format("the tunnel's agent {} is not in PATH: {}; or name it with --tunnel-command",
@@ -121,6 +139,7 @@ bool Door::run_once(const std::stop_token& stop) {
     events_.trouble(agent.status().message());
     return false;
   }
+  Lines lines(**agent);
   bool opened = false;
   std::string api;
   Steady::time_point look_at;
@@ -131,7 +150,7 @@ bool Door::run_once(const std::stop_token& stop) {
     look_at = Steady::now() + kLookAgain;
   };
   while (!stop.stop_requested()) {
-    const std::optional<std::string> line = (*agent)->read_line(kPollMs);
+    const std::optional<std::string> line = lines.next();
     if (!line) break;
     if (const auto why = complaint(*line)) {
       events_.trouble(fmt::format("{}: {}", program(options_), *why));
@@ -144,8 +163,11 @@ bool Door::run_once(const std::stop_token& stop) {
     if (api.empty() || Steady::now() < look_at) continue;
     if (const auto url = ngrok_public_url(get("http://" + api + "/api/tunnels"))) found(*url);
   }
-  if (stop.stop_requested()) return opened;
-  events_.trouble(fmt::format("{} has ended with {}", program(options_), (*agent)->wait()));
+  if (stop.stop_requested()) {
+    (*agent)->stop(kTermGraceMs);
+    return opened;
+  }
+  events_.trouble(fmt::format("{} has ended with {}", program(options_), *(*agent)->ended()));
   return opened;
 }
 

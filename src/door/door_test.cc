@@ -9,7 +9,6 @@
 #include <mutex>
 
 #include "base/test_dir.h"
-#include "door/child_process.h"
 
 namespace ca4::door {
 namespace {
@@ -22,27 +21,6 @@ std::string script(const TempDir& folder, const std::string& text) {
   std::ofstream(path) << "#!/bin/sh\n" << text;
   std::filesystem::permissions(path, std::filesystem::perms::owner_all);
   return path;
-}
-
-TEST(ChildProcess, LinesOfBothOutputsAndTheExitCode) {
-  auto child =
-      ChildProcess::start({"/bin/sh", "-c", "echo one; echo two >&2; printf three; exit 7"});
-  ASSERT_TRUE(child) << child.status().message();
-  EXPECT_EQ((*child)->read_line(60'000), "one");
-  EXPECT_EQ((*child)->read_line(60'000), "two");
-  EXPECT_EQ((*child)->read_line(60'000), "three");
-  EXPECT_EQ((*child)->read_line(60'000), std::nullopt);
-  EXPECT_EQ((*child)->wait(), 7);
-}
-
-TEST(ChildProcess, MissingProgramIsTold) {
-  EXPECT_EQ(ChildProcess::start({"no-such-program-anywhere"}).status().code(), Code::kNotFound);
-}
-
-TEST(ChildProcess, SilenceIsAnEmptyLineAndItsEndIsForced) {
-  auto child = ChildProcess::start({"/bin/sh", "-c", "trap '' TERM; sleep 60 & wait"});
-  ASSERT_TRUE(child);
-  EXPECT_EQ((*child)->read_line(1), "");
 }
 
 TEST(Door, CommandsAreTheAgents) {
@@ -95,7 +73,7 @@ TEST(Door, AgentThatEndsIsStartedAgainAndItsReasonTold) {
   std::unique_lock lock(mutex);
   EXPECT_TRUE(changed.wait_for(lock, std::chrono::minutes(1), [&] { return opened >= 2; }));
   EXPECT_THAT(troubles, HasSubstr("no network"));
-  EXPECT_THAT(troubles, HasSubstr("has ended with 3"));
+  EXPECT_THAT(troubles, HasSubstr("has ended with exit code 3"));
   EXPECT_THAT(troubles, HasSubstr("started again in 1 s"));
 }
 

@@ -11,10 +11,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/child_process.h"
 #include "base/stop_signal.h"
 #include "config/forwards.h"
 #include "tunnel/board.h"
-#include "tunnel/child_process.h"
 #include "tunnel/diagnosis.h"
 
 namespace ca4::tunnel {

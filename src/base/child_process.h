@@ -11,7 +11,11 @@
 
 #include "base/status.h"
 
-namespace ca4::tunnel {
+namespace ca4 {
+
+// The file of a program as a shell finds it: a path, or a name that is looked up in PATH. Empty
+// when there is none that may be run.
+std::string find_program(const std::string& name);
 
 // Started in a process group of its own, so that a terminal's Ctrl-C reaches only us and `stop`
 // reaches its children too. If this process dies, also by kill -9, the whole group is ended.
@@ -32,8 +36,8 @@ class ChildProcess {
 
   // The newest of what it wrote, at most kOutputBytesMax.
   const std::string& output();
-  // Of that, what came since the last call.
-  std::string news();
+  // Of that, what came since the last call; waits up to `wait_ms` for it while there is none.
+  std::string news(int wait_ms = 0);
 
   // SIGTERM to the group; it has ended when `ended` says so.
   void end();
@@ -43,7 +47,7 @@ class ChildProcess {
 
   pid_t pid() const { return pid_; }
 
-  // ssh's reasons are a few lines, aws's at most a Python traceback.
+  // Reasons are a few lines, at most a Python traceback.
   static constexpr size_t kOutputBytesMax = 16 * 1024;
 
  private:
@@ -63,4 +67,4 @@ class ChildProcess {
   std::mutex mutex_;  // held while `pid_` may go to another process, and while it is signalled
 };
 
-}  // namespace ca4::tunnel
+}  // namespace ca4

@@ -1,9 +1,10 @@
-#include "tunnel/child_process.h"
+#include "base/child_process.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,25 +14,17 @@
 #include <cstdlib>
 #include <cstring>
 
-namespace ca4::tunnel {
+namespace ca4 {
 namespace {
 
 Status refused(const char* doing) {
   return {Code::kIo, fmt::format("{}: {}", doing, std::strerror(errno))};
 }
 
-// The file of a program as a shell finds it; empty when there is none.
-std::string find_program(const std::string& name) {
-  if (name.find('/') != std::string::npos) return ::access(name.c_str(), X_OK) == 0 ? name : "";
-  const char* path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): nobody changes it
-  std::string_view rest = path == nullptr ? "/usr/bin:/bin" : path;
-  while (!rest.empty()) {
-    const size_t colon = std::min(rest.find(':'), rest.size());
-    const std::string file = fmt::format("{}/{}", rest.substr(0, colon), name);
-    if (colon > 0 && ::access(file.c_str(), X_OK) == 0) return file;
-    rest.remove_prefix(std::min(colon + 1, rest.size()));
-  }
-  return {};
+bool is_program(const std::string& file) {
+  struct stat info{};
+  return ::stat(file.c_str(), &info) == 0 && S_ISREG(info.st_mode) &&
+         ::access(file.c_str(), X_OK) == 0;
 }
 
 // From here to exec or _exit: only what is safe between fork and exec of a process with threads.
@@ -85,6 +78,19 @@ struct Pipe {
 };
 
 }  // namespace
+
+std::string find_program(const std::string& name) {
+  if (name.find('/') != std::string::npos) return is_program(name) ? name : "";
+  const char* path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): nobody changes it
+  std::string_view rest = path == nullptr ? "/usr/bin:/bin" : path;
+  while (!rest.empty()) {
+    const size_t colon = std::min(rest.find(':'), rest.size());
+    const std::string file = fmt::format("{}/{}", rest.substr(0, colon), name);
+    if (colon > 0 && is_program(file)) return file;
+    rest.remove_prefix(std::min(colon + 1, rest.size()));
+  }
+  return {};
+}
 
 Result<std::unique_ptr<ChildProcess>> ChildProcess::start(const std::vector<std::string>& argv) {
   const std::string file = find_program(argv.at(0));
@@ -155,6 +161,7 @@ void ChildProcess::collect() {
       if (into->size() > kOutputBytesMax) into->erase(0, into->size() - kOutputBytesMax);
     }
   }
+  if (got == 0) ::close(std::exchange(output_fd_, -1));  // nobody writes to it any more
 }
 
 const std::string& ChildProcess::output() {
@@ -162,8 +169,10 @@ const std::string& ChildProcess::output() {
   return output_;
 }
 
-std::string ChildProcess::news() {
+std::string ChildProcess::news(int wait_ms) {
   collect();
+  pollfd more{.fd = output_fd_, .events = POLLIN, .revents = 0};
+  if (news_.empty() && poll(&more, 1, wait_ms) > 0) collect();
   return std::exchange(news_, {});
 }
 
@@ -183,4 +192,4 @@ void ChildProcess::stop(int grace_ms) {
   reap();
 }
 
-}  // namespace ca4::tunnel
+}  // namespace ca4

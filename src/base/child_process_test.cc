@@ -1,4 +1,4 @@
-#include "tunnel/child_process.h"
+#include "base/child_process.h"
 
 #include <gmock/gmock.h>
 #include <signal.h>
@@ -9,7 +9,7 @@
 #include <chrono>
 #include <thread>
 
-namespace ca4::tunnel {
+namespace ca4 {
 namespace {
 
 using testing::HasSubstr;
@@ -46,6 +46,14 @@ TEST(ChildProcess, AProgramThatIsNotThereIsNotFound) {
   EXPECT_THAT(child.status().message(), HasSubstr("no-such-program-of-ca4"));
 }
 
+TEST(FindProgram, AsAShellFindsIt) {
+  EXPECT_EQ(find_program("/bin/sh"), "/bin/sh");
+  EXPECT_THAT(find_program("sh"), testing::EndsWith("/sh"));
+  EXPECT_EQ(find_program("no-such-program-of-ca4"), "");
+  EXPECT_EQ(find_program("/etc/passwd"), "");
+  EXPECT_EQ(find_program("/bin"), "");  // a folder
+}
+
 TEST(ChildProcess, ItsEndAndItsWordsAreKept) {
   const auto child = shell("echo out; echo err >&2; exit 7");
   ASSERT_TRUE(eventually([&] { return child->ended().has_value(); }));
@@ -53,6 +61,24 @@ TEST(ChildProcess, ItsEndAndItsWordsAreKept) {
   EXPECT_EQ(child->output(), "out\nerr\n");
   EXPECT_EQ(child->news(), "out\nerr\n");
   EXPECT_EQ(child->news(), "");
+}
+
+TEST(ChildProcess, NewsAreWaitedForAsLongAsAsked) {
+  const auto child = shell("sleep 0.3; echo late; sleep 1000");
+  EXPECT_EQ(child->news(), "");
+  EXPECT_EQ(child->news(60'000), "late\n");
+  EXPECT_EQ(child->news(1), "");
+}
+
+TEST(ChildProcess, OneThatClosesItsOutputsIsWaitedForAllTheSame) {
+  const auto child = shell("echo last; exec >&- 2>&-; sleep 1000");
+  ASSERT_TRUE(eventually([&] { return child->output() == "last\n"; }));
+  (void)child->news();
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  EXPECT_EQ(child->news(1), "");  // sees that nothing can come
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_EQ(child->news(100), "");
+  EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(100));
 }
 
 TEST(ChildProcess, OnlyTheNewestOfManyWordsIsKept) {
@@ -123,4 +149,4 @@ TEST(ChildProcess, DiesWithUsAndSoDoItsOwnChildrenAlsoByKill9) {
 }
 
 }  // namespace
-}  // namespace ca4::tunnel
+}  // namespace ca4
