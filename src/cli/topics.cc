@@ -156,20 +156,17 @@ class Topics final : public Subcommand {
     Result<Row> row = look(topics, plan);
     if (!row) return row;
     std::string done;
+    Result<TopicState> changed = row->found;
     if (!row->found.exists) {
-      const Status created = topics.create(plan);
-      if (!created.is_ok()) return created;
+      changed = topics.create(plan);
       done = "created";
     } else if (grow_ && row->found.partitions < plan.partitions) {
-      const Status grown = topics.grow(plan.name, plan.partitions);
-      if (!grown.is_ok()) return grown;
+      changed = topics.grow(plan.name, plan.partitions);
       done = "grown";
     }
-    if (!done.empty()) {
-      row = look(topics, plan);
-      if (!row) return row;
-      if (row->good()) row->state = done;
-    }
+    if (!changed) return changed.status();
+    row->found = *changed;
+    if (!done.empty()) row->state = done;
     row->differs = differences(row->found, plan);
     if (!row->differs.empty()) row->state = "differs";
     return row;

@@ -41,8 +41,11 @@ std::string fresh_topic(int partitions, int64_t record_bytes_max = 16 << 20) {
   const std::string name = fresh_name();
   KafkaOptions options;
   options.bootstrap = bootstrap();
-  const Status created = KafkaTopics::open(options).value()->create(
-      {.name = name, .partitions = partitions, .record_bytes_max = record_bytes_max});
+  const Status created =
+      KafkaTopics::open(options)
+          .value()
+          ->create({.name = name, .partitions = partitions, .record_bytes_max = record_bytes_max})
+          .status();
   EXPECT_TRUE(created.is_ok()) << created.to_string();
   return name;
 }

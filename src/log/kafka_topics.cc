@@ -121,13 +121,13 @@ Status KafkaTopics::describe_config(const std::string& name, TopicState& state) 
   return Status::ok();
 }
 
-Status KafkaTopics::create(const TopicPlan& plan) {
+Result<TopicState> KafkaTopics::create(const TopicPlan& plan) {
   const Deadline deadline(kCallMs);
   char why[512];
   rd_kafka_NewTopic_t* wanted =
       rd_kafka_NewTopic_new(plan.name.c_str(), plan.partitions, plan.replicas, why, sizeof why);
   if (wanted == nullptr) {
-    return {Code::kInvalidArgument, fmt::format("kafka topic {}: {}", plan.name, why)};
+    return Status(Code::kInvalidArgument, fmt::format("kafka topic {}: {}", plan.name, why));
   }
   const auto set = [&](const char* key, const std::string& value) {
     rd_kafka_NewTopic_set_config(wanted, key, value.c_str());
@@ -145,16 +145,17 @@ Status KafkaTopics::create(const TopicPlan& plan) {
   const rd_kafka_topic_result_t** results =
       rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event->get()), &count);
   const Status created = outcome_of(results, count, plan.name);
-  return created.is_ok() ? wait_for_leaders(plan.name, plan.partitions) : created;
+  if (!created.is_ok()) return created;
+  return wait_for_leaders(plan.name, plan.partitions);
 }
 
-Status KafkaTopics::grow(const std::string& name, int partitions) {
+Result<TopicState> KafkaTopics::grow(const std::string& name, int partitions) {
   const Deadline deadline(kCallMs);
   char why[512];
   rd_kafka_NewPartitions_t* wanted =
       rd_kafka_NewPartitions_new(name.c_str(), static_cast<size_t>(partitions), why, sizeof why);
   if (wanted == nullptr) {
-    return {Code::kInvalidArgument, fmt::format("kafka topic {}: {}", name, why)};
+    return Status(Code::kInvalidArgument, fmt::format("kafka topic {}: {}", name, why));
   }
   const Queue queue(rd_kafka_queue_new(client_->handle()));
   const AdminOptions options =
@@ -167,20 +168,22 @@ Status KafkaTopics::grow(const std::string& name, int partitions) {
   const rd_kafka_topic_result_t** results = rd_kafka_CreatePartitions_result_topics(
       rd_kafka_event_CreatePartitions_result(event->get()), &count);
   const Status grown = outcome_of(results, count, name);
-  return grown.is_ok() ? wait_for_leaders(name, partitions) : grown;
+  if (!grown.is_ok()) return grown;
+  return wait_for_leaders(name, partitions);
 }
 
 // The cluster answers before all of its brokers know what was made.
-Status KafkaTopics::wait_for_leaders(const std::string& name, int partitions) {
+Result<TopicState> KafkaTopics::wait_for_leaders(const std::string& name, int partitions) {
   const Deadline deadline(kCallMs);
   while (!deadline.over()) {
     const Result<TopicState> state = describe(name);
-    if (state && state->partitions >= partitions && state->leaderless == 0) return Status::ok();
+    if (state && state->partitions >= partitions && state->leaderless == 0) return state;
     std::this_thread::sleep_for(std::chrono::milliseconds(kPauseMs));
   }
-  return {Code::kUnavailable, fmt::format("kafka topic {}: made, but partitions without a leader "
-                                          "after {} s; look at the brokers",
-                                          name, kCallMs / 1000)};
+  return Status(Code::kUnavailable,
+                fmt::format("kafka topic {}: made, but partitions without a leader "
+                            "after {} s; look at the brokers",
+                            name, kCallMs / 1000));
 }
 
 }  // namespace ca4::log

@@ -45,19 +45,20 @@ class KafkaTopics {
 
   Result<TopicState> describe(const std::string& name);
 
-  // Returns when every partition has a leader. kInvalidArgument for a plan that the cluster
-  // refuses, such as more replicas than brokers.
-  Status create(const TopicPlan& plan);
+  // Returns when every partition has a leader, with the topic as it is then: asked again at once,
+  // another broker may not know it yet. kInvalidArgument for a plan that the cluster refuses, such
+  // as more replicas than brokers.
+  Result<TopicState> create(const TopicPlan& plan);
 
-  // To this number of partitions; there is no way back. Ids move to other partitions: what is
-  // written from then on may overtake older records of the same id, which the stores sort out by
-  // version.
-  Status grow(const std::string& name, int partitions);
+  // To this number of partitions, as `create`; there is no way back. Ids move to other partitions:
+  // what is written from then on may overtake older records of the same id, which the stores sort
+  // out by version.
+  Result<TopicState> grow(const std::string& name, int partitions);
 
  private:
   explicit KafkaTopics(std::shared_ptr<KafkaClient> client);
   Status describe_config(const std::string& name, TopicState& state);
-  Status wait_for_leaders(const std::string& name, int partitions);
+  Result<TopicState> wait_for_leaders(const std::string& name, int partitions);
 
   const std::shared_ptr<KafkaClient> client_;  // shared, so that its deleter need not be known here
 };
