@@ -85,6 +85,7 @@ def test_an_event_gets_all_the_way(servers):
         "verify", "workflow", "--endpoint", server.url, "--data-dir", servers.folder / "w1", *servers.flags, env=servers.env
     )
     assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert " accepted, durable in Kafka, " in verified.stdout
 
 
 def test_from_a_machine_that_sees_kafka_alone_an_event_is_followed_to_the_worker(servers):
