@@ -26,23 +26,28 @@ Status fits_queue(const NewRecord& record, size_t bytes_max) {
           fmt::format("a record of {} bytes is over log.queue_bytes_max, {}", bytes, bytes_max)};
 }
 
+Status check_room(const QueueLoad& limit, const QueueLoad& used, const QueueLoad& more) {
+  if (more.bytes > limit.bytes || more.records > limit.records) {
+    return {Code::kTooLarge,
+            fmt::format("a batch of {} records and {} bytes is over the log queue's limit of {} "
+                        "records and {} bytes",
+                        more.records, more.bytes, limit.records, limit.bytes)};
+  }
+  if (used.bytes + more.bytes <= limit.bytes && used.records + more.records <= limit.records) {
+    return Status::ok();
+  }
+  return {Code::kOverloaded,
+          fmt::format("the log's queue is full: {} records and {} bytes wait for an answer",
+                      used.records, used.bytes)};
+}
+
 Status AppendQueue::push(PendingAppend& append) {
   append.bytes = batch_bytes(append.records);
-  if (append.bytes > limits_.bytes_max || append.records.size() > limits_.records_max) {
-    return {
-        Code::kTooLarge,
-        fmt::format("a batch of {} records and {} bytes is over the log queue's limit of {} "
-                    "records and {} bytes",
-                    append.records.size(), append.bytes, limits_.records_max, limits_.bytes_max)};
-  }
   std::unique_lock lock(mutex_);
   if (closed_) return {Code::kCancelled, "the log is closed"};
-  if (bytes_ + append.bytes > limits_.bytes_max ||
-      records_ + append.records.size() > limits_.records_max) {
-    return {Code::kOverloaded,
-            fmt::format("the log's queue is full: {} records and {} bytes wait for the disk",
-                        records_, bytes_.load())};
-  }
+  Status room = check_room({limits_.bytes_max, limits_.records_max}, {bytes_, records_},
+                           {append.bytes, append.records.size()});
+  if (!room.is_ok()) return room;
   bytes_ += append.bytes;
   records_ += append.records.size();
   ++depth_;

@@ -26,6 +26,16 @@ size_t batch_bytes(const std::vector<NewRecord>& batch);
 // kTooLarge for a record that is alone larger than a queue of `bytes_max` bytes.
 Status fits_queue(const NewRecord& record, size_t bytes_max);
 
+// What a queue holds, or may hold.
+struct QueueLoad {
+  size_t bytes = 0;
+  size_t records = 0;
+};
+
+// Whether `more` fits beside what is `used` of `limit`: kTooLarge for what never does, kOverloaded
+// for what does not now.
+Status check_room(const QueueLoad& limit, const QueueLoad& used, const QueueLoad& more);
+
 struct QueueLimits {
   size_t bytes_max;
   size_t records_max;

@@ -7,7 +7,6 @@
 #include <chrono>
 #include <utility>
 
-#include "log/append_queue.h"
 #include "log/kafka_error.h"
 
 namespace ca4::log {
@@ -126,19 +125,13 @@ KafkaProducer::~KafkaProducer() {
 }
 
 Status KafkaProducer::admit(const Batch& batch) {
-  if (batch.bytes > options_.queue_bytes_max || batch.records.size() > options_.queue_records_max) {
-    return {Code::kTooLarge, "the batch is larger than the queue to the brokers may be"};
-  }
-  // Taken first and given back: two that come at once never both fit into room for one.
-  const size_t bytes = queued_bytes_ += batch.bytes;
-  const size_t records = queued_records_ += batch.records.size();
-  if (bytes <= options_.queue_bytes_max && records <= options_.queue_records_max) {
-    return Status::ok();
-  }
-  queued_bytes_ -= batch.bytes;
-  queued_records_ -= batch.records.size();
-  return {Code::kOverloaded, fmt::format("kafka topic {}: {} bytes wait for the brokers",
-                                         options_.topic, queued_bytes_.load())};
+  const std::lock_guard lock(room_mutex_);
+  Status room = check_room({options_.queue_bytes_max, options_.queue_records_max}, queued_,
+                           {batch.bytes, batch.records.size()});
+  if (!room.is_ok()) return room;
+  queued_.bytes += batch.bytes;
+  queued_.records += batch.records.size();
+  return room;
 }
 
 void KafkaProducer::append(std::vector<NewRecord> batch, AppendDone done) {
@@ -220,8 +213,11 @@ Status KafkaProducer::why(rd_kafka_resp_err_t err, KafkaClient& client) const {
 void KafkaProducer::answered(Batch* batch) {
   if (--batch->waiting > 0) return;
   const std::unique_ptr<Batch> last(batch);
-  queued_bytes_ -= last->bytes;
-  queued_records_ -= last->records.size();
+  {
+    const std::lock_guard lock(room_mutex_);
+    queued_.bytes -= last->bytes;
+    queued_.records -= last->records.size();
+  }
   --depth_;
   if (!last->failure.is_ok()) return last->done(last->failure);
   watch_->heard();

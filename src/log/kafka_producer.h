@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "log/append_queue.h"
 #include "log/event_log.h"
 #include "log/kafka_client.h"
 #include "log/kafka_options.h"
@@ -71,8 +72,8 @@ class KafkaProducer {
   std::atomic<bool> closed_ = false;
   std::atomic<bool> broken_ = false;  // librdkafka says that this instance can do no more
   std::atomic<size_t> depth_ = 0;
-  std::atomic<size_t> queued_bytes_ = 0;
-  std::atomic<size_t> queued_records_ = 0;
+  std::mutex room_mutex_;
+  QueueLoad queued_;  // guarded by room_mutex_
   // By thread_ only, which takes delivery reports.
   Connection* served_ = nullptr;
   size_t together_bytes_max_;  // what the connection puts into one request for a partition

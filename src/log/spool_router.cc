@@ -77,22 +77,10 @@ void SpoolRouter::append(std::vector<NewRecord> batch, AppendDone done) {
 
 Status SpoolRouter::refusal_of(const PendingAppend& append) const {
   if (closed_) return {Code::kCancelled, "the log is closed"};
-  if (append.bytes > options_.queue_bytes_max ||
-      append.records.size() > options_.queue_records_max) {
-    return {Code::kTooLarge,
-            fmt::format("a batch of {} records and {} bytes is over the log queue's limit of {} "
-                        "records and {} bytes",
-                        append.records.size(), append.bytes, options_.queue_records_max,
-                        options_.queue_bytes_max)};
-  }
-  const size_t bytes = flying_bytes_ + held_bytes_;
-  const size_t records = flying_records_ + held_records_;
-  if (bytes + append.bytes > options_.queue_bytes_max ||
-      records + append.records.size() > options_.queue_records_max) {
-    return {Code::kOverloaded,
-            fmt::format("the log's queue is full: {} records and {} bytes wait for an answer",
-                        records, bytes)};
-  }
+  Status room = check_room({options_.queue_bytes_max, options_.queue_records_max},
+                           {flying_bytes_ + held_bytes_, flying_records_ + held_records_},
+                           {append.bytes, append.records.size()});
+  if (!room.is_ok()) return room;
   return state_ == OutboxState::kSpooling ? age_refusal() : Status::ok();
 }
 
