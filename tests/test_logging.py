@@ -216,7 +216,6 @@ def test_tools_print_settings_and_failures_without_secrets(secretive, tmp_path, 
         ["db", "ensure"],
         ["dlq", "count", *data],
         ["query", "--count", *data],
-        ["replay", "--from-archive", *data],
     )
     # Most of them wait for somebody who is not there.
     with ThreadPoolExecutor(len(commands)) as pool:
