@@ -284,6 +284,10 @@ def test_small_events_get_into_a_topic_that_takes_only_small_requests(serve, wor
     assert {r["status"] for r in results} == {"ok"}
     assert {r["durable_in"] for r in results} == {"kafka"}
     assert "topics list" in server.said()
+    # Only the brokers know that one of these is too large.
+    refused = assert_problem(post_lines(server, [event("small"), event("large", dim=32768)]), 413)
+    assert "others may be kept" in refused["detail"]
+    assert "max.message.bytes" in refused["detail"]
     work(tmp_path, *flags)
     server.when_stored(ids)
 

@@ -100,8 +100,14 @@ uint64_t version_after(const log::Record& newest) {
   return std::max(event ? event->version : 0, appended) + kVersionMargin;
 }
 
-http::Response append_failed(const Status& status) {
-  if (status.code() == Code::kTooLarge) return http::problem(413, status.message());
+http::Response append_failed(const Status& status, size_t events) {
+  if (status.code() == Code::kTooLarge && events == 1) return http::problem(413, status.message());
+  if (status.code() == Code::kTooLarge) {
+    // Brokers refuse request by request, each of which has a part of the batch.
+    return http::problem(413, fmt::format("one of {} events, or all together, is too large; others "
+                                          "may be kept, send them again in smaller batches: {}",
+                                          events, status.message()));
+  }
   return http::problem_retry(503, "not known to be durable, send it again: " + status.message(),
                              kRetryAfterS);
 }
@@ -264,7 +270,7 @@ void Processor::post_one(http::Request request, http::Respond respond) {
   records[0].headers = trace_headers(request);
   if (const Status admitted = log_.admits(records[0]); !admitted.is_ok()) {
     note(began_us, 0, 1, 0);
-    return respond(append_failed(admitted));
+    return respond(append_failed(admitted, 1));
   }
   std::string answer = R"({"status":"ok","message":"durable","metadata_id":)";
   event::append_json_string(answer, event.metadata_id);
@@ -277,7 +283,7 @@ void Processor::post_one(http::Request request, http::Respond respond) {
                                       const Result<std::vector<log::Position>>& kept) mutable {
     if (!kept) {
       note(began_us, 0, 0, 1);
-      return respond(append_failed(kept.status()));
+      return respond(append_failed(kept.status(), 1));
     }
     note(began_us, 1, 0, 0);
     const std::string_view place = durable_in(*kept);
@@ -340,7 +346,7 @@ void Processor::append_batch(const std::shared_ptr<Batch>& batch, http::Respond 
   const auto answer = [this, batch, good, bad, respond = std::move(respond)](const Status& kept) {
     if (!kept.is_ok()) {
       note(batch->began_us, 0, bad, good);
-      return respond(append_failed(kept));
+      return respond(append_failed(kept, good));
     }
     note(batch->began_us, good, bad, 0);
     http::Response response;

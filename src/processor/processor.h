@@ -88,7 +88,8 @@ class Processor {
 // where that is no event, or a dead letter sent on its way again with the version it once had.
 uint64_t version_after(const log::Record& newest);
 
-// The answer to an append that failed: 413 where the batch can never fit, otherwise 503.
-http::Response append_failed(const Status& status);
+// The answer to an append of so many events that failed: 413 where the batch can never fit,
+// otherwise 503.
+http::Response append_failed(const Status& status, size_t events);
 
 }  // namespace ca4::processor

@@ -286,6 +286,17 @@ TEST_F(ProcessorTest, ABatchIsKeptAsAWholeOrNotAtAll) {
   EXPECT_EQ(answer->status, 503);
 }
 
+TEST_F(ProcessorTest, ABatchThatTheBrokersFindTooLargeSaysThatSomeOfItMayBeKept) {
+  const auto answer = batch("{\"embedding\":[1]}\n{\"embedding\":[2]}");
+  log_.finish(Status(Code::kTooLarge, "over max.message.bytes"));
+  EXPECT_EQ(answer->status, 413);
+  EXPECT_THAT(answer->body, HasSubstr("one of 2 events"));
+  EXPECT_THAT(answer->body, HasSubstr("smaller batches: over max.message.bytes"));
+  const auto alone = post(R"({"embedding":[1]})");
+  log_.finish(Status(Code::kTooLarge, "over max.message.bytes"));
+  EXPECT_EQ(json::parse(alone->body)["detail"], "over max.message.bytes");
+}
+
 TEST_F(ProcessorTest, ABatchWithoutAGoodLineNeedsNoDisk) {
   const auto answer = batch("nonsense\n");
   ASSERT_EQ(answer->status, 200);
