@@ -96,7 +96,8 @@ def test_the_log_level_changes_while_it_runs(up):
     before = server.said()
     assert port.put("/log-level", "warn").status_code == 200
     assert_problem(port.put("/log-level", "loud"), 400)
-    assert_problem(port.put("/log-level", "debug", headers={"Origin": "https://evil.example"}), 403)
+    refused = assert_problem(port.put("/log-level", "debug", headers={"Origin": "https://evil.example"}), 403)
+    assert "--admin-token-file" in refused["detail"]
     assert port.get("/log-level").json() == {"level": "warn"}
     server.stop()
     assert "up stopped" not in server.said().removeprefix(before)

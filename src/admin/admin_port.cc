@@ -129,7 +129,9 @@ class Port final : public AdminPort {
 
   http::Handler guard(http::Handler inner) const {
     if (tokens_.required()) return tokens_.guard(std::move(inner));
-    if (http::is_loopback(options_.host)) return guard_local(std::move(inner), options_.host);
+    if (http::is_loopback(options_.host)) {
+      return guard_local(std::move(inner), options_.host, "--admin-token-file");
+    }
     return [](const http::Request&, const http::Respond& respond) {
       respond(http::problem(403,
                             "without admin.token_file this is answered only where admin.listen is "

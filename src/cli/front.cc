@@ -154,7 +154,7 @@ page::PageParts Front::page_parts() {
 page::Guard Front::guard_for(const std::string& listen_host) const {
   if (!tokens_.required() && http::is_loopback(listen_host)) {
     return [listen_host](http::Handler inner) {
-      return http::guard_local(std::move(inner), listen_host);
+      return http::guard_local(std::move(inner), listen_host, "--token-file");
     };
   }
   return [this](http::Handler inner) { return tokens_.guard(std::move(inner)); };

@@ -12,9 +12,12 @@
 namespace ca4::http {
 namespace {
 
-constexpr std::string_view kRemedy =
-    "; give the server --token-file, or let the tunnel or proxy in front of it send its own Host "
-    "(ngrok: --host-header=rewrite)";
+std::string remedy(std::string_view token_flag) {
+  return fmt::format(
+      "; give the server {}, or let the tunnel or proxy in front of it send its own Host (ngrok: "
+      "--host-header=rewrite)",
+      token_flag);
+}
 
 // The host of "HOST", "HOST:PORT" or "[IPV6]:PORT", lower case, without brackets and a final dot.
 std::string host_of(std::string_view authority) {
@@ -52,24 +55,25 @@ bool is_loopback(const std::string& host) {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
 }
 
-std::string foreign_reason(const Request& request, std::string_view listen_host) {
+std::string foreign_reason(const Request& request, std::string_view listen_host,
+                           std::string_view token_flag) {
   const std::string host = host_of(request.header("Host"));
   const bool ours = host.empty() || is_address(host) || is_localhost(host) || host == listen_host;
   if (!ours) {
     return fmt::format("this server asks for no token and so is not to be reached as '{}'{}", host,
-                       kRemedy);
+                       remedy(token_flag));
   }
   const std::string_view origin = request.header("Origin");
   const bool reads = request.method == "GET" || request.method == "HEAD";
   if (reads || origin.empty() || host_of_origin(origin) == host) return {};
   return fmt::format("this server asks for no token and so takes nothing from pages of '{}'{}",
-                     origin, kRemedy);
+                     origin, remedy(token_flag));
 }
 
-Handler guard_local(Handler inner, std::string listen_host) {
-  return [inner = std::move(inner), listen_host = std::move(listen_host)](Request request,
-                                                                          Respond respond) {
-    const std::string reason = foreign_reason(request, listen_host);
+Handler guard_local(Handler inner, std::string listen_host, std::string token_flag) {
+  return [inner = std::move(inner), listen_host = std::move(listen_host),
+          token_flag = std::move(token_flag)](Request request, Respond respond) {
+    const std::string reason = foreign_reason(request, listen_host, token_flag);
     if (!reason.empty()) return respond(problem(403, reason));
     inner(std::move(request), std::move(respond));
   };

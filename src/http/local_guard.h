@@ -17,10 +17,12 @@ bool is_loopback(const std::string& host);
 //   another site whose name was made to point here (DNS rebinding) could read everything;
 // - anything but GET and HEAD whose Origin is of another host: a page of another site could write
 //   without seeing the answer.
-// Ports do not matter. What sends neither header is no browser and passes.
-std::string foreign_reason(const Request& request, std::string_view listen_host);
+// Ports do not matter. What sends neither header is no browser and passes. `token_flag` is what the
+// sentence tells to give, as "--token-file".
+std::string foreign_reason(const Request& request, std::string_view listen_host,
+                           std::string_view token_flag);
 
 // A handler that answers such requests 403.
-Handler guard_local(Handler inner, std::string listen_host);
+Handler guard_local(Handler inner, std::string listen_host, std::string token_flag);
 
 }  // namespace ca4::http
