@@ -10,6 +10,7 @@ from collections import Counter
 import pytest
 import requests
 from support import PATIENCE_S, documents, event, eventually, when_stored
+from test_spool import small_disk
 from wire import Wire
 
 KILL_ROUNDS = int(os.environ.get("CA4_KILL_ROUNDS", 5))
@@ -167,6 +168,13 @@ def test_a_server_without_worker_shows_how_far_it_is_behind(serve, start, tmp_pa
     worker.stop()
 
 
+def fill(disk):
+    """Until there is no room for another byte."""
+    with (disk / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space left"):
+        while True:
+            filler.write(b"x" * 4096)
+
+
 def test_a_full_log_is_503_until_a_worker_has_made_room(serve, start, tmp_path):
     server = serve("serve", tmp_path, "--log-bytes-max", str(1 << 20))
     accepted = []
@@ -189,6 +197,24 @@ def test_a_full_log_is_503_until_a_worker_has_made_room(serve, start, tmp_path):
     eventually(lambda: post(next(numbers)).status_code == 200, "there is room again")
     when_stored(tmp_path, accepted)
     worker.stop()
+
+
+@pytest.mark.parametrize("command", ["up", "serve"])
+def test_a_processor_starts_on_a_full_disk_and_says_so(serve, command, tmp_path):
+    with small_disk(tmp_path / "disk", 32 << 20) as disk:
+        server = serve("up", disk / "data")
+        kept = server.accept(event("kept"))["metadata_id"]
+        server.when_stored([kept])
+        server.kill()
+        fill(disk)
+        server = serve(command, disk / "data")
+        answer = server.post(event("refused", dim=4096))
+        assert answer.status_code == 503
+        assert "disk is full" in answer.json()["detail"]
+        assert server.get("/api/documents").json()["documents"][0]["metadata_id"] == "kept"
+        (disk / "filler").unlink()
+        server.accept(event("again"))
+        server.stop()
 
 
 def test_a_second_pipeline_on_the_same_data_is_refused(up, ca4):

@@ -65,6 +65,22 @@ Status check_version(sqlite::Database& db) {
                       *version, kFileVersion)};
 }
 
+// Writes to a file that has no tables yet, and to no other: a store opens on a full disk too.
+// The schema's last statement is the file's version, so a file that was cut off is done again.
+Status ensure_schema(sqlite::Database& db) {
+  const Result<int64_t> version = db.query_int("PRAGMA user_version");
+  if (!version) return version.status();
+  if (*version == kFileVersion) return Status::ok();
+  Result<sqlite::Transaction> transaction = sqlite::Transaction::begin(db);
+  if (!transaction) return transaction.status();
+  for (const std::string& sql :
+       {std::string(kSchema), fmt::format("PRAGMA user_version = {}", kFileVersion)}) {
+    Status status = db.exec(sql);
+    if (!status.is_ok()) return status;
+  }
+  return transaction->commit();
+}
+
 }  // namespace
 
 struct EmbeddedStore::Writer {
@@ -82,7 +98,6 @@ struct EmbeddedStore::Writer {
   Status remove(std::string_view metadata_id);
 };
 
-// The schema's last statement is the file's version, so a file that was cut off is done again.
 Result<std::unique_ptr<EmbeddedStore::Writer>> EmbeddedStore::Writer::open(
     const std::string& file) {
   Result<sqlite::Database> db =
@@ -91,14 +106,7 @@ Result<std::unique_ptr<EmbeddedStore::Writer>> EmbeddedStore::Writer::open(
   for (const Status& status : {db->exec(kPragmas), check_version(*db)}) {
     if (!status.is_ok()) return status;
   }
-  Result<sqlite::Transaction> transaction = sqlite::Transaction::begin(*db);
-  if (!transaction) return transaction.status();
-  for (const std::string& sql :
-       {std::string(kSchema), fmt::format("PRAGMA user_version = {}", kFileVersion)}) {
-    Status status = db->exec(sql);
-    if (!status.is_ok()) return status;
-  }
-  if (Status status = transaction->commit(); !status.is_ok()) return status;
+  if (Status status = ensure_schema(*db); !status.is_ok()) return status;
 
   Result<sqlite::Statement> find = db->prepare("SELECT rowid, version FROM docs WHERE id = ?1");
   if (!find) return find.status();
