@@ -1,5 +1,6 @@
 #include "worker/archiver.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "worker/fake_ports.h"
@@ -7,6 +8,8 @@
 
 namespace ca4::worker {
 namespace {
+
+using ::testing::ElementsAre;
 
 class ArchiverTest : public ::testing::Test {
  protected:
@@ -45,6 +48,25 @@ TEST_F(ArchiverTest, HoldsRecordsUntilTheLingerIsOver) {
   running.stop();  // the batch is counted after its commit
   EXPECT_TRUE(
       has_metric(registry_, "ca4_batch_records_count{group=\"ca4-archiver\"} 1"));  // one batch
+}
+
+// A partition that goes and comes back within the linger begins again at what is committed.
+TEST_F(ArchiverTest, WhatComesAgainAfterPartitionsMovedIsInAnObjectOfItsOwn) {
+  options_.linger_ms = 1'000;
+  Archiver archiver(source_, archive_, clock_, registry_, options_);
+  Running running(archiver);
+  accept("a", 1);
+  ASSERT_TRUE(eventually([&] { return source_.given == 1; }));
+  ++source_.deals;
+  accept("b", 2);
+  ASSERT_TRUE(eventually([&] { return all_committed(); }));
+  running.stop();
+  std::vector<std::string> parts;
+  for (const auto& [key, body] : archive_.all()) {
+    if (key.ends_with(".ndjson.zst")) parts.push_back(key.substr(key.rfind("/p0-")));
+  }
+  EXPECT_THAT(parts, ElementsAre("/p0-00000000000000000000-00000000000000000000.ndjson.zst",
+                                 "/p0-00000000000000000000-00000000000000000001.ndjson.zst"));
 }
 
 TEST_F(ArchiverTest, AFullBatchDoesNotWaitForTheLinger) {

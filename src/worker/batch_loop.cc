@@ -27,6 +27,21 @@ size_t size_bytes(const log::Record& record) {
   return record.key.size() + record.value.size();
 }
 
+using Offsets = std::map<int32_t, int64_t>;
+
+void note_last(std::span<const log::Record> batch, Offsets& last) {
+  for (const log::Record& record : batch) last[record.position.partition] = record.position.offset;
+}
+
+// Whether `more` has records again: their partition went to another member and came back, and is
+// read from what is committed.
+bool comes_again(const Offsets& last, std::span<const log::Record> more) {
+  return std::ranges::any_of(more, [&last](const log::Record& record) {
+    const auto found = last.find(record.position.partition);
+    return found != last.end() && record.position.offset <= found->second;
+  });
+}
+
 }  // namespace
 
 BatchLoop::BatchLoop(log::EventLog& source, BatchLoopOptions options, LoopMetrics& metrics)
@@ -76,9 +91,13 @@ bool BatchLoop::open() {
 }
 
 bool BatchLoop::gather(std::vector<log::Record>& batch) {
-  batch.clear();
+  batch = std::exchange(held_, {});
   size_t bytes = 0;
-  SteadyTime deadline;
+  for (const log::Record& record : batch) bytes += size_bytes(record);
+  Offsets last;  // of each partition, in this batch
+  note_last(batch, last);
+  SteadyTime deadline =
+      std::chrono::steady_clock::now() + std::chrono::milliseconds(options_.linger_ms);
   while (batch.size() < options_.records_max && bytes < options_.bytes_max) {
     log::PollLimits limits{options_.records_max - batch.size(), options_.bytes_max - bytes,
                            options_.poll_wait_ms_max};
@@ -90,11 +109,16 @@ bool BatchLoop::gather(std::vector<log::Record>& batch) {
     }
     std::vector<log::Record> more;
     if (!poll(limits, more)) return !batch.empty();
+    if (comes_again(last, more)) {
+      held_ = std::move(more);
+      break;
+    }
     if (batch.empty()) {
       if (more.empty()) break;
       deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(options_.linger_ms);
     }
     for (const log::Record& record : more) bytes += size_bytes(record);
+    note_last(more, last);
     std::move(more.begin(), more.end(), std::back_inserter(batch));
     if (options_.linger_ms == 0 || stop_.requested()) break;
     measure_lag();
@@ -138,6 +162,7 @@ void BatchLoop::commit(std::span<const log::Record> batch) {
                  options_.group, committed.to_string());
     commit_backoff_.emplace(options_.backoff, std::random_device{}());
   }
+  held_.clear();  // comes again
   if (!stop_.wait_ms(commit_backoff_->next_ms())) return;
   retry("rewind", [this] { return consumer_->rewind(); });
 }

@@ -60,7 +60,8 @@ class BatchLoop {
   using SteadyTime = std::chrono::steady_clock::time_point;
 
   bool open();
-  // The next batch, empty after an idle wait or at a stop. False: given up because of a stop.
+  // The next batch, empty after an idle wait or at a stop. No record is in it twice. False: given
+  // up because of a stop.
   bool gather(std::vector<log::Record>& batch);
   bool poll(const log::PollLimits& limits, std::vector<log::Record>& records);
   void commit(std::span<const log::Record> batch);
@@ -74,6 +75,7 @@ class BatchLoop {
   StopSignal stop_;
   std::mutex mutex_;  // guards consumer_ between stop() and run(), not its use by run()
   std::unique_ptr<log::Consumer> consumer_;
+  std::vector<log::Record> held_;  // polled, and the begin of the next batch
   SteadyTime lag_measured_at_;
   int64_t oldest_us_ = 0;  // when the oldest record in hand was appended; 0: none in hand
   std::optional<Backoff> commit_backoff_;  // while commits fail, one after the other

@@ -36,6 +36,7 @@ class FakeLog final : public log::EventLog {
   Fault on_append, on_open, on_poll, on_commit;
   size_t batch_bytes_max = SIZE_MAX;  // of the values; over it an append is refused as too large
   std::atomic<size_t> given = 0;      // records that polls returned
+  std::atomic<uint64_t> deals = 0;    // a new one: consumers begin again at what is committed
 
   void append(std::vector<log::NewRecord> batch, log::AppendDone done) override {
     if (const Status fault = ask(on_append); !fault.is_ok()) return done(fault);
@@ -101,6 +102,10 @@ class FakeConsumer final : public log::Consumer {
     log_.changed_.wait_for(lock, std::chrono::milliseconds(limits.wait_ms_max), [this] {
       return interrupted_ || next_ < static_cast<int64_t>(log_.records_.size());
     });
+    if (const uint64_t deals = log_.deals; deals != deals_) {
+      deals_ = deals;
+      next_ = log_.committed_[group_];
+    }
     std::vector<log::Record> records;
     size_t bytes = 0;
     while (next_ < static_cast<int64_t>(log_.records_.size()) &&
@@ -133,6 +138,7 @@ class FakeConsumer final : public log::Consumer {
   FakeLog& log_;
   const std::string group_;
   int64_t next_;
+  uint64_t deals_ = 0;
   bool interrupted_ = false;
 };
 
