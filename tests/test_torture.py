@@ -223,7 +223,7 @@ def test_a_commit_before_the_store_is_caught(played):
 
 def attempt(number, outcome, hash_, metadata_id="a", **fields):
     made = ledger.Attempt(number, metadata_id, number, hash_, False, 1, 10.0 * number, outcome)
-    return replace(made, ended_life=1, ended=10.0 * number + 1, **fields)
+    return replace(made, **{"ended_life": 1, "ended": 10.0 * number + 1} | fields)
 
 
 def judge(attempts, archived, document=None, **view):
@@ -268,6 +268,14 @@ def test_dead_letters_and_what_still_waits_are_no_store():
     assert judge(sent, ["x"], letters=["a"]) == {"dead-letter"}
     assert judge(sent, ["x"], letters=["foreign"]) == set()
     assert judge(sent, ["x"], waiting=1) == {"outbox"}
+
+
+def test_what_is_no_event_must_be_a_dead_letter():
+    sent = [attempt(0, "ok", "", foreign=True, bad=True)]
+    assert judge(sent, [], letters=["a"]) == set()
+    assert judge(sent, []) == {"lost"}
+    assert judge(sent, [""], letters=["a"]) == {"refused-kept"}
+    assert judge([replace(sent[0], outcome="unknown")], []) == set()
 
 
 def test_counters_are_held_against_the_attempts_of_their_life():

@@ -9,6 +9,8 @@ from pathlib import Path
 
 # The end after SIGTERM may wait for requests in flight, and for servers that are away.
 STOP_S = 90
+# How much longer a fault stays until it is noticed: with a second one that stops all traffic it has to outlast that.
+UNSEEN_S = 40
 
 
 @dataclass
@@ -61,11 +63,18 @@ def stop(world, fault):
     return state == "T", f"was in state {state}"
 
 
+def _stay(fault, seen, over=lambda: False):
+    """As long as it lasts and until seen(), which is bounded; no longer than until over()."""
+    began = time.monotonic()
+    while not over() and time.monotonic() - began < fault.lasts_s + (0 if seen() else UNSEEN_S):
+        time.sleep(0.05)
+
+
 def full(world, fault):
     refused, starts = world.refused_503(), world.front.false_starts
     try:
         world.disk.fill()
-        time.sleep(fault.lasts_s)
+        _stay(fault, lambda: world.refused_503() + world.front.false_starts > refused + starts)
     finally:
         world.disk.free()
     refused, starts = world.refused_503() - refused, world.front.false_starts - starts
@@ -80,9 +89,7 @@ def _net(begin, counter):
         before = getattr(proxy, counter)
         begin(proxy, fault)
         try:
-            deadline = time.monotonic() + fault.lasts_s
-            while time.monotonic() < deadline and not (fault.kind == "cut" and not proxy.will_cut):
-                time.sleep(0.05)
+            _stay(fault, lambda: getattr(proxy, counter) > before, lambda: fault.kind == "cut" and not proxy.will_cut)
         finally:
             proxy.heal()
         seen = getattr(proxy, counter) - before

@@ -1,7 +1,7 @@
 """What clients sent and what they were told, written down by them: before each request, and after it.
 
-A line of the file is an attempt that begins, `{"a": 7, "id": …, "revision": …, "hash": …, "bad": …, "life": …, "t": …}`, or what
-became of it, `{"a": 7, "o": "ok" | "refused" | "unknown", "status": …, "in": …, "late": …, "life": …, "t": …}`.
+A line of the file is an attempt that begins, `{"a": 7, "id": …, "revision": …, "hash": …, "bad": …, "foreign": …, "life": …,
+"t": …}`, or what became of it, `{"a": 7, "o": "ok" | "refused" | "unknown", "status": …, "in": …, "late": …, "life": …, "t": …}`.
 """
 
 import json
@@ -25,6 +25,7 @@ class Attempt:
     late: bool = False  # given up by the client, not by the server: it may be accepted at any later time
     ended_life: int = 0
     ended: float = 0.0
+    foreign: bool = False  # not sent to a processor, but written into the log by somebody else
 
 
 @dataclass
@@ -53,12 +54,12 @@ class Writer:
         self._lock, self._next = threading.Lock(), 0
         self.counts, self.answered_503 = {"ok": 0, "refused": 0, "unknown": 0}, 0
 
-    def begin(self, events):
+    def begin(self, events, foreign=False):
         """`events`: (id, revision, hash, bad) of one request. Returns their numbers."""
         with self._lock:
             first, self._next = self._next, self._next + len(events)
             for number, (metadata_id, revision, hash_, bad) in enumerate(events, first):
-                line = {"a": number, "id": metadata_id, "revision": revision, "hash": hash_, "bad": bad}
+                line = {"a": number, "id": metadata_id, "revision": revision, "hash": hash_, "bad": bad, "foreign": foreign}
                 self._write(line)
             self._file.flush()
         return range(first, first + len(events))
@@ -81,9 +82,8 @@ def read(path):
     attempts = {}
     for line in map(json.loads, path.open()):
         if "o" not in line:
-            attempts[line["a"]] = Attempt(
-                line["a"], line["id"], line["revision"], line["hash"], line["bad"], line["life"], line["t"], late=True
-            )
+            named = {name: line[name] for name in ("id", "revision", "hash", "bad", "life", "foreign")}
+            attempts[line["a"]] = Attempt(line["a"], began=line["t"], late=True, **named)
             continue
         attempt = attempts[line["a"]]
         attempt.outcome, attempt.status, attempt.durable_in = line["o"], line["status"], line["in"]

@@ -32,11 +32,21 @@ def judge(ledger, view, scrapes=()):
     found = _strangers(attempts, view)
     found += _documents(attempts, view)
     found += _archive(attempts, view)
-    letters = set(view.letters) & attempts.keys()
-    found += [Violation("dead-letter", i, "a valid event is a dead letter") for i in sorted(letters)]
+    found += _letters(attempts, set(view.letters))
     if view.waiting:
         found.append(Violation("outbox", "-", f"{view.waiting} events still wait"))
     return found + _metrics(ledger, scrapes)
+
+
+def _letters(attempts, letters):
+    """What is no event is a dead letter, what is one is none. A letter may be written twice, by a worker that was killed before its commit."""
+    found = []
+    for metadata_id, sent in attempts.items():
+        if metadata_id in letters and not sent[0].foreign:
+            found.append(Violation("dead-letter", metadata_id, "a valid event is a dead letter", sent[0].began))
+        elif metadata_id not in letters and sent[0].foreign and sent[0].outcome == "ok":
+            found.append(Violation("lost", metadata_id, "no event, in the log, and no dead letter", sent[0].began))
+    return found
 
 
 def _strangers(attempts, view):
@@ -56,7 +66,7 @@ def _strangers(attempts, view):
             elif all(a.outcome == "refused" for a in same):
                 statuses = sorted({a.status for a in same})
                 found.append(Violation("refused-kept", entry.id, f"in the {where}, and was refused with {statuses}", same[-1].began))
-    taken = [a for sent in attempts.values() for a in sent if a.bad and a.outcome == "ok"]
+    taken = [a for sent in attempts.values() for a in sent if a.bad and not a.foreign and a.outcome == "ok"]
     return found + [Violation("bad-accepted", a.id, "must be refused, and was answered 200", a.began) for a in taken]
 
 
@@ -142,7 +152,7 @@ def _metrics(ledger, scrapes):
     At least what was answered before the scrape began, at most what was sent before it was here and may have been taken.
     """
     found, lives = [], {}
-    for attempt in ledger.attempts:
+    for attempt in (a for a in ledger.attempts if not a.foreign):
         for life in range(attempt.life, (attempt.ended_life or attempt.life) + 1):
             lives.setdefault(life, []).append(attempt)
     rules = {

@@ -70,6 +70,7 @@ def run(plan, folder, events_per_s):
 def _load_and_faults(outcome, world, book, events_per_s):
     address = world.front.listen
     clients = [Client(n, outcome.plan.seed, address, book, events_per_s / CLIENTS) for n in range(CLIENTS)]
+    clients += world.strangers(book)
     watch = Watch(world)
     for thread in (*clients, watch):
         thread.start()
@@ -131,10 +132,11 @@ def _judge(outcome, world, book, scrapes):
     outcome.violations += oracle.judge(book, view, scrapes)
     places = Counter((row.id, row.version) for row in {row.place: row for row in view.archive}.values())
     outcome.figures |= {
-        "acknowledged": book.count("ok"),
+        "acknowledged": sum(a.outcome == "ok" and not a.foreign for a in book.attempts),
         "refused": book.count("refused"),
         "unknown": book.count("unknown"),
         "documents": len(view.documents),
+        "dead_letters": len(set(view.letters)),
         "archived": len({row.place for row in view.archive}),
         "archived_again": len(view.archive) - len({row.place for row in view.archive}),
         "sent_again_to_the_log": sum(places.values()) - len(places),

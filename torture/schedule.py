@@ -10,7 +10,7 @@ BACKENDS = ("embedded", "servers")
 class Fault:
     kind: str  # a function of faults.py
     target: str  # a process or a connection of the world
-    lasts_s: float
+    lasts_s: float  # at least: until it is seen to happen
     amount: int = 0  # bytes until it is cut, milliseconds of delay
 
     @property
@@ -36,7 +36,7 @@ class Plan:
     seed: int
     minutes: float
     backend: str
-    layout: str  # "up" is one process, "apart" is `serve` and `work`
+    layout: str  # a key of OWN: one process, `serve` and `work`, or `serve` and two of `work`
     medium: str  # of the log's files: "disk", or "tmpfs", which can be full
     steps: tuple
 
@@ -64,11 +64,13 @@ class Plan:
 
 NET = ("refuse", "drop", "delay", "cut")
 SERVERS = ("kafka", "mongo", "s3")
+# Processes of ours; two workers share the partitions of Kafka.
+OWN = {"up": ("up",), "apart": ("serve", "work"), "shared": ("serve", "work", "work2")}
 
 
 def deck(backend, layout, medium):
     """Every (kind, target), those that find most several times."""
-    own = ("up",) if layout == "up" else ("serve", "work")
+    own = OWN[layout]
     cards = [("kill", target) for target in own] * 3 + [(kind, target) for target in own for kind in ("stop", "restart")]
     if backend == "servers":
         cards += [(kind, target) for target in SERVERS for kind in ("kill", "stop", *NET)]
@@ -99,7 +101,7 @@ BACK_S = {"kafka": 8, "mongo": 2}
 def plan(seed, minutes, backend, without=()):
     """The plan of a seed. `without`: kinds that are left out, as "full" where nobody may mount a file system."""
     rng = random.Random(f"ca4 torture {seed} {backend}")
-    layout = rng.choice(("up", "apart", "apart")) if backend == "embedded" else "apart"
+    layout = rng.choice(("up", "apart", "apart")) if backend == "embedded" else "shared"
     medium = rng.choice(("tmpfs", "disk"))
     steps, left_s, cards = [], minutes * 60, []
     while left_s > 0:

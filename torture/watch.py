@@ -15,7 +15,7 @@ class Watch(threading.Thread):
     def __init__(self, world):
         super().__init__(daemon=True, name="watch")
         self.world, self.scrapes, self.retries = world, [], 0
-        self._last_retries = 0
+        self._last_retries = {}
         self._over = threading.Event()
 
     def stop(self):
@@ -34,10 +34,11 @@ class Watch(threading.Thread):
         if text and life == self.world.life:
             counted = [metric(text, "ca4_events_total", result=r) or 0 for r in ("accepted", "refused", "failed")]
             self.scrapes.append(Scrape(life, began, ended, *counted))
-        if text and self.world.back is not self.world.front:
-            text = self.world.back.scrape()
-        retries = text and metric(text, "ca4_retries_total")
-        if retries is not None and text:
-            # Fewer than before: another life, which began at 0.
-            self.retries += retries - self._last_retries if retries >= self._last_retries else retries
-            self._last_retries = retries
+        for worker in self.world.workers:
+            text = worker.scrape()
+            retries = text and metric(text, "ca4_retries_total")
+            if retries is not None:
+                # Fewer than before: another life, which began at 0.
+                last = self._last_retries.get(worker.name, 0)
+                self.retries += retries - last if retries >= last else retries
+                self._last_retries[worker.name] = retries

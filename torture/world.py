@@ -13,7 +13,9 @@ from kafka_records import fresh_topic, warm_up
 from kafka_server import KafkaCluster
 from mongo_server import Database, NxServer
 from s3_server import S3Server
+from schedule import OWN
 from server_process import ServerProcess, free_port
+from stranger import Stranger
 from support import metric, run
 from tcp_fault_proxy import TcpFaultProxy
 
@@ -27,17 +29,19 @@ TMPFS_BYTES = 4 << 30  # a bound, not taken: what is in it counts
 class Ca4(ServerProcess):
     """A command of ca4 on fixed ports. start() tries again while it ends by itself, as with a disk that is full."""
 
-    def __init__(self, command, data_dir, flags, env, folder, on_launch=lambda: None):
+    def __init__(self, name, data_dir, flags, env, folder, on_launch=lambda: None):
+        command = name.rstrip("0123456789")
         self.admin, self.listen = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
         argv = [BINARY, command, "--data-dir", data_dir, "--admin-listen", self.admin, *flags]
-        argv += [] if command == "work" else ["--listen", self.listen]
-        super().__init__(command, argv, folder / f"{command}.log", env=env, cwd=folder, ready=self._answers)
+        self.worker = command == "work"
+        argv += [] if self.worker else ["--listen", self.listen]
+        super().__init__(name, argv, folder / f"{name}.log", env=env, cwd=folder, ready=self._answers)
         self.env = ENVIRONMENT | env
         self.on_launch, self.expected_end, self.false_starts = on_launch, False, 0
 
     def _answers(self):
         try:
-            address = self.admin if self.name == "work" else self.listen
+            address = self.admin if self.worker else self.listen
             return requests.get(f"http://{address}/livez", timeout=2).status_code == 200
         except requests.RequestException:
             return False
@@ -121,12 +125,13 @@ class World:
         return self.processes["up" if self.plan.layout == "up" else "serve"]
 
     @property
-    def back(self):
-        return self.processes["up" if self.plan.layout == "up" else "work"]
+    def workers(self):
+        """The processes that store and archive."""
+        return [process for process in self.processes.values() if getattr(process, "worker", False)] or [self.front]
 
-    def add_ca4(self, command, data_dir, flags, env):
-        on_launch = self._next_life if command != "work" else lambda: None
-        self.processes[command] = Ca4(command, data_dir, flags, env, self.folder, on_launch)
+    def add_ca4(self, name, data_dir, flags, env):
+        on_launch = self._next_life if name in ("up", "serve") else lambda: None
+        self.processes[name] = Ca4(name, data_dir, flags, env, self.folder, on_launch)
 
     def mount(self, name):
         """The folder for what may be full: on a disk of its own if the plan fills it."""
@@ -143,6 +148,10 @@ class World:
                 self.deaths.append((process.name, process.process.returncode, process.said(2000)))
                 self.note(f"{process.name} has ended by itself with {process.process.returncode}")
                 process.start()
+
+    def strangers(self, book):
+        """Further threads that write into the log, and stop like clients; what they write they put into the ledger `book`."""
+        return []
 
     def drained(self):
         """Whether everything that was accepted is in the database and in the archive, by ca4's own account; else what is left."""
@@ -168,9 +177,9 @@ class Embedded(World):
 
     def start(self):
         self.data = self.mount("data")
-        for command in ("up",) if self.plan.layout == "up" else ("serve", "work"):
-            self.add_ca4(command, self.data, [], QUICK)
-            self.processes[command].start()
+        for name in OWN[self.plan.layout]:
+            self.add_ca4(name, self.data, [], QUICK)
+            self.processes[name].start()
         return self
 
     def view(self):
@@ -182,7 +191,7 @@ class Embedded(World):
 
 
 class Servers(World):
-    """`ca4 serve` and `ca4 work` with Kafka, a MongoDB-wire database and S3, each reached through a proxy that fails."""
+    """`ca4 serve` and two of `ca4 work` with Kafka, a MongoDB-wire database and S3, each reached through a proxy that fails."""
 
     def start(self):
         cluster = KafkaCluster(self.folder / "kafka")
@@ -207,10 +216,13 @@ class Servers(World):
         self.outbox = self.mount("outbox") / "outbox.db"
         flags = ["--kafka-bootstrap", kafka, "--kafka-broker-map", f"*={kafka}", "--topic", self.topic]
         flags += ["--kafka-outbox-file", self.outbox]
-        for command in ("serve", "work"):
-            self.add_ca4(command, self.folder / command, flags, env)
-            self.processes[command].start()
+        for name in OWN[self.plan.layout]:
+            self.add_ca4(name, self.folder / name, flags, env)
+            self.processes[name].start()
         return self
+
+    def strangers(self, book):
+        return [Stranger(self.broker, self.topic, self.plan.seed, book)]
 
     def view(self):
         return views.of_servers(self)
