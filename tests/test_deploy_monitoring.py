@@ -20,6 +20,7 @@ EVERYTHING = {
     "CA4_LOGS_BUCKET": "some-logs",
     "CA4_BUCKETS_REGION": "eu-central-1",
     "CA4_ALERT_WEBHOOK": "https://hooks.example/secret-path",
+    "CA4_DOCS_URL": "https://git.example/us/ca4/blob/main/",
 }
 
 
@@ -236,6 +237,31 @@ def test_the_address_of_alerts_is_not_in_the_manifests(systems):
     assert receivers["disks"]["receivers"] == [{"name": "nobody"}]
     assert receivers["buckets"]["receivers"][0]["webhook_configs"][0]["url_file"] == "/etc/alertmanager-webhook/url"
     assert receivers["disks"]["inhibit_rules"] == receivers["buckets"]["inhibit_rules"]
+
+
+def rule_files(docs):
+    """{file: text} of Prometheus' rules."""
+    (found,) = [d["data"] for d in of(docs, "ConfigMap") if d["metadata"]["name"].startswith("prometheus-rules-")]
+    return found
+
+
+def test_alerts_link_to_where_the_documents_are_read(systems, tmp_path):
+    files = {p.name: p.read_text() for p in (MONITORING / "rules").glob("*.yaml")}
+    assert rule_files(systems["disks"]) == files
+    linked = {name: text.replace("runbook_url: docs/", "runbook_url: https://git.example/us/ca4/blob/main/docs/") for name, text in files.items()}
+    assert rule_files(systems["buckets"]) == linked != files
+    for name, text in linked.items():
+        (tmp_path / name).write_text(text)
+    checked = promtool("check", "rules", *(tmp_path / name for name in linked))
+    assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize("url", ["git.example/ca4", "https://git.example/a b", "https://git.example/ca4?ref=main", "https://git.example/|&"])
+def test_what_is_no_url_of_documents_is_refused(tmp_path, url):
+    refused = render(tmp_path, CA4_DOCS_URL=url)
+    assert refused.returncode == 1
+    assert f"CA4_DOCS_URL is '{url}'" in refused.stderr
+    assert refused.stdout == ""
 
 
 # Who may reach what.

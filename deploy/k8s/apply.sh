@@ -13,6 +13,7 @@
 #   CA4_METRICS_BUCKET, CA4_LOGS_BUCKET    monitoring: S3 buckets for Thanos and for Loki; not set: their disks alone
 #   CA4_BUCKETS_REGION                     their region; otherwise that of the outputs
 #   CA4_ALERT_WEBHOOK                      monitoring: the URL that alerts are sent to
+#   CA4_DOCS_URL                           monitoring: where this tree can be read in a browser; alerts link to its docs/ there
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -152,6 +153,18 @@ edge() {
   if grep -q '^kind: StatefulSet' <<<"$manifests"; then kubectl rollout status statefulset/processor --namespace app --timeout=10m; fi
 }
 
+# The rules with CA4_DOCS_URL before each runbook_url: by themselves these are paths in this tree, which no browser can follow.
+linked_rules() { # FOLDER
+  [[ "$CA4_DOCS_URL" =~ ^https?://[A-Za-z0-9._~:/%@+-]+$ ]] ||
+    die "CA4_DOCS_URL is '$CA4_DOCS_URL': give the http(s) URL of the folder that has docs/ in it, without ? and #"
+  rm -rf "$1"
+  mkdir -p "$1"
+  local rules
+  for rules in deploy/monitoring/rules/*.yaml; do
+    sed "s|^\( *runbook_url: \)docs/|\1${CA4_DOCS_URL%/}/docs/|" "$rules" > "$1/${rules##*/}"
+  done
+}
+
 # deploy/monitoring with the components that are asked for, as a Kustomization of its own.
 render_monitoring() {
   local folder=$state/kustomize/monitoring base components="" generators="" region=${CA4_BUCKETS_REGION:-}
@@ -169,6 +182,10 @@ render_monitoring() {
   bucket thanos metrics-bucket "${CA4_METRICS_BUCKET:-}"
   bucket loki-s3 logs-bucket "${CA4_LOGS_BUCKET:-}"
   if [ -n "${CA4_ALERT_WEBHOOK:-}" ]; then components+="$base/components/alert-webhook, "; fi
+  if [ -n "${CA4_DOCS_URL:-}" ]; then
+    linked_rules "$folder/rules"
+    generators+="{name: prometheus-rules, namespace: monitoring, behavior: merge, files: [$(cd "$folder" && printf '%s, ' rules/*.yaml)]}, "
+  fi
   cat > "$folder/kustomization.yaml" <<END
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
@@ -189,10 +206,12 @@ monitoring_secrets() {
 }
 
 monitoring() {
+  local manifests
+  manifests=$(render_monitoring)
   need_cluster
   .deps/kustomize/kustomize build deploy/k8s/base/namespaces | kubectl apply --filename -
   monitoring_secrets
-  render_monitoring | kubectl apply --filename -
+  kubectl apply --filename - <<<"$manifests"
   kubectl rollout status statefulset/prometheus --namespace monitoring --timeout=10m
   kubectl rollout status statefulset/grafana --namespace monitoring --timeout=10m
   echo "Grafana: http://127.0.0.1:3000 through the tunnel, user admin; its password:"
