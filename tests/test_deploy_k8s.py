@@ -5,6 +5,7 @@ There is no cluster here: that a node really pulls, schedules and routes so is n
 
 import copy
 import re
+import shutil
 import subprocess
 
 import kubernetes_validate
@@ -512,8 +513,14 @@ OTHERS = [
     Peer("node", "10.40.32.10"),
     Peer("internet", "198.51.100.9"),
     Peer("credentials", "169.254.169.254"),
+    # On EKS: the balancer in the public subnets, brokers in two zones' private subnets and in the third's, the agent of Pod Identity.
+    Peer("balancer", "10.40.0.10"),
+    Peer("broker", "10.40.48.10"),
+    Peer("broker-third", "10.40.96.10"),
+    Peer("agent", "169.254.170.23"),
+    Peer("other-vpc", "10.41.0.10"),
 ]
-PORTS = (22, 53, 80, 443, 3000, 6443, 8000, 9090, 9092, 9093, 9094, 9464, 27017)
+PORTS = (22, 53, 80, 443, 3000, 6443, 8000, 9090, 9092, 9093, 9094, 9098, 9464, 27017)
 
 ADMITTED = {
     "k3s": "worker>kafka:9092 kafka-topics>kafka:9092 exporter>kafka:9092 kafka>kafka:9092 kafka>kafka:9093 tunnel-end>kafka:9094"
@@ -523,14 +530,24 @@ ADMITTED = {
     "k3s-ha": "worker>kafka:9092 kafka-topics>kafka:9092 exporter>kafka:9092 kafka>kafka:9092 kafka>kafka:9093 tunnel-end>kafka:9094"
     " keda>kafka:9092 processor>kafka:9092 ingress>processor:8000 producer>processor:8000"
     " prometheus>worker:9464 prometheus>processor:9464 prometheus>producer:9464",
+    "eks-msk-atlas": "balancer>processor:8000 ingress>processor:8000 prometheus>worker:9464 prometheus>processor:9464",
 }
 OUTSIDE = "worker>{0}:27017 worker>{0}:443"
-WORKER_OUT = " ".join(OUTSIDE.format(x) for x in ("database", "node", "internet")) + " worker>credentials:80"
+FAR = ("database", "node", "internet", "balancer", "broker", "broker-third", "other-vpc")
+WORKER_OUT = " ".join(OUTSIDE.format(x) for x in FAR) + " worker>credentials:80"
+# The nodes are in the brokers' subnets. STS, the database and the archive may be at any address that HTTPS leads to.
+MSK_OUT = " ".join(
+    f"{pod}>{peer}"
+    for pod in ("worker", "processor")
+    for peer in ["node:9098", "broker:9098", "broker-third:9098", "agent:80", "worker:443", "processor:443"]
+    + [f"{p.name}:443" for p in OTHERS if not p.address.startswith("169.254.")]
+)
 LEAVE = {
     "k3s": f"worker>kafka:9092 kafka-topics>kafka:9092 kafka>kafka:9092 kafka>kafka:9093 {WORKER_OUT}",
     "dev": f"worker>kafka:9092 kafka-topics>kafka:9092 kafka>kafka:9092 kafka>kafka:9093 worker>mongo:27017 {WORKER_OUT}",
     "k3s-ha": f"worker>kafka:9092 kafka-topics>kafka:9092 kafka>kafka:9092 kafka>kafka:9093 processor>kafka:9092"
     f" producer>processor:8000 {WORKER_OUT}",
+    "eks-msk-atlas": f"{MSK_OUT} {WORKER_OUT}",
 }
 
 
@@ -565,15 +582,23 @@ def test_only_who_may_reach_something_can(systems, system):
     assert policy_faults(systems[system], system) == []
 
 
-def test_on_eks_every_pod_reaches_msk_and_the_keys_of_its_role_and_no_other_broker(systems):
-    policies, own = Policies(systems["eks-msk-atlas"]), pods(systems["eks-msk-atlas"])
-    assert {without_number(p.name) for p in own} == {"worker", "processor"}
-    sts, agent = Peer("sts", "198.51.100.9"), Peer("pod-identity-agent", "169.254.170.23")
-    for pod in own:
-        assert policies.may_leave(pod, Peer("msk", "10.0.9.9"), 9098)
-        assert policies.may_leave(pod, sts, 443)
-        assert [port for port in PORTS if policies.may_leave(pod, agent, port)] == [80]
-        assert not policies.may_leave(pod, sts, 9098)
+EKS_MISTAKES = {
+    "the processor open to every private address": ("BALANCER", "10.0.0.0/8"),
+    "the processor open to the nodes and their pods": ("BALANCER", "10.40.0.0/16"),
+    "the balancer kept out": ("BALANCER", "10.41.0.0/19"),
+    "brokers anywhere": ("BROKERS", "10.0.0.0/8"),
+    "the third zone's broker forgotten": ("BROKERS_THIRD", "10.40.112.0/20"),
+}
+
+
+@pytest.mark.parametrize("mistake", EKS_MISTAKES)
+def test_a_wrong_network_is_seen_on_eks(tmp_path, mistake):
+    """network.env is what decides: a change there is in the policies, and the matrix sees it."""
+    name, value = EKS_MISTAKES[mistake]
+    shutil.copytree(K8S, tmp_path / "k8s")
+    network = tmp_path / "k8s/overlays/eks-msk-atlas/network.env"
+    network.write_text(re.sub(rf"^{name}=.*$", f"{name}={value}", network.read_text(), flags=re.MULTILINE))
+    assert policy_faults(build(network.parent), "eks-msk-atlas")
 
 
 def rules(name, side="ingress"):
