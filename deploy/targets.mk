@@ -64,8 +64,8 @@ vpc-sim: as-root setup-sim build ## [root] the VPC on this machine: namespaces, 
 .PHONY: incident-drill
 incident-drill: ## [root] plays incidents of docs/runbook.md; DRILL=kafka (default), all, or another; cluster: [tunnel, kubectl] on the cluster
 ifeq ($(DRILL),cluster)
-incident-drill: build
-	@deploy/k8s/incident-drill.sh
+incident-drill: build kubeconfig
+	@python3 deploy/k8s/cluster_drill.py
 else
 incident-drill: as-root setup-sim build
 	@$(PYTHON) deploy/sim/incident_drill.py $(DRILL)

@@ -1,12 +1,16 @@
-"""What every drill of `make incident-drill` has in common: load all the time, the runbook's commands, a timeline, the count at the end."""
+"""What every drill of `make incident-drill` has in common: load all the time, the runbook's commands, a timeline, the count at the end.
+
+`vpc` is that of vpc-sim (vpc.Vpc), or the one behind a cluster (deploy/k8s/cluster_drill.py). Both have `logs`, `load_command`, `ca4`,
+`metrics`, `documents` and `restore`.
+"""
 
 import shlex
 import subprocess
+import sys
 import time
 
 import runbook
-from basics import ROOT, eventually
-from vpc import PROCESSOR
+from basics import eventually
 
 # Until a service that was away is used again everything together may take this long; only a drill that fails waits for it.
 HEALED_S = 90
@@ -17,10 +21,9 @@ class Load:
 
     def __init__(self, vpc, prefix):
         self.file = vpc.logs / f"{prefix}load.log"
-        argv = vpc["laptop"].inside("/usr/bin/python3", ROOT / "deploy/sim/load.py", PROCESSOR, prefix)
         with self.file.open("w") as output:
             self.process = subprocess.Popen(
-                argv, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
+                vpc.load_command(prefix), stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
             )
 
     def answers(self, *places):
@@ -58,6 +61,8 @@ class Drill:
     name = None
     # The words of the runbook's title, for the screen.
     title = None
+    # How what a command did is compared with what the runbook quotes.
+    difference = staticmethod(runbook.difference)
 
     def __init__(self, vpc, say=print):
         self.vpc, self._say = vpc, say
@@ -103,9 +108,7 @@ class Drill:
             if self.load is not None:
                 self.load.kill()
             self.clean_up()
-            for server in self.vpc.servers.values():
-                if not server.runs():
-                    server.start()
+            self.vpc.restore()
 
     def detect(self):
         for command in self.parts["Detection"]:
@@ -119,9 +122,9 @@ class Drill:
         """Runs a command of the runbook where it says, and compares all that it prints with what the runbook quotes."""
         began = time.monotonic()
         code, printed = self.shell(command.machine, command.line)
-        wrong = runbook.difference(command, code, printed)
+        wrong = self.difference(command, code, printed)
         assert not wrong, f"{command.machine}$ {command.line}\n    {wrong}\n  it printed:\n{printed}"
-        result = ", all it prints as quoted" if command.printed else ""
+        result = ", as quoted" if command.printed else ""
         self.note(kind, f"{command.machine}$ {command.line}: exit code {code}{result} ({time.monotonic() - began:.1f} s)")
 
     def shell(self, machine, line):
@@ -133,8 +136,7 @@ class Drill:
 
     def metric(self, name):
         """One of the processor's figures."""
-        text = self.vpc["laptop"].run("curl", "-sS", f"{PROCESSOR}/metrics")
-        return next((float(line.split()[1]) for line in text.splitlines() if line.split()[0] == name), None)
+        return next((float(line.split()[1]) for line in self.vpc.metrics().splitlines() if line.split()[0] == name), None)
 
     def await_empty_outbox(self):
         eventually(lambda: self.metric("ca4_outbox_records") == 0, "the outbox is empty", HEALED_S)
@@ -159,3 +161,15 @@ class Drill:
         waited, refused = len(self.load.answers("outbox")), len(self.load.answers("503", "refused"))
         again = f", {refused} refused and sent again" if refused else ""
         self.note("count", f"{len(taken)} events taken, {waited} of them by the outbox{again}: each in the database exactly once")
+
+
+def play(vpc, drill):
+    """Says what happens, on the screen; True when everything happened as the runbook says."""
+    began = time.monotonic()
+    try:
+        drill(vpc, lambda line: print(line, flush=True)).run()
+    except AssertionError as problem:
+        print(f"\nincident-drill: {drill.name}: not as the runbook says: {problem}\n", file=sys.stderr)
+        return False
+    print(f"  As the runbook says, {time.monotonic() - began:.0f} s.")
+    return True

@@ -5,7 +5,6 @@ import subprocess
 
 from basics import eventually
 from drill import HEALED_S, Drill
-from vpc import OUTBOX_BYTES
 
 
 class Kafka(Drill):
@@ -25,6 +24,9 @@ class Kafka(Drill):
     def recover(self):
         self.vpc.servers["kafka"].start()
         self.note("recover", "the broker runs again")
+        self.await_healed()
+
+    def await_healed(self):
         self.load.await_more("kafka")
         self.await_empty_outbox()
         self.await_stored("the worker has caught up")
@@ -96,7 +98,7 @@ class Disk(Drill):
         self.note("inject", "the broker is killed, so that events go to the outbox")
         # All of the disk: what does not fit any more is not written.
         subprocess.run(
-            self.vpc["laptop"].inside("dd", "if=/dev/zero", f"of={self.filler}", "bs=4k", f"count={OUTBOX_BYTES // 4096}"),
+            self.vpc["laptop"].inside("dd", "if=/dev/zero", f"of={self.filler}", "bs=4k", f"count={self.vpc.outbox_bytes // 4096}"),
             capture_output=True,
             timeout=60,
         )

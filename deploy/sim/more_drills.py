@@ -118,7 +118,7 @@ class Colab(Drill):
     name, title = "colab", "Colab gone"
 
     def prepare(self):
-        self.pipeline = self.prefix.rstrip("-")
+        self.pipeline = f"{self.prefix}images"
         self.journal = self.vpc.home("laptop") / f"{self.pipeline}.journal"
         self.images = len(list(PHOTOS.iterdir()))
         self.producer = None

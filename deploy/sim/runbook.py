@@ -67,6 +67,20 @@ def difference(command, exit_code, printed):
     return "\n    ".join(problems)
 
 
+def difference_of_outcome(command, exit_code, printed):
+    """As `difference`, where the system is set up otherwise than vpc-sim: those checks fail that are quoted as failing, as far as they are made."""
+    problems = [] if exit_code == command.exit_code else [f"exit code {exit_code}, the runbook says {command.exit_code}"]
+    quoted, failed = _failed("\n".join(command.printed)), _failed(printed)
+    made = set(re.findall(r"^\s*(?:ok|skip|FAIL)\s+(\S+)", printed, re.MULTILINE))
+    if failed != quoted & made or bool(failed) != bool(quoted):
+        problems.append(f"fails at {sorted(failed)}, in the runbook at {sorted(quoted)}")
+    return "\n    ".join(problems)
+
+
+def _failed(printed):
+    return set(re.findall(r"^\s*FAIL\s+(\S+)", printed, re.MULTILINE))
+
+
 def matches(quoted, said):
     return re.fullmatch(pattern(quoted), said) is not None
 

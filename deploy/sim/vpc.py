@@ -27,8 +27,6 @@ from sshd_server import Sshd  # noqa: E402
 PYTHON = ROOT / ".deps/venv/bin/python"
 BUCKET = "ca4-archive"
 PROCESSOR = f"http://127.0.0.1:{rules.PROCESSOR}"
-# The disk of the processor's outbox, so that it can be filled without filling this machine's.
-OUTBOX_BYTES = 64 << 20
 
 # What the laptop's own ca4.toml would say, and the settings of deploy/k8s on the node.
 LAPTOP = """data_dir = "{home}/data"
@@ -79,6 +77,9 @@ print(answer.status_code if answer.ok else answer.text)
 
 class Vpc:
     """`folder` is made anew. `say(name, seconds, text)` is told of each thing that is ready."""
+
+    # The disk of the processor's outbox, so that it can be filled without filling this machine's.
+    outbox_bytes = 64 << 20
 
     def __init__(self, folder, say=lambda *_: None):
         self.folder, self.say = Path(folder), say
@@ -157,7 +158,7 @@ class Vpc:
         (node / "ca4.toml").write_text(NODE.format(home=node, bucket=BUCKET, region=REGION))
         outbox = laptop / "outbox"
         outbox.mkdir()
-        self["laptop"].run("mount", "-t", "tmpfs", "-o", f"size={OUTBOX_BYTES}", "outbox", outbox)
+        self["laptop"].run("mount", "-t", "tmpfs", "-o", f"size={self.outbox_bytes}", "outbox", outbox)
         for name in rules.MACHINES:
             settings = self.env(name) | {"PATH": f"{BINARY.parent}:{os.environ['PATH']}"}
             (self.home(name) / "env").write_text("".join(f"{key}='{value}'\n" for key, value in settings.items()))
@@ -221,6 +222,14 @@ class Vpc:
     def succeeds(self, machine, *args):
         return self.ca4(machine, *args).returncode == 0
 
+    def load_command(self, prefix):
+        """The command that sends events with ids that begin so, from the laptop."""
+        return self["laptop"].inside("/usr/bin/python3", ROOT / "deploy/sim/load.py", PROCESSOR, prefix)
+
+    def metrics(self):
+        """The processor's."""
+        return self["laptop"].run("curl", "-sS", f"{PROCESSOR}/metrics")
+
     def documents(self, prefix):
         """{metadata_id: how often} of the documents whose id begins so."""
         return json.loads(self["node"].run(PYTHON, "-c", COUNT, "mongodb://database:27017/", prefix))
@@ -230,6 +239,12 @@ class Vpc:
         rows = self["s3"].run("find", self.home("s3") / "data" / BUCKET, "-name", "*.ndjson.zst", "-exec", "zstdcat", "{}", "+")
         ids = (json.loads(row)["metadata_id"] for row in rows.splitlines())
         return Counter(i for i in ids if i.startswith(prefix))
+
+    def restore(self):
+        """Starts the servers that do not run."""
+        for server in self.servers.values():
+            if not server.runs():
+                server.start()
 
     def stop(self):
         """What has something in hand ends it first."""
