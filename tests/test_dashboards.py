@@ -2,7 +2,6 @@
 producer and node under load and faults; every panel's query is asked, and what should have been said was said.
 """
 
-import http.server
 import json
 import re
 import socket
@@ -17,12 +16,10 @@ from kafka_records import produce as put_record
 from kafka_records import warm_up, when_direct
 from kafka_server import KafkaCluster
 from mongo_server import Database, NxServer
+from prometheus_server import DEBIAN, MONITORING, PlayedExporter, Prometheus, nvidia_driver, pod
 from server_process import ServerProcess, free_port
-from support import BINARY, MODEL, PHOTOS, ROOT, Program, Server, event, eventually, run
+from support import MODEL, PHOTOS, ROOT, Program, Server, event, eventually, run
 
-MONITORING = ROOT / "deploy/monitoring"
-DEBIAN = ROOT / ".deps/prometheus/usr/bin"
-FAKE_NVIDIA = BINARY.parent / "src/producer/libca4_fake_nvidia.so"
 DASHBOARDS = {p.stem: json.loads(p.read_text()) for p in sorted((MONITORING / "dashboards").glob("*.json"))}
 
 # Whose figures can't be had here, and why.
@@ -42,72 +39,6 @@ def metrics_of(query):
     """Names of metrics and recorded figures in it, roughly: what is followed by braces, or is no function or label."""
     bare = re.sub(r'\{[^}]*\}|"[^"]*"|\b(by|without|on)\s*\([^)]*\)|\[\w+\]', " ", query)
     return {w for w in re.findall(r"[a-zA-Z_][\w:]+\b(?!\s*\()", bare)} - {"or", "and", "unless", "by"}
-
-
-class Prometheus(ServerProcess):
-    """The cluster's configuration and rules, with the pods' labels from a file, and every time a second or so."""
-
-    # Waits of minutes are shortened, and one threshold that is a time itself.
-    HURRIED = ((r"for: \w+", "for: 1s"), (r"ca4_outbox_age_seconds > 300", "ca4_outbox_age_seconds > 3"))
-
-    def __init__(self, folder, targets):
-        folder.mkdir()
-        for path in (MONITORING / "rules").glob("*.yaml"):
-            text = path.read_text()
-            for pattern, hurried in self.HURRIED:
-                text = re.sub(pattern, hurried, text)
-            (folder / path.name).write_text(text)
-        (folder / "targets.json").write_text(json.dumps(targets))
-        config = yaml.safe_load((MONITORING / "config/prometheus.yaml").read_text())
-        config["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
-        config["rule_files"] = [str(folder / "*.yaml")]
-        port = free_port()
-        for scrape in config["scrape_configs"]:
-            if scrape.pop("kubernetes_sd_configs", None):
-                scrape["file_sd_configs"] = [{"files": [str(folder / "targets.json")]}]
-            else:
-                scrape["static_configs"] = [{"targets": [f"127.0.0.1:{port}"]}]
-        (folder / "config.yml").write_text(yaml.safe_dump(config))
-        self.url = f"http://127.0.0.1:{port}"
-        argv = [DEBIAN / "prometheus", f"--config.file={folder / 'config.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
-        argv += [f"--web.listen-address=127.0.0.1:{port}"]
-        super().__init__("prometheus", argv, folder / "prometheus.log", ready=lambda: self.answers(port) and self.ready())
-
-    def ready(self):
-        return requests.get(f"{self.url}/-/ready", timeout=5).status_code == 200
-
-    def get(self, path, **params):
-        answer = requests.get(f"{self.url}/api/v1/{path}", params=params, timeout=30).json()
-        assert answer["status"] == "success", (params, answer)
-        return answer["data"]
-
-    def series(self, query, since):
-        """What a panel would draw from then until now."""
-        return self.get("query_range", query=query, start=since, end=time.time(), step="1")["result"]
-
-    def fires(self, alert):
-        return self.get("query", query=f'ALERTS{{alertname="{alert}", alertstate="firing"}}')["result"]
-
-    def fired(self, since):
-        return {s["metric"]["alertname"] for s in self.series('ALERTS{alertstate="firing"}', since)}
-
-
-def pod(name, port, node="node-1", controller="ReplicaSet", namespace="app"):
-    """What Kubernetes' discovery says of a pod; the pod's address stands for the port's, as the relabelling puts them together."""
-    prefix = "__meta_kubernetes_pod_"
-    labels = {
-        f"{prefix}annotation_prometheus_io_scrape": "true",
-        f"{prefix}annotation_prometheus_io_port": str(port),
-        f"{prefix}ip": "127.0.0.1",
-        f"{prefix}phase": "Running",
-        f"{prefix}label_app_kubernetes_io_name": name,
-        f"{prefix}name": f"{name}-0",
-        f"{prefix}node_name": node,
-        f"{prefix}controller_kind": controller,
-        "__meta_kubernetes_namespace": namespace,
-    }
-    # One of its other ports.
-    return {"targets": ["127.0.0.1:1"], "labels": labels}
 
 
 class Traffic(threading.Thread):
@@ -142,19 +73,6 @@ class Traffic(threading.Thread):
         self.join(30)
 
 
-class TellsOfOthers(http.server.BaseHTTPRequestHandler):
-    """An exporter whose figures are about other pods than its own, as kube-state-metrics' are."""
-
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.end_headers()
-        self.wfile.write(b'told_of_a_pod{namespace="platform", pod="kafka-0", node="node-9"} 1\n')
-
-    def log_message(self, *_):
-        pass
-
-
 class Pipeline:
     """Processor and worker on a broker and a database of their own, a producer, and who watches them."""
 
@@ -162,8 +80,7 @@ class Pipeline:
         self.folder = folder
         self.ports = {name: free_port() for name in ("endpoint", "processor", "worker", "producer", "node-exporter")}
         self.running = []
-        self.gossip = http.server.ThreadingHTTPServer(("127.0.0.1", 0), TellsOfOthers)
-        threading.Thread(target=self.gossip.serve_forever, daemon=True).start()
+        self.gossip = PlayedExporter('told_of_a_pod{namespace="platform", pod="kafka-0", node="node-9"} 1')
         self.kafka = KafkaCluster(folder / "kafka")
         (folder / "nx").mkdir()
         self.database = NxServer(folder / "nx")
@@ -172,7 +89,7 @@ class Pipeline:
             [
                 *(pod(name, self.ports[name]) for name in ("processor", "worker", "producer")),
                 pod("node-exporter", self.ports["node-exporter"], controller="DaemonSet", namespace="monitoring"),
-                pod("gossip", self.gossip.server_port, namespace="monitoring"),
+                pod("gossip", self.gossip.port, namespace="monitoring"),
             ],
         )
 
@@ -209,17 +126,13 @@ class Pipeline:
 
     def start_producer(self):
         """Photographs from a machine with two GPUs, sent to where the processor will be."""
-        driver = self.folder / "driver"
-        driver.mkdir()
-        for name in ("libnvidia-ml.so.1", "libcuda.so.1"):
-            (driver / name).symlink_to(FAKE_NVIDIA)
         (self.folder / "produce").mkdir()
         endpoint = f"http://127.0.0.1:{self.ports['endpoint']}"
         producer = Program(
             *["produce", PHOTOS, "--endpoint", endpoint, "--model", MODEL, "--device", "cpu"],
             *["--journal", self.folder / "journal", *self.admin("producer")],
             cwd=self.folder / "produce",
-            env={"LD_LIBRARY_PATH": str(driver)},
+            env=nvidia_driver(self.folder / "driver"),
         )
         self.running.append(producer)
         return producer
@@ -239,7 +152,7 @@ class Pipeline:
         for program in reversed(self.running):
             program.kill()
         self.prometheus.kill()
-        self.gossip.shutdown()
+        self.gossip.close()
         self.database.kill()
         self.kafka.stop()
 
@@ -278,14 +191,18 @@ def story(tmp_path_factory):
         pipeline.stop()
 
 
+# The other alerts fire in test_alerts_fire.py.
+SAID = {
+    # Those whose exporters are not here, and those of the story.
+    *("KafkaUnseen", "LogsMissing"),
+    *("Ca4DeadLetters", "Ca4DatabaseFails", "Ca4ArchiveFails", "Ca4KafkaUnreachable", "Ca4OutboxHoldsEvents"),
+    *("Ca4OutboxFillsUp", "Ca4EventsFail", "Ca4NoWorker", "TargetDown", "Ca4ProducerUnheard"),
+}
+
+
 def test_each_fault_was_said(story):
     said = story.prometheus.fired(story.since)
-    assert said >= {
-        # Those whose exporters are not here, and those of the story.
-        *("KafkaUnseen", "LogsMissing"),
-        *("Ca4DeadLetters", "Ca4DatabaseFails", "Ca4ArchiveFails", "Ca4KafkaUnreachable", "Ca4OutboxHoldsEvents"),
-        *("Ca4OutboxFillsUp", "Ca4EventsFail", "Ca4NoWorker", "TargetDown", "Ca4ProducerUnheard"),
-    }
+    assert said >= SAID
     assert "RulesFail" not in said
 
 

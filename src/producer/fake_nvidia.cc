@@ -1,7 +1,7 @@
 // Stands in for libnvidia-ml.so.1, libcuda.so.1 and libcudnn.so.9 in tests: two H200, the first of
 // which CUDA uses, or what CA4_FAKE_NVIDIA says: "one", "second" (CUDA uses that), "mig" (a slice
-// of the second), "none" (no GPU), "broken" (the driver does not start), "driver 450" and "old"
-// (some questions have no answer).
+// of the second), "none" (no GPU), "broken" (the driver does not start), "hot", "driver 450" and
+// "old" (some questions have no answer).
 #include <array>
 #include <cstdlib>
 #include <cstring>
@@ -111,7 +111,7 @@ int nvmlDeviceGetUtilizationRates(NvmlDevice device, NvmlUtilization* rates) {
 
 int nvmlDeviceGetTemperature(NvmlDevice, int sensor, unsigned* celsius) {
   if (sensor != kNvmlSensorGpu) return kNotSupported;
-  *celsius = 61;
+  *celsius = mode_is("hot") ? 91 : 61;
   return 0;
 }
 
