@@ -4,10 +4,12 @@ can be had here."""
 import io
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 
 import pytest
+import yaml
 from support import ROOT
 
 DIGEST = "sha256:" + "a" * 64
@@ -112,8 +114,8 @@ def test_without_a_registry_the_image_of_this_tree_is_made_before_anything_is_ch
     assert not (tmp_path / "applied").exists()
 
 
-def archive(path):
-    index = json.dumps({"manifests": [{"digest": DIGEST}]}).encode()
+def archive(path, digest=DIGEST):
+    index = json.dumps({"manifests": [{"digest": digest}]}).encode()
     with tarfile.open(path, "w") as tar:
         info = tarfile.TarInfo("index.json")
         info.size = len(index)
@@ -135,6 +137,29 @@ esac"""
     imports = [call for call in nodes.made("ssh") if "import" in call]
     assert imports == [f"-F {tmp_path}/ssh_config -o BatchMode=yes ca4-node-2 sudo /usr/local/bin/k3s ctr images import -"]
     assert (tmp_path / "imported").read_bytes() == image.read_bytes()
+
+
+@pytest.mark.parametrize("overlay", ["k3s", "k3s-ha"])
+def test_pods_roll_out_when_the_image_of_this_tree_has_changed_under_its_tag(tmp_path, overlay):
+    tree = tmp_path / "tree"
+    shutil.copytree(APPLY.parents[1] / "k8s", tree / "deploy/k8s")
+    shutil.copytree(APPLY.parents[1] / "k3s", tree / "deploy/k3s")
+    (tree / ".deps").symlink_to(ROOT / ".deps")
+    make = "mkdir -p build/image/ca4; cp $here/ca4.tar build/image/ca4/ca4-0.1.0.tar"
+    cluster = StandIns(tmp_path, kubectl=KUBECTL, make=make, ssh="cat >/dev/null")
+    (tmp_path / "up").touch()
+    digests = []
+    for mark in ("a", "a", "b"):
+        archive(tmp_path / "ca4.tar", "sha256:" + mark * 64)
+        done = cluster.run(tree / "deploy/k8s/apply.sh", "edge", MONGO_URI="mongodb://h", CA4_OVERLAY=overlay)
+        assert done.returncode == 0, done.stderr
+        made = [m for m in yaml.safe_load_all((tmp_path / "applied").read_text()) if m["kind"] in ("Deployment", "StatefulSet")]
+        assert {m["metadata"]["name"] for m in made} == {"worker"} | ({"processor"} if overlay == "k3s-ha" else set())
+        noted = {m["spec"]["template"]["metadata"]["annotations"]["ca4/image-digest"] for m in made}
+        assert all("prometheus.io/port" in m["spec"]["template"]["metadata"]["annotations"] for m in made if m["kind"] == "Deployment")
+        digests += noted
+        (tmp_path / "applied").unlink()
+    assert digests == ["sha256:" + mark * 64 for mark in "aab"]
 
 
 def test_a_node_that_does_not_take_the_image_ends_it(tmp_path):

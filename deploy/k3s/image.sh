@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # deploy/k3s/image.sh ARCHIVE: an image (`make image-archive`) on every node of .ca4/outputs.env, through the bastion, for a system without
-# a registry. A node that has this very image is left alone.
+# a registry. A node that has this very image is left alone. Prints the image's digest.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 archive=${1:?usage: deploy/k3s/image.sh ARCHIVE}
@@ -18,5 +18,6 @@ for number in $(seq "${#nodes[@]}"); do
   images=$(on_node "$number" "sudo /usr/local/bin/k3s ctr images list" </dev/null)
   if grep -qF "$digest" <<<"$images"; then continue; fi
   echo "image: $archive to node $number" >&2
-  on_node "$number" "sudo /usr/local/bin/k3s ctr images import -" < "$archive"
+  on_node "$number" "sudo /usr/local/bin/k3s ctr images import -" < "$archive" >&2
 done
+echo "$digest"

@@ -20,6 +20,7 @@ cd "$(dirname "$0")/../.."
 state=${CA4_STATE_DIR:-.ca4}
 overlay=deploy/k8s/overlays/${CA4_OVERLAY:-k3s}
 image=${CA4_IMAGE:-ca4:0.1.0}
+image_digest= # of the image of this tree, once it is on the nodes
 export KUBECONFIG=${KUBECONFIG:-.kube/kubeconfig.yaml}
 # Amazon's certificate authorities, for DocumentDB's TLS.
 database_ca_url=https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
@@ -57,6 +58,17 @@ patches:
     patch: |
       - {op: add, path: /data/CA4_ARCHIVE_S3_BUCKET, value: "${ca4_s3_bucket:?}"}
       - {op: add, path: /data/CA4_ARCHIVE_S3_REGION, value: "${ca4_region:?}"}
+END
+  fi
+  # The tag stays the same until the version changes; it is this that makes pods of a new image roll out, and of the same one stay.
+  if [ -n "$image_digest" ]; then
+    cat >> "$folder/kustomization.yaml" <<END
+  - target: {kind: Deployment|StatefulSet}
+    patch: |
+      apiVersion: apps/v1
+      kind: Deployment
+      metadata: {name: each}
+      spec: {template: {metadata: {annotations: {ca4/image-digest: "$image_digest"}}}}
 END
   fi
   .deps/kustomize/kustomize build "$folder"
@@ -143,7 +155,7 @@ edge() {
   kubectl apply --filename deploy/k8s/base/namespaces/namespaces.yaml
   if [ -z "${CA4_IMAGE:-}" ]; then
     make image-archive >&2
-    deploy/k3s/image.sh "build/image/ca4/ca4-${image#*:}.tar"
+    image_digest=$(deploy/k3s/image.sh "build/image/ca4/ca4-${image#*:}.tar")
   fi
   edge_secrets
   manifests=$(render edge)
