@@ -4,11 +4,13 @@ PYTHON := .deps/venv/bin/python
 CLOUD := $(PYTHON) deploy/aws/cloud.py
 export KUBECONFIG ?= .kube/kubeconfig.yaml
 
-.PHONY: ca4-plan ca4-apply ca4-destroy ca4-nuke ca4-clean
+.PHONY: ca4-plan ca4-apply ca4-grow ca4-destroy ca4-nuke ca4-clean
 ca4-plan: setup-deploy ## [AWS] show what ca4-apply would change; changes nothing
 	@$(CLOUD) plan
 ca4-apply: setup-deploy ## [AWS] make or change network, bastion, nodes, database, archive; costs money from here on
 	@$(CLOUD) apply
+ca4-grow: setup-deploy ## [AWS] one of deploy/aws/growth: NAME=msk, SET="DiskGib=300"; PLAN=1 shows it only; docs/scaling.md
+	@$(CLOUD) grow "$(NAME)" $(if $(PLAN),--plan) $(if $(SET),--set $(SET))
 ca4-destroy: setup-deploy ## [AWS] delete it all but the archive and a last snapshot; asks, or CONFIRM=ca4; ONLY=node-2 for one
 	@$(CLOUD) destroy $(if $(ONLY),--only $(ONLY))
 ca4-nuke: setup-deploy ## [AWS] delete everything, the archive and snapshots too; asks, or CONFIRM=ca4

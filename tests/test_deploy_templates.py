@@ -6,27 +6,13 @@ The rules here are about what moto does not make (database, bucket policy, attac
 import base64
 import gzip
 import re
-import subprocess
-import sys
 import types
-from pathlib import Path
 
-import cfnlint.decode.cfn_yaml
 import pytest
+from cfn_text import cfn_lint, checkov, load, resources, the
 from support import ROOT
 
 TEMPLATES = sorted((ROOT / "deploy/aws").glob("*.yaml"))
-CHECKOV = ROOT / ".deps/checkov/bin/checkov"
-
-
-def cfn_lint(*paths):
-    return subprocess.run([Path(sys.executable).with_name("cfn-lint"), "--", *paths], capture_output=True, text=True, timeout=120)
-
-
-def checkov(folder):
-    """--skip-download: the scan asks nobody."""
-    flags = ["--framework", "cloudformation", "--compact", "--quiet", "--skip-download"]
-    return subprocess.run([CHECKOV, "-d", folder, *flags], capture_output=True, text=True, timeout=120)
 
 
 def test_the_linter_has_nothing_to_say():
@@ -54,19 +40,6 @@ def test_the_policy_scan_sees_what_is_not_encrypted(tmp_path):
     result = checkov(tmp_path)
     assert result.returncode == 1
     assert "database.yaml" in result.stdout
-
-
-def load(text):
-    return cfnlint.decode.cfn_yaml.loads(text)
-
-
-def resources(template, kind):
-    return {n: r for n, r in template["Resources"].items() if r["Type"] == kind}
-
-
-def the(template, kind):
-    (only,) = resources(template, kind).values()
-    return only
 
 
 # A rule takes the parsed templates by name and returns what is wrong.

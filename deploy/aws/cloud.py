@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""CA4's infrastructure in AWS: plan, apply, destroy, nuke. Run by the Make targets ca4-*; docs/deploy.md has the walk.
+"""CA4's infrastructure in AWS: plan, apply, grow, destroy, nuke. Run by the Make targets ca4-*; docs/deploy.md has the walk.
 
 Every command can be cut off and started again: a stack that is half made is finished or made anew, one that is as it should be
 is left alone. AWS_ENDPOINT_URL sends everything to another implementation of the same interface. Exit codes: 0 done, 1 failed,
@@ -16,6 +16,7 @@ import time
 import boto3
 import botocore.exceptions
 
+import growth
 import outputs
 import settings as settings_module
 import stacks as stacks_module
@@ -94,6 +95,10 @@ class Cloud:
             for name, value in values.items()
         ]
 
+    def missing(self, stack):
+        """The stacks that lack an output which this one takes."""
+        return sorted({source for source, output, _ in stack.taken.values() if output not in self.outputs(source)})
+
     def wait(self, stack_name):
         """Until nothing is under way with the stack; returns its status, '' when it is gone."""
         deadline = time.monotonic() + PATIENCE_S
@@ -152,7 +157,8 @@ class Cloud:
         self.clear_the_way(stack.name)
         parameters = self.parameters(stack)
         if parameters is None:
-            raise Failed(f"{self.stack_id(stack.name)} needs outputs of an earlier stack that are not there")
+            missing = ", ".join(self.missing(stack))
+            raise Failed(f"{self.stack_id(stack.name)} needs outputs of {missing} that are not there: run make ca4-apply")
         do = self.formation.update_stack if self.describe(stack.name) else self.formation.create_stack
         try:
             do(**self.request(stack, parameters))
@@ -195,26 +201,45 @@ def describe_change(change):
     return f"    {resource['Action'].lower():7} {resource['LogicalResourceId']} ({resource['ResourceType']}){replaced}"
 
 
+def plan_stack(cloud, stack):
+    """Shows what applying one stack would do, by a change set that is taken back again."""
+    title = cloud.stack_id(stack.name)
+    if cloud.wait(stack.name) in HALF_MADE:
+        return say(f"  {title}: half made; what there is of it is removed and all of {stack.template}.yaml is added")
+    parameters = cloud.parameters(stack)
+    if parameters is None:
+        sources = ", ".join(cloud.missing(stack))
+        return say(f"  {title}: all of {stack.template}.yaml is added (its details are known once {sources} is there)")
+    changes = cloud.preview(stack, parameters)
+    say(f"  {title}:" + ("" if changes else " as it should be"))
+    for change in changes:
+        say(describe_change(change))
+
+
 def plan(cloud):
-    """Shows what apply would do, by change sets that are taken back again."""
     for stack in wanted(cloud):
-        title = cloud.stack_id(stack.name)
-        if cloud.wait(stack.name) in HALF_MADE:
-            say(f"  {title}: half made; what there is of it is removed and all of {stack.template}.yaml is added")
-            continue
-        parameters = cloud.parameters(stack)
-        if parameters is None:
-            sources = ", ".join(sorted({source for source, _, _ in stack.taken.values() if not cloud.describe(source)}))
-            say(f"  {title}: all of {stack.template}.yaml is added (its details are known once {sources} is there)")
-            continue
-        changes = cloud.preview(stack, parameters)
-        say(f"  {title}:" + ("" if changes else " as it should be"))
-        for change in changes:
-            say(describe_change(change))
+        plan_stack(cloud, stack)
     for name in cloud.extra_nodes():
         wanted_nodes = cloud.settings.nodes
         say(f"  {cloud.stack_id(name)}: stays, though CA4_NODES is {wanted_nodes}; drain it, then make ca4-destroy ONLY={name}")
+    for name in grown(cloud):
+        say(f"  {cloud.stack_id(name)}: stays; make ca4-grow changes it")
     say("Nothing was changed. What it costs: docs/deploy.md. To do it: make ca4-apply")
+
+
+def grown(cloud):
+    return [name for name in growth.stack_names() if cloud.describe(name)]
+
+
+def grow(cloud, name, words, planned):
+    exists = cloud.wait(growth.PREFIX + name) not in ("", *HALF_MADE)
+    stack = growth.stack(cloud.formation, name, growth.said_values(words), exists)
+    if planned:
+        return plan_stack(cloud, stack)
+    say(f"  {cloud.stack_id(stack.name)}: " + ("applied" if cloud.apply(stack) else "as it should be"))
+    for key, value in cloud.outputs(stack.name).items():
+        say(f"  {key} = {value}")
+    say(f"What it costs and what comes next: docs/scaling.md. To delete it: make ca4-destroy ONLY={stack.name}")
 
 
 def apply(cloud):
@@ -242,7 +267,7 @@ def existing(cloud):
     settings = cloud.settings
     nodes = [stacks_module.node_name(n) for n in range(1, settings.nodes + 1)] + cloud.extra_nodes()
     # Whether or not a MONGO_URI is set now: a database that was made is found.
-    names = ["network", "security", "iam", "archive", "database", *nodes, "bastion"]
+    names = ["network", "security", "iam", "archive", "database", *nodes, "bastion", *growth.stack_names()]
     return [name for name in reversed(names) if cloud.describe(name)]
 
 
@@ -339,6 +364,10 @@ def arguments():
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("plan", help="show what apply would change; changes nothing")
     commands.add_parser("apply", help="make or change the stacks, write the outputs")
+    grower = commands.add_parser("grow", help="make or change one stack of growth/")
+    grower.add_argument("name", help=", ".join(growth.names()))
+    grower.add_argument("--set", nargs="*", default=[], metavar="PARAMETER=VALUE", help="what its template is told")
+    grower.add_argument("--plan", action="store_true", help="show what would change; change nothing")
     destroyer = commands.add_parser("destroy", help="delete the stacks; keep archive and final snapshot")
     destroyer.add_argument("--only", default="", help="one stack, e.g. node-2")
     commands.add_parser("nuke", help="delete everything, data too")
@@ -357,6 +386,8 @@ def run(args):
     say(f"{args.command}: '{settings.prefix}' in account {cloud.account}, {settings.region}")
     if args.command == "destroy":
         return destroy(cloud, args.only)
+    if args.command == "grow":
+        return grow(cloud, args.name, args.set, args.plan)
     return {"plan": plan, "apply": apply, "nuke": nuke}[args.command](cloud)
 
 
