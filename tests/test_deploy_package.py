@@ -69,7 +69,8 @@ def test_the_package_holds_a_stripped_binary_and_names_its_libraries(package, tm
     assert "no symbols" in command("nm", binary) or ".symtab" not in command("readelf", "-S", binary)
     for library in ("libc6", "libcurl4", "libmongoc-1.0-0", "librdkafka1", "libsqlite3-0", "libssl3", "adduser"):
         assert re.search(rf"\b{re.escape(library)}\b", command("dpkg-deb", "-f", package, "Depends")), library
-    assert {path.stem for path in (tmp_path / "lib/systemd/system").iterdir()} == set(UNITS)
+    units = {f"{unit}.service" for unit in UNITS} | {"ca4-.service.d"}
+    assert {path.name for path in (tmp_path / "lib/systemd/system").iterdir()} == units
     for name in ("bash-completion/completions/ca4", "zsh/vendor-completions/_ca4", "man/man1/ca4.1.gz", "doc/ca4/configuration.md"):
         assert (tmp_path / "usr/share" / name).stat().st_size > 0
     assert str(ROOT).encode() not in binary.read_bytes()
