@@ -30,6 +30,7 @@ constexpr Entry kCommands[] = {
      make_config},
     {"top", "a running pipeline in the terminal: rates, latency, lag, spool, errors, GPUs",
      make_top},
+    {"tap", "events as they pass: here, or by the admin port of a process elsewhere", make_tap},
     {"metrics", "every metric there is, and what it says", make_metrics},
     {"completion", "print the shell completion script for bash or zsh", make_completion},
 };

@@ -6,12 +6,18 @@ import uuid
 
 import pytest
 import requests
+from confluent_kafka.admin import AdminClient
 from kafka_records import fresh_topic, produce, records, when_direct
 from server_process import free_port
 from support import PATIENCE_S, assert_problem, documents, event, eventually, run, when_stored
 from test_batch import post_lines, results_of
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def groups_of(bootstrap):
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    return {group.group_id for group in admin.list_consumer_groups().result(PATIENCE_S).valid}
 
 
 def test_an_event_goes_through_the_topic_as_the_contract_says(serve, work, tmp_path, kafka, topic, on_kafka):
@@ -187,6 +193,25 @@ def test_the_whole_pipeline_in_one_process_runs_on_kafka_too(up, on_kafka):
     server.accept(event("a"))
     server.when_stored(["a"])
     eventually(lambda: list(server.data_dir.glob("archive/**/*.npy")), "an archived matrix")
+
+
+def test_whoever_taps_a_topic_leaves_no_group(up, start, kafka, on_kafka):
+    server = when_direct(up(*on_kafka))
+    server.accept(event("a"))
+    server.when_stored(["a"])
+    eventually(lambda: groups_of(kafka) >= {"ca4-worker", "ca4-archiver"}, "both groups are there")
+    before = groups_of(kafka)
+    flags = ["--format", "ndjson", "--rate", 1000]
+    port = (server.data_dir / "admin/up").read_text().strip()
+    for tap in (start("tap", *on_kafka, *flags), start("tap", port, *flags)):
+
+        def sees(tap=tap):
+            server.accept(event("b"))
+            return '"metadata_id":"b"' in tap.printed()
+
+        eventually(sees, tap.said)
+        assert groups_of(kafka) <= before
+        tap.stop()
 
 
 def test_two_workers_share_the_partitions_and_one_takes_over_from_the_other(serve, work, tmp_path, kafka, topic, on_kafka):

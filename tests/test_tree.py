@@ -61,10 +61,11 @@ ARROWS = {
     "door": "base http",
     "python": "base producer cli",
     "page": "base event http log ops store worker",
+    "tap": "base event http log",
     "top": "base http",
     "tunnel": "base config",
     "verify": "base event http log store archive",
-    "cli": "base aws event config http ops admin log store archive processor producer worker page tunnel door top verify",
+    "cli": "base aws event config http ops admin log store archive processor producer worker page tunnel door tap top verify",
 }
 
 

@@ -105,6 +105,9 @@ class Port final : public AdminPort {
                 }));
     router_.add("GET", "/log-level", guard(get_log_level));
     router_.add("PUT", "/log-level", guard(put_log_level));
+    for (const GuardedRoute& route : answers_.guarded) {
+      router_.add(route.method, route.path, guard(route.handler));
+    }
   }
 
   // `answer` in the thread of `pool`.

@@ -6,8 +6,10 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
+#include "http/server.h"
 
 namespace ca4::admin {
 
@@ -20,16 +22,25 @@ struct AdminOptions {
   std::string version = {};
 };
 
-// What is answered from. Both are called from threads of the port, one call at a time, and may
-// block.
+// A further path that shows data or changes something.
+struct GuardedRoute {
+  std::string method;
+  std::string path;
+  http::Handler handler;
+};
+
+// What is answered from. `metrics` and `ready` are called from threads of the port, one call at a
+// time each, and may block.
 struct AdminAnswers {
-  std::function<std::string()> metrics;  // in Prometheus' text format
-  std::function<Status()> ready;         // Ok, or what keeps the process from its work
+  std::function<std::string()> metrics;    // in Prometheus' text format
+  std::function<Status()> ready;           // Ok, or what keeps the process from its work
+  std::vector<GuardedRoute> guarded = {};  // behind the same guard as /log-level
 };
 
 // GET /livez, /readyz, /health and /metrics are open to whoever reaches the port: they hold no data
-// and no secrets. What changes the process (PUT /log-level) needs a token; without a token file
-// only a port on a loopback address answers it, and no page of another site gets through.
+// and no secrets. What shows data or changes the process (PUT /log-level) needs a token; without a
+// token file only a port on a loopback address answers it, and no page of another site gets
+// through.
 class AdminPort {
  public:
   // Reads the token file and listens. kConfig for a bad token file, kIo when the address is taken.

@@ -10,6 +10,7 @@
 #include "cli/door.h"
 #include "door/door.h"
 #include "ops/logging.h"
+#include "tap/tap_service.h"
 #include "worker/archiver.h"
 #include "worker/metrics.h"
 #include "worker/worker.h"
@@ -59,10 +60,12 @@ int serve_until_stopped(const char* who, const config::Settings& settings, Roles
   }
   std::unique_ptr<Back> back;
   if (roles.works) back = std::make_unique<Back>(settings, *ports, clock, metrics);
+  auto taps = std::make_unique<tap::TapService>(*ports->events);
   Result<std::unique_ptr<admin::AdminPort>> admin =
       open_admin(settings, who,
                  {.metrics = [&metrics] { return metrics.text(); },
-                  .ready = [&] { return readiness(*ports, roles); }});
+                  .ready = [&] { return readiness(*ports, roles); },
+                  .guarded = {{"GET", "/tap", taps->handler()}}});
   if (!admin) return report(who, admin.status());
   // On standard output, for scripts: everything else goes to standard error.
   if (front) fmt::print("listening on {}\n", front->url());
@@ -80,6 +83,7 @@ int serve_until_stopped(const char* who, const config::Settings& settings, Roles
   if (front) front->stop();
   if (back) back->stop();
   admin->reset();
+  taps.reset();
   ports->events->close();
   ports->dead_letters->close();
   spdlog::info("{} stopped", who);

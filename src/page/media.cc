@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "page/parameters.h"
+#include "http/parameters.h"
 
 namespace ca4::page {
 namespace {
@@ -31,7 +31,7 @@ std::optional<std::string> path_of(std::string_view source_uri) {
   std::optional<std::string> path;
   for (const std::string_view scheme : {"file://localhost/", "file:///"}) {
     if (source_uri.starts_with(scheme)) {
-      path = percent_decode(source_uri.substr(scheme.size() - 1), false);
+      path = http::percent_decode(source_uri.substr(scheme.size() - 1), false);
       if (!path) return std::nullopt;
     }
   }

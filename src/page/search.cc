@@ -5,9 +5,9 @@
 #include <array>
 #include <optional>
 
+#include "http/parameters.h"
 #include "http/problem.h"
 #include "page/media.h"
-#include "page/parameters.h"
 
 namespace ca4::page {
 namespace {
@@ -18,7 +18,7 @@ constexpr size_t kNeighboursDefault = 12;
 constexpr size_t kNeighboursMax = 100;
 constexpr int kRetryAfterS = 2;
 
-http::Response bad_parameter(const ParameterError& error) {
+http::Response bad_parameter(const http::ParameterError& error) {
   return http::problem(400, fmt::format("parameter '{}' {}", error.name, error.reason), error.name);
 }
 
@@ -89,9 +89,9 @@ http::Response neighbours(const PageParts& parts, const std::vector<float>& embe
 http::Response documents_answer(const PageParts& parts, const http::Request& request) {
   constexpr std::array<std::string_view, 5> kAllowed = {"limit", "id", "pipeline", "device",
                                                         "model"};
-  Parameters given;
+  http::Parameters given;
   size_t limit = kDocumentsDefault;
-  if (const auto error = Parameters::parse(request.query, kAllowed, given)) {
+  if (const auto error = http::Parameters::parse(request.query, kAllowed, given)) {
     return bad_parameter(*error);
   }
   if (const auto error = given.number("limit", 1, kDocumentsMax, limit)) {
@@ -118,9 +118,9 @@ http::Response documents_answer(const PageParts& parts, const http::Request& req
 
 http::Response similar_to_document(const PageParts& parts, const http::Request& request) {
   constexpr std::array<std::string_view, 2> kAllowed = {"id", "k"};
-  Parameters given;
+  http::Parameters given;
   size_t k = kNeighboursDefault;
-  if (const auto error = Parameters::parse(request.query, kAllowed, given)) {
+  if (const auto error = http::Parameters::parse(request.query, kAllowed, given)) {
     return bad_parameter(*error);
   }
   if (const auto error = given.number("k", 1, kNeighboursMax, k)) return bad_parameter(*error);
@@ -134,9 +134,9 @@ http::Response similar_to_document(const PageParts& parts, const http::Request& 
 
 http::Response similar_to_image(const PageParts& parts, const http::Request& request) {
   constexpr std::array<std::string_view, 1> kAllowed = {"k"};
-  Parameters given;
+  http::Parameters given;
   size_t k = kNeighboursDefault;
-  if (const auto error = Parameters::parse(request.query, kAllowed, given)) {
+  if (const auto error = http::Parameters::parse(request.query, kAllowed, given)) {
     return bad_parameter(*error);
   }
   if (const auto error = given.number("k", 1, kNeighboursMax, k)) return bad_parameter(*error);
@@ -152,8 +152,8 @@ http::Response similar_to_image(const PageParts& parts, const http::Request& req
 
 http::Response media_answer(const PageParts& parts, const http::Request& request) {
   constexpr std::array<std::string_view, 1> kAllowed = {"id"};
-  Parameters given;
-  if (const auto error = Parameters::parse(request.query, kAllowed, given)) {
+  http::Parameters given;
+  if (const auto error = http::Parameters::parse(request.query, kAllowed, given)) {
     return bad_parameter(*error);
   }
   const std::optional<std::string> id = given.text("id");

@@ -10,11 +10,14 @@
 
 #include "base/status.h"
 
-namespace ca4::page {
+namespace ca4::http {
 
 // `text` with %XX decoded (RFC 3986), and '+' as a space where `plus_is_space` (HTML forms).
 // Nothing when a '%' is not followed by two hexadecimal digits.
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space);
+
+// The other way round, for the value of a parameter.
+std::string percent_encode(std::string_view text);
 
 // What is wrong with one parameter, for the answer.
 struct ParameterError {
@@ -41,4 +44,4 @@ class Parameters {
   std::map<std::string, std::string> values_;
 };
 
-}  // namespace ca4::page
+}  // namespace ca4::http

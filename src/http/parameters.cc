@@ -1,11 +1,11 @@
-#include "page/parameters.h"
+#include "http/parameters.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
 
-namespace ca4::page {
+namespace ca4::http {
 
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space) {
   std::string out;
@@ -23,6 +23,20 @@ std::optional<std::string> percent_decode(std::string_view text, bool plus_is_sp
       i += 2;
     } else {
       out += text[i];
+    }
+  }
+  return out;
+}
+
+std::string percent_encode(std::string_view text) {
+  constexpr std::string_view kUnreserved =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+  std::string out;
+  for (const char c : text) {
+    if (kUnreserved.find(c) != std::string_view::npos) {
+      out += c;
+    } else {
+      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
     }
   }
   return out;
@@ -73,4 +87,4 @@ std::optional<ParameterError> Parameters::number(const std::string& name, size_t
   return std::nullopt;
 }
 
-}  // namespace ca4::page
+}  // namespace ca4::http

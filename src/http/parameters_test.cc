@@ -1,10 +1,10 @@
-#include "page/parameters.h"
+#include "http/parameters.h"
 
 #include <gtest/gtest.h>
 
 #include <array>
 
-namespace ca4::page {
+namespace ca4::http {
 namespace {
 
 constexpr std::array<std::string_view, 2> kAllowed = {"id", "limit"};
@@ -56,4 +56,4 @@ TEST(Parameters, NumbersOutsideTheirRangeAreRefused) {
 }
 
 }  // namespace
-}  // namespace ca4::page
+}  // namespace ca4::http
