@@ -1,6 +1,8 @@
 #include "log/kafka_scan.h"
 
+#include <algorithm>
 #include <chrono>
+#include <string>
 #include <utility>
 
 #include "log/kafka_error.h"
@@ -11,13 +13,19 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-const KafkaProperties kProperties = {
-    {"auto.offset.reset", "earliest"},  // what was deleted meanwhile is skipped
-    {"isolation.level", "read_committed"},
-    {"enable.partition.eof", "true"},  // told in place of a message
-    {"queued.max.messages.kbytes", "16384"},
-    {"fetch.error.backoff.ms", "100"},
-};
+// Read ahead, of all partitions together; the property is about each.
+constexpr size_t kQueuedKbytesMax = 16'384;
+
+KafkaProperties properties(size_t partitions) {
+  const size_t each = std::max<size_t>(kQueuedKbytesMax / std::max<size_t>(partitions, 1), 1);
+  return {
+      {"auto.offset.reset", "earliest"},  // what was deleted meanwhile is skipped
+      {"isolation.level", "read_committed"},
+      {"enable.partition.eof", "true"},  // told in place of a message
+      {"queued.max.messages.kbytes", std::to_string(each)},
+      {"fetch.error.backoff.ms", "100"},
+  };
+}
 
 }  // namespace
 
@@ -25,7 +33,8 @@ Result<std::unique_ptr<KafkaScan>> KafkaScan::open(const KafkaOptions& options,
                                                    std::map<int32_t, int64_t> from,
                                                    std::shared_ptr<KafkaWatch> watch) {
   std::unique_ptr<KafkaScan> scan(new KafkaScan(options, std::move(from), std::move(watch)));
-  Result<OwnedClient> client = KafkaClient::create(RD_KAFKA_CONSUMER, options, kProperties, {});
+  Result<OwnedClient> client =
+      KafkaClient::create(RD_KAFKA_CONSUMER, options, properties(scan->from_.size()), {});
   if (!client) return client.status();
   scan->client_ = std::move(*client);
   rd_kafka_t* handle = scan->client_->handle();
