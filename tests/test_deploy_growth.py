@@ -1,13 +1,19 @@
 """deploy/aws/growth: what grows beside the system, as text and, as far as moto makes it, as stacks beside a system that is there.
 
-moto makes of these: subnets, security groups and their rules for coming in, load balancers, roles, log groups. It makes no MSK
-cluster, no Client VPN and no rule for leaving by itself: those are checked as templates. Nothing here was made in AWS.
+moto makes of these: subnets, security groups and their rules for coming in, load balancers, roles, log groups, launch templates, Auto
+Scaling groups, volumes, ECS clusters and tasks, file systems, and a SageMaker job. It makes no MSK or EKS cluster, no Client VPN, no
+capacity provider in CloudFormation and no rule for leaving by itself: those are checked as templates. Nothing here was made in AWS.
 """
 
+import base64
+import json
 import re
 import shutil
+import subprocess
 
+import botocore.exceptions
 import pytest
+import yaml
 from aws_account import Account
 from aws_reach import PORTS, Host
 from cfn_text import cfn_lint, load, resources, the
@@ -30,7 +36,10 @@ def test_the_linter_has_nothing_to_say():
 
 @pytest.mark.parametrize(
     ("name", "old"),
-    [("msk", "NumberOfBrokerNodes:"), ("client-vpn", "SplitTunnel:")],
+    [
+        *(("msk", "NumberOfBrokerNodes:"), ("client-vpn", "SplitTunnel:"), ("eks", "EndpointPublicAccess:")),
+        *(("gpu-ecs", "ManagedTerminationProtection:"), ("eks", "ConfigurationValues:")),
+    ],
 )
 def test_the_linter_knows_what_moto_does_not_make(tmp_path, name, old):
     broken = tmp_path / "broken.yaml"
@@ -126,6 +135,68 @@ def the_balancer_is_opened_by_a_decision(t):
     return (["a default"] if "Default" in allowed else []) + sorted(sources(t["balancer"]) ^ {"{'Ref': 'AllowedCidr'}"})
 
 
+GPU = ("gpu-ec2", "gpu-ecs", "gpu-sagemaker")
+
+
+def nobody_comes_in_at_the_gpus(t):
+    """They call; the one group that is called is EFS'."""
+    wrong = [f"{n}: {x}" for n in GPU for x in sources(t[n]) - {"{'Ref': 'Group'}"}]
+    wrong += [f"{n}: leaves" for n in GPU if "'FromPort': 443" not in str(t[n]["Resources"]["Group"]["Properties"]["SecurityGroupEgress"])]
+    return wrong + [n for n in GPU if "AssociatePublicIpAddress" in str(t[n])]
+
+
+def gpu_machines_guard_metadata_and_disks(t):
+    wrong = []
+    for name in ("gpu-ec2", "gpu-ecs", "eks"):
+        data = the(t[name], "AWS::EC2::LaunchTemplate")["Properties"]["LaunchTemplateData"]
+        wrong += [] if data["MetadataOptions"] == {"HttpTokens": "required", "HttpPutResponseHopLimit": 1} else [f"{name}: metadata"]
+        wrong += [] if all(d["Ebs"]["Encrypted"] is True for d in data["BlockDeviceMappings"]) else [f"{name}: disk"]
+    wrong += [] if the(t["gpu-ec2"], "AWS::EC2::Volume")["Properties"]["Encrypted"] is True else ["volume"]
+    return wrong + ([] if the(t["gpu-ecs"], "AWS::EFS::FileSystem")["Properties"]["Encrypted"] is True else ["files"])
+
+
+def the_volume_is_in_the_zone_of_its_machines(t):
+    network = load((ROOT / "deploy/aws/network.yaml").read_text())["Resources"]["PrivateSubnetA"]["Properties"]["AvailabilityZone"]
+    volume = the(t["gpu-ec2"], "AWS::EC2::Volume")["Properties"]["AvailabilityZone"]
+    machines = the(t["gpu-ec2"], "AWS::AutoScaling::AutoScalingGroup")["Properties"]["VPCZoneIdentifier"]
+    return [] if volume == network and machines == [{"Ref": "PrivateSubnetId"}] else [f"{volume} {machines}"]
+
+
+def journals_outlive_their_machines(t):
+    wrong = [] if the(t["gpu-ec2"], "AWS::EC2::Volume")["DeletionPolicy"] == "Snapshot" else ["volume"]
+    wrong += [] if the(t["gpu-ecs"], "AWS::EFS::FileSystem")["DeletionPolicy"] == "Retain" else ["files"]
+    volume = the(t["gpu-ecs"], "AWS::ECS::TaskDefinition")["Properties"]["Volumes"][0]
+    return wrong + ([] if volume["EFSVolumeConfiguration"]["TransitEncryption"] == "ENABLED" else ["files in the clear"])
+
+
+def the_task_has_a_gpu_and_no_privileges(t):
+    fetch, producer = the(t["gpu-ecs"], "AWS::ECS::TaskDefinition")["Properties"]["ContainerDefinitions"]
+    wrong = [] if producer["ResourceRequirements"] == [{"Type": "GPU", "Value": "1"}] else ["GPU"]
+    wrong += [] if producer["User"] == "65532:65532" and "Secrets" not in producer else ["user or secrets"]
+    return wrong + [c["Name"] for c in (fetch, producer) if c["ReadonlyRootFilesystem"] is not True or "Privileged" in c]
+
+
+def eks_is_private_and_its_policies_are_enforced(t):
+    vpc = the(t["eks"], "AWS::EKS::Cluster")["Properties"]["ResourcesVpcConfig"]
+    wrong = [] if (vpc["EndpointPublicAccess"], vpc["EndpointPrivateAccess"]) == (False, True) else ["API"]
+    addons = {a["Properties"]["AddonName"]: a["Properties"] for a in resources(t["eks"], "AWS::EKS::Addon").values()}
+    wrong += [] if json.loads(addons["vpc-cni"].get("ConfigurationValues", "{}")).get("enableNetworkPolicy") == "true" else ["policies"]
+    needed = {"vpc-cni", "kube-proxy", "coredns", "eks-pod-identity-agent", "aws-ebs-csi-driver"}
+    return wrong + sorted(needed - addons.keys())
+
+
+def pods_in_eks_may_what_the_nodes_may_and_are_the_overlays(t):
+    iam = load((ROOT / "deploy/aws/iam.yaml").read_text())
+    nodes = the(iam, "AWS::IAM::Policy")["Properties"]["PolicyDocument"]["Statement"]
+    nodes = nodes + the(t["msk"], "AWS::IAM::ManagedPolicy")["Properties"]["PolicyDocument"]["Statement"]
+    # The same but for whose MSK it is.
+    own = t["eks"]["Resources"]["PodRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    wrong = [] if json.dumps(own).replace("${MskName}", "${AWS::StackName}") == json.dumps(nodes) else ["rights"]
+    account = yaml.safe_load((ROOT / "deploy/k8s/overlays/eks-msk-atlas/serviceaccount.yaml").read_text())["metadata"]
+    pods = the(t["eks"], "AWS::EKS::PodIdentityAssociation")["Properties"]
+    return wrong + ([] if (pods["Namespace"], pods["ServiceAccount"]) == (account["namespace"], account["name"]) else ["account"])
+
+
 def wireguards_port_is_for_administrators(t):
     rule = the(t["wireguard"], "AWS::EC2::SecurityGroupIngress")["Properties"]
     wanted = {"IpProtocol": "udp", "FromPort": 51820, "ToPort": 51820, "CidrIp": {"Ref": "AdminCidr"}}
@@ -143,6 +214,13 @@ RULES = {
     the_balancer_passes_tls_through: ("balancer", "Type: network", "Type: application"),
     the_balancer_leads_to_three_nodes: ("balancer", "!Ref Node3Address, Port: 443", "!Ref Node2Address, Port: 443"),
     the_balancer_is_opened_by_a_decision: ("balancer", "    AllowedPattern:", "    Default: 0.0.0.0/0\n    AllowedPattern:"),
+    nobody_comes_in_at_the_gpus: ("gpu-ecs", "SourceSecurityGroupId: !Ref Group, Description: NFS in TLS", "CidrIp: 10.40.0.0/16"),
+    gpu_machines_guard_metadata_and_disks: ("gpu-ec2", "HttpTokens: required", "HttpTokens: optional"),
+    the_volume_is_in_the_zone_of_its_machines: ("gpu-ec2", "!Select [0, !GetAZs", "!Select [1, !GetAZs"),
+    journals_outlive_their_machines: ("gpu-ec2", "DeletionPolicy: Snapshot", "DeletionPolicy: Delete"),
+    the_task_has_a_gpu_and_no_privileges: ("gpu-ecs", "ResourceRequirements: [{Type: GPU", "ResourceRequirements: [{Type: CPU"),
+    eks_is_private_and_its_policies_are_enforced: ("eks", '{"enableNetworkPolicy": "true"}', "{}"),
+    pods_in_eks_may_what_the_nodes_may_and_are_the_overlays: ("eks", "[s3:DeleteObject]", "[s3:DeleteObject, s3:DeleteBucket]"),
     wireguards_port_is_for_administrators: ("wireguard", "CidrIp: !Ref AdminCidr", "CidrIp: 0.0.0.0/0"),
 }
 
@@ -258,6 +336,84 @@ def test_client_vpn_enters_at_the_nodes_ports_and_wireguard_at_the_bastions(appl
     grow("wireguard")
     assert "as it should be" in applied.ok("grow", "wireguard")
     assert rules_of(applied, bastion) - before[1] == {("udp", 51820, "203.0.113.0/24")}
+
+
+TOKEN = "TokenSecret=arn:aws:secretsmanager:eu-central-1:123456789012:secret:token-abc"
+JOB = ("Image=123456789012.dkr.ecr.eu-central-1.amazonaws.com/ca4-cuda:0.1.0", "Endpoint=https://p.example", "PicturesBucket=pictures")
+KNOWN_IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+
+
+def user_data(applied, group):
+    """What machines of an Auto Scaling group would run."""
+    used = group["LaunchTemplate"]
+    found = applied.client("ec2").describe_launch_template_versions(LaunchTemplateId=used["LaunchTemplateId"], Versions=[used["Version"]])
+    data = found["LaunchTemplateVersions"][0]["LaunchTemplateData"]
+    assert data["InstanceType"] == "g5.xlarge"
+    assert data["MetadataOptions"]["HttpTokens"] == "required"
+    return data, base64.b64decode(data["UserData"]).decode()
+
+
+def shellcheck(script):
+    return subprocess.run(["shellcheck", "--shell=bash", "-"], input=script, capture_output=True, text=True, timeout=60).stdout
+
+
+def test_a_gpu_machine_is_one_on_spot_with_its_journal_on_a_volume(account, tmp_path):
+    account.ok("apply", CA4_NODES="1")
+    # moto knows no images of the Deep Learning AMI.
+    shutil.copytree(ROOT / "deploy", tmp_path / "moto/deploy")
+    template = tmp_path / "moto/deploy/aws/growth/gpu-ec2.yaml"
+    template.write_text(re.sub(r"Default: /aws/service/deeplearning/\S+", f"Default: {KNOWN_IMAGE}", template.read_text()))
+    account.tool = tmp_path / "moto/deploy/aws/cloud.py"
+    account.ok("grow", "gpu-ec2", "--set", *JOB, TOKEN)
+    (group,) = account.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    assert (group["AutoScalingGroupName"], group["MinSize"], group["MaxSize"]) == ("ca4-grow-gpu-ec2", 0, 1)
+    assert group["VPCZoneIdentifier"] == account.stack_outputs("network")["PrivateSubnetIds"].split(",")[0]
+    volume = account.client("ec2").describe_volumes(VolumeIds=[account.stack_outputs("grow-gpu-ec2")["DataVolume"]])["Volumes"][0]
+    assert volume["Size"] == 100
+    data, script = user_data(account, group)
+    assert data["InstanceMarketOptions"]["MarketType"] == "spot"
+    assert shellcheck(script) == ""
+    assert f"--volume-id {volume['VolumeId']}" in script
+    assert "produce /data/images --journal /data/journal" in script
+    assert "${" not in script
+
+
+def test_a_gpu_task_has_its_machine_its_files_and_its_secret(applied, grow):
+    grow("gpu-ecs", *JOB, TOKEN)
+    ecs = applied.client("ecs")
+    task = ecs.describe_task_definition(taskDefinition="ca4-grow-gpu-ecs")["taskDefinition"]
+    fetch, producer = task["containerDefinitions"]
+    assert producer["resourceRequirements"] == [{"type": "GPU", "value": "1"}]
+    assert fetch["secrets"] == [{"name": "TOKEN", "valueFrom": TOKEN.partition("=")[2]}]
+    efs = applied.client("efs")
+    (files,) = efs.describe_file_systems()["FileSystems"]
+    targets = efs.describe_mount_targets(FileSystemId=files["FileSystemId"])
+    assert {m["SubnetId"] for m in targets["MountTargets"]} == set(applied.stack_outputs("network")["PrivateSubnetIds"].split(","))
+    (group,) = applied.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    assert (group["DesiredCapacity"], group["MaxSize"]) == (0, 1)
+    _, script = user_data(applied, group)
+    assert shellcheck(script) == ""
+    assert f"ECS_CLUSTER={applied.stack_outputs('grow-gpu-ecs')['ClusterName']} " in script
+
+
+def test_the_sagemaker_request_is_one_that_sagemaker_takes(applied, grow):
+    grow("gpu-sagemaker", *JOB)
+    name = applied.stack_outputs("grow-gpu-sagemaker")["RequestParameter"]
+    request = json.loads(applied.client("ssm").get_parameter(Name=name)["Parameter"]["Value"])
+    # boto3 checks it against SageMaker's own description of a request.
+    applied.client("sagemaker").create_processing_job(ProcessingJobName="pictures", **request)
+    job = applied.client("sagemaker").describe_processing_job(ProcessingJobName="pictures")
+    assert job["RoleArn"] == applied.stack_outputs("grow-gpu-sagemaker")["RoleArn"]
+    assert job["NetworkConfig"]["VpcConfig"]["SecurityGroupIds"] == [group_of(applied, "grow-gpu-sagemaker")]
+    with pytest.raises(botocore.exceptions.ParamValidationError):
+        applied.client("sagemaker").create_processing_job(ProcessingJobName="x", **(request | {"Pictures": "s3://pictures"}))
+
+
+def test_what_producers_are_told_are_settings_that_there_are():
+    settings = (ROOT / "docs/configuration.md").read_text()
+    told = {name for n in GPU for name in re.findall(r"CA4_[A-Z_]+", texts()[n])}
+    assert len(told) >= 6
+    assert {name for name in told if f"`{name}`" not in settings} == set()
 
 
 def test_what_is_grown_is_planned_kept_by_apply_and_deleted_with_the_rest(account):
