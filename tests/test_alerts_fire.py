@@ -20,7 +20,7 @@ from server_process import ServerProcess, free_port
 from support import MODEL, PHOTOS, Program, event, eventually, metric
 from tcp_fault_proxy import TcpFaultProxy
 from test_alerts import alerts
-from test_dashboards import SAID
+from test_dashboards import PANELS, SAID, only_elsewhere
 
 # {alert: (what is done, labels (patterns) that tell it from one that fires for another reason)}.
 REAL = {
@@ -98,6 +98,23 @@ PLAYED = {
     ),
 }
 
+# What panels show of these exporters besides, as long as all is well.
+SHOWN = {
+    "kafka-exporter": """
+kafka_topic_partition_current_offset{partition="0",topic="gpu-metadata"} 7500
+kafka_topic_partition_oldest_offset{partition="0",topic="gpu-metadata"} 100
+kafka_consumergroup_members{consumergroup="ca4-worker"} 2
+""",
+    "kube-state-metrics": """
+kube_deployment_spec_replicas{namespace="app",deployment="worker"} 2
+kube_deployment_status_replicas_available{namespace="app",deployment="worker"} 2
+kube_daemonset_status_desired_number_scheduled{namespace="monitoring",daemonset="alloy"} 2
+kube_daemonset_status_number_available{namespace="monitoring",daemonset="alloy"} 2
+kube_pod_status_phase{namespace="app",pod="worker-7f-x",uid="1",phase="Running"} 1
+""",
+    "node-exporter": "",
+}
+
 # In mount and process namespaces of its own: a node with little memory, a full disk, and one that fills up until the node is gone.
 NODE = """
 mount -t tmpfs tmpfs /mnt
@@ -143,7 +160,7 @@ class Troubles:
 
     @staticmethod
     def text(exporter, state):
-        return "\n".join(played[state] for played in PLAYED.values() if played[0] == exporter)
+        return SHOWN[exporter] + "\n".join(played[state] for played in PLAYED.values() if played[0] == exporter)
 
     def run(self, name, *argv):
         server = ServerProcess(name, argv, self.folder / f"{name}.log")
@@ -288,6 +305,16 @@ def test_every_alert_is_made_to_fire_in_one_place():
 @pytest.mark.parametrize("alert", [*REAL, *PLAYED])
 def test_alert_fires(troubles, alert):
     eventually(lambda: troubles.fired(alert), f"{alert} fires")
+
+
+# Of the panels whose exporters are not in the story of test_dashboards.py.
+ELSEWHERE = [(dashboard, title, query) for dashboard, title, query in PANELS if only_elsewhere(query)]
+
+
+@pytest.mark.parametrize(("dashboard", "title", "query"), ELSEWHERE, ids=lambda v: v if len(v) < 40 else v[:36] + "…")
+def test_panel_shows_what_its_exporter_says(troubles, dashboard, title, query):
+    values = [float(v) for s in troubles.prometheus.series(query, troubles.since) for _, v in s["values"]]
+    assert any(v == v for v in values), f"{dashboard}, {title}: no data"
 
 
 def test_nothing_was_said_while_exporters_showed_that_all_was_well(troubles):

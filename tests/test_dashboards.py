@@ -22,7 +22,7 @@ from support import MODEL, PHOTOS, ROOT, Program, Server, event, eventually, run
 
 DASHBOARDS = {p.stem: json.loads(p.read_text()) for p in sorted((MONITORING / "dashboards").glob("*.json"))}
 
-# Whose figures can't be had here, and why.
+# Whose figures can't be had here, and why; test_alerts_fire.py plays them.
 NOT_HERE = {
     "kafka": "kafka-exporter is an image; its Go module forbids to be installed",
     "kube": "kube-state-metrics is an image, and tells of a cluster",
