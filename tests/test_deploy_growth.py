@@ -428,11 +428,17 @@ def test_what_is_grown_is_planned_kept_by_apply_and_deleted_with_the_rest(accoun
     assert said.index("ca4-grow-wireguard: deleted") < said.index("ca4-bastion: deleted")
 
 
+def test_what_it_stands_on_is_named_when_it_is_missing(applied):
+    result = applied.run("grow", "balancer", "--set", "AllowedCidr=198.51.100.0/24")
+    assert result.returncode == 1
+    assert "needs outputs of node-3 that are not there: run make ca4-apply with CA4_NODES=3 or more" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("args", "blamed"),
     [
-        (["nothing"], "there is no 'nothing' to grow; there are: balancer, client-vpn"),
-        ([""], "there are: balancer, client-vpn"),
+        (["nothing"], "NAME is 'nothing'; it may be one of: balancer, client-vpn"),
+        ([""], "NAME is ''; it may be one of: balancer, client-vpn"),
         (["msk", "--set", "Disk=5"], "msk takes no Disk; it takes: "),
         (["msk", "--set", "DiskGib"], "words like DiskGib=300"),
         (["client-vpn"], "ServerCertificate (the ARN of the endpoint's own certificate in ACM)"),

@@ -157,8 +157,10 @@ class Cloud:
         self.clear_the_way(stack.name)
         parameters = self.parameters(stack)
         if parameters is None:
-            missing = ", ".join(self.missing(stack))
-            raise Failed(f"{self.stack_id(stack.name)} needs outputs of {missing} that are not there: run make ca4-apply")
+            missing = self.missing(stack)
+            nodes = max((name for name in missing if name.startswith("node-")), default="")
+            how = f" with CA4_NODES={nodes.removeprefix('node-')} or more" if nodes else ""
+            raise Failed(f"{self.stack_id(stack.name)} needs outputs of {', '.join(missing)} that are not there: run make ca4-apply{how}")
         do = self.formation.update_stack if self.describe(stack.name) else self.formation.create_stack
         try:
             do(**self.request(stack, parameters))

@@ -49,7 +49,7 @@ def said_values(words):
 def stack(formation, name, said, exists):
     """The stack of that name. What is said of its parameters is new, the others stay as they are, or begin with the template's default."""
     if name not in names():
-        raise BadSettings(f"there is no '{name}' to grow; there are: {', '.join(names())}")
+        raise BadSettings(f"NAME is '{name}'; it may be one of: {', '.join(names())}")
     empty = Stack(PREFIX + name, f"growth/{name}")
     parameters = formation.get_template_summary(TemplateBody=empty.body)["Parameters"]
     own = {p["ParameterKey"]: p for p in parameters if p["ParameterKey"] not in TAKEN.keys() | GIVEN.keys()}
