@@ -86,6 +86,8 @@ def prepare():
     os.environ.update(ENVIRONMENT)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(0))
+    # What a script starts in the background is born deaf to it, and may be told to end like this all the same.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def give_back():
