@@ -10,12 +10,14 @@
 
 #include "admin/address_file.h"
 #include "admin/log_level.h"
+#include "base/host_port.h"
 #include "http/job_pool.h"
 #include "http/local_guard.h"
 #include "http/problem.h"
 #include "http/router.h"
 #include "http/server.h"
 #include "http/tokens.h"
+#include "ops/metrics.h"
 
 namespace ca4::admin {
 namespace {
@@ -63,17 +65,10 @@ class Port final : public AdminPort {
     return Status::ok();
   }
 
-  std::string url() const override {
-    const bool v6 = options_.host.find(':') != std::string::npos;
-    return fmt::format("http://{}{}{}:{}", v6 ? "[" : "", options_.host, v6 ? "]" : "",
-                       server_->port());
-  }
+  std::string url() const override { return "http://" + host_port(options_.host, server_->port()); }
 
   void reload() override {
-    if (options_.token_file.empty()) return;
-    const Status loaded = tokens_.load(options_.token_file);
-    if (loaded.is_ok()) return spdlog::info("tokens read again from {}", options_.token_file);
-    spdlog::error("the old tokens stay: {}", loaded.message());
+    if (!options_.token_file.empty()) tokens_.reload(options_.token_file);
   }
 
  private:
@@ -98,9 +93,11 @@ class Port final : public AdminPort {
     router_.add("GET", "/livez", [](const http::Request&, const http::Respond& respond) {
       respond(http::Response{.body = R"({"status":"alive"})"});
     });
-    router_.add("GET", "/readyz", in(checks_, [this] { return ready(); }));
-    router_.add("GET", "/metrics", in(scrapes_, [this] {
-                  return http::Response{.content_type = "text/plain; version=0.0.4; charset=utf-8",
+    const std::string busy = "too many wait for this answer already";
+    router_.add("GET", "/readyz",
+                http::pooled(checks_, busy, [this](const http::Request&) { return ready(); }));
+    router_.add("GET", "/metrics", http::pooled(scrapes_, busy, [this](const http::Request&) {
+                  return http::Response{.content_type = std::string(ops::kMetricsContentType),
                                         .body = answers_.metrics()};
                 }));
     router_.add("GET", "/log-level", guard(get_log_level));
@@ -108,15 +105,6 @@ class Port final : public AdminPort {
     for (const GuardedRoute& route : answers_.guarded) {
       router_.add(route.method, route.path, guard(route.handler));
     }
-  }
-
-  // `answer` in the thread of `pool`.
-  static http::Handler in(http::JobPool& pool, std::function<http::Response()> answer) {
-    return [&pool, answer = std::move(answer)](const http::Request&, const http::Respond& respond) {
-      if (!pool.try_run([answer, respond] { respond(answer()); })) {
-        respond(http::problem_retry(503, "too many wait for this answer already", kRetryAfterS));
-      }
-    };
   }
 
   // In the thread of checks_.

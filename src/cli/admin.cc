@@ -12,6 +12,11 @@ std::string admin_dir(const config::Settings& settings) {
   return settings.data_dir + "/admin";
 }
 
+std::string admin_url(std::string address) {
+  while (address.ends_with('/')) address.pop_back();
+  return address.find("://") == std::string::npos ? "http://" + address : address;
+}
+
 Result<std::unique_ptr<admin::AdminPort>> open_admin(const config::Settings& settings,
                                                      const std::string& command,
                                                      admin::AdminAnswers answers) {

@@ -12,6 +12,9 @@ namespace ca4::cli {
 // Where processes on `settings.data_dir` leave the addresses of their admin ports.
 std::string admin_dir(const config::Settings& settings);
 
+// "http://HOST:PORT" of an admin port's address as people give it: HOST:PORT or a URL.
+std::string admin_url(std::string address);
+
 // The port that the settings ask for; null where they ask for none. What `answers` uses must
 // outlive it. `command` is "serve", "work", ...
 Result<std::unique_ptr<admin::AdminPort>> open_admin(const config::Settings& settings,

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "archive/archive.h"
+#include "base/host_port.h"
 #include "cli/data_layout.h"
 #include "cli/image_embedder.h"
 #include "cli/service.h"
@@ -165,7 +166,7 @@ void Front::add_routes(ops::Metrics& metrics, const page::Guard& guard) {
   page_ = std::make_unique<page::Page>(page_parts());
   page_->add_routes(router_, guard);
   const http::Handler scrape = [&metrics](const http::Request&, const http::Respond& respond) {
-    respond(http::Response{.content_type = "text/plain; version=0.0.4; charset=utf-8",
+    respond(http::Response{.content_type = std::string(ops::kMetricsContentType),
                            .body = metrics.text()});
   };
   // By any Host, as the probes: a scraper may know this machine by another name.
@@ -181,18 +182,14 @@ void Front::add_gauges(ops::Metrics& metrics) {
 
 std::string Front::url() const {
   const Result<config::Address> address = config::parse_address(settings_.processor.listen);
-  const std::string host =
-      address->host.find(':') == std::string::npos ? address->host : "[" + address->host + "]";
-  return fmt::format("{}://{}:{}", settings_.processor.tls_cert_file.empty() ? "http" : "https",
-                     host, server_->port());
+  return (settings_.processor.tls_cert_file.empty() ? "http://" : "https://") +
+         host_port(address->host, server_->port());
 }
 
 void Front::reload() {
   const std::string& file = settings_.processor.token_file;
   if (file.empty()) return spdlog::info("nothing to read again: no token file was given");
-  const Status loaded = tokens_.load(file);
-  if (loaded.is_ok()) return spdlog::info("tokens read again from {}", file);
-  spdlog::error("the old tokens stay: {}", loaded.message());
+  tokens_.reload(file);
 }
 
 void Front::stop() {

@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "base/clock.h"
+#include "cli/admin.h"
 #include "cli/common.h"
 #include "cli/dlq_print.h"
 #include "cli/ports.h"
@@ -74,10 +75,7 @@ std::string detail_of(const std::string& body) {
 class PortSource final : public Source {
  public:
   PortSource(std::string address, const std::string& token, const tap::TapFilter& filter)
-      : url_(std::move(address)) {
-    while (url_.ends_with('/')) url_.pop_back();
-    if (url_.find("://") == std::string::npos) url_ = "http://" + url_;
-    url_ += "/tap?";
+      : url_(admin_url(std::move(address)) + "/tap?") {
     if (!token.empty()) headers_.emplace_back("Authorization", "Bearer " + token);
     filter_ =
         fmt::format("rate={}&full={}&id={}&pipeline={}&model={}", filter.per_second_max,

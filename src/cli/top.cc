@@ -126,12 +126,6 @@ class Terminal {
   termios before_{};
 };
 
-// "http://HOST:PORT" of what a person gave.
-std::string url_of(std::string address) {
-  while (address.ends_with('/')) address.pop_back();
-  return address.find("://") == std::string::npos ? "http://" + address : address;
-}
-
 class Top final : public Subcommand {
  public:
   void define(CLI::App& app) override {
@@ -168,7 +162,7 @@ class Top final : public Subcommand {
 
  private:
   void find_processes() {
-    for (const std::string& address : addresses_) watch_.add(address, url_of(address));
+    for (const std::string& address : addresses_) watch_.add(address, admin_url(address));
     if (!addresses_.empty()) return;
     for (const admin::RunningProcess& found : admin::running_processes(folder_)) {
       watch_.add(found.name, found.address);

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/host_port.h"
+
 namespace ca4::config {
 namespace {
 
@@ -89,8 +91,7 @@ std::string read_forward(std::string_view entry, Forward& forward) {
 }  // namespace
 
 std::string Forward::target() const {
-  return host.find(':') == std::string::npos ? fmt::format("{}:{}", host, port)
-                                             : fmt::format("[{}]:{}", host, port);
+  return host_port(host, port);
 }
 
 Result<std::vector<Forward>> parse_forwards(std::string_view text) {

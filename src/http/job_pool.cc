@@ -1,8 +1,17 @@
 #include "http/job_pool.h"
 
+#include <memory>
 #include <utility>
 
+#include "http/problem.h"
+
 namespace ca4::http {
+namespace {
+
+// A short queue is through its jobs in about that time.
+constexpr int kRetryAfterS = 1;
+
+}  // namespace
 
 JobPool::JobPool(size_t threads, size_t queue_max) : queue_max_(queue_max) {
   for (size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
@@ -39,6 +48,17 @@ void JobPool::work() {
     }
     job();
   }
+}
+
+Handler pooled(JobPool& pool, std::string busy, std::function<Response(const Request&)> answer) {
+  return [&pool, busy = std::move(busy), answer = std::move(answer)](Request request,
+                                                                     const Respond& respond) {
+    // std::function wants what it holds to be copyable.
+    auto shared = std::make_shared<Request>(std::move(request));
+    if (!pool.try_run([shared, respond, answer] { respond(answer(*shared)); })) {
+      respond(problem_retry(503, busy, kRetryAfterS));
+    }
+  };
 }
 
 }  // namespace ca4::http

@@ -6,8 +6,11 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
+
+#include "http/server.h"
 
 namespace ca4::http {
 
@@ -32,5 +35,9 @@ class JobPool {
   bool stopping_ = false;                    // guarded by mutex_
   std::vector<std::thread> threads_;
 };
+
+// A handler whose answers are made in `pool`, which must outlive it; while its queue is full they
+// are 503 with the detail `busy`.
+Handler pooled(JobPool& pool, std::string busy, std::function<Response(const Request&)> answer);
 
 }  // namespace ca4::http

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <fstream>
@@ -70,6 +71,12 @@ Status Tokens::load(const std::string& path) {
 Tokens::Digests Tokens::digests() const {
   const std::lock_guard lock(mutex_);
   return digests_;
+}
+
+void Tokens::reload(const std::string& path) {
+  const Status loaded = load(path);
+  if (loaded.is_ok()) return spdlog::info("tokens read again from {}", path);
+  spdlog::error("the old tokens stay: {}", loaded.message());
 }
 
 bool Tokens::required() const {

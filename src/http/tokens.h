@@ -25,6 +25,9 @@ class Tokens {
   // the tokens from before stay then.
   Status load(const std::string& path);
 
+  // The same while requests are served: what came of it is logged.
+  void reload(const std::string& path);
+
   bool required() const;
 
   // Whether the request carries one of them. Takes the same time whichever it is, or none.

@@ -13,6 +13,9 @@ class Registry;
 
 namespace ca4::ops {
 
+// Of what Metrics::text gives.
+inline constexpr std::string_view kMetricsContentType = "text/plain; version=0.0.4; charset=utf-8";
+
 // A registry with what Prometheus clients tell of a process (process_cpu_seconds_total,
 // process_resident_memory_bytes, process_open_fds, process_start_time_seconds) and
 // ca4_build_info{version,command}. Every name is one of ops/metric_table.h. Thread-safe.

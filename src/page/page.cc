@@ -16,7 +16,6 @@ namespace {
 constexpr size_t kThreads = 2;
 // A page has at most eight requests under way; beyond eight pages' worth the answers would be old.
 constexpr size_t kQueueMax = 64;
-constexpr int kRetryAfterS = 1;
 
 // No script, style or picture from elsewhere or from within the page's text; blob: and data: are
 // images that the page's own script got with its token.
@@ -66,15 +65,8 @@ http::Handler asset_handler(const Asset& asset) {
 struct Page::Impl {
   explicit Impl(PageParts given) : parts(std::move(given)), stats(parts) {}
 
-  // `answer` in the pool.
   http::Handler pooled(std::function<http::Response(const http::Request&)> answer) {
-    return [this, answer = std::move(answer)](http::Request request, const http::Respond& respond) {
-      // std::function wants what it holds to be copyable.
-      auto shared = std::make_shared<http::Request>(std::move(request));
-      if (!pool.try_run([shared, respond, answer] { respond(answer(*shared)); })) {
-        respond(http::problem_retry(503, "too many requests of pages wait already", kRetryAfterS));
-      }
-    };
+    return http::pooled(pool, "too many requests of pages wait already", std::move(answer));
   }
 
   PageParts parts;

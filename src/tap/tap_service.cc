@@ -165,12 +165,9 @@ TapService::TapService(log::EventLog& log, std::chrono::milliseconds idle_max)
 TapService::~TapService() = default;
 
 http::Handler TapService::handler() {
-  return [impl = impl_.get()](http::Request request, const http::Respond& respond) {
-    auto shared = std::make_shared<http::Request>(std::move(request));
-    if (!impl->pool.try_run([impl, shared, respond] { respond(impl->answer(*shared)); })) {
-      respond(http::problem_retry(503, "too many questions wait already", kRetryAfterS));
-    }
-  };
+  return http::pooled(
+      impl_->pool, "too many questions wait already",
+      [impl = impl_.get()](const http::Request& request) { return impl->answer(request); });
 }
 
 }  // namespace ca4::tap
