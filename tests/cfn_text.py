@@ -24,6 +24,22 @@ def load(text):
     return cfnlint.decode.cfn_yaml.loads(text)
 
 
+def texts(paths):
+    """{stem: text} of templates."""
+    return {p.stem: p.read_text() for p in paths}
+
+
+def faults(rule, templates):
+    """What a rule, which takes {name: parsed template}, finds in these texts."""
+    return rule({name: load(text) for name, text in templates.items()})
+
+
+def planted(templates, name, old, new):
+    """The texts with a mistake in one of them."""
+    assert old in templates[name]
+    return templates | {name: templates[name].replace(old, new)}
+
+
 def resources(template, kind):
     return {n: r for n, r in template["Resources"].items() if r["Type"] == kind}
 

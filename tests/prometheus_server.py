@@ -9,7 +9,7 @@ import time
 import requests
 import yaml
 from server_process import ServerProcess, free_port
-from support import BINARY, ROOT
+from support import ROOT
 
 MONITORING = ROOT / "deploy/monitoring"
 DEBIAN = ROOT / ".deps/prometheus/usr/bin"
@@ -114,11 +114,3 @@ class PlayedExporter:
     def close(self):
         self._server.shutdown()
         self._server.server_close()
-
-
-def nvidia_driver(folder, mode=""):
-    """The environment of a program that finds NVIDIA's libraries, as src/producer/fake_nvidia.cc plays them."""
-    folder.mkdir()
-    for name in ("libnvidia-ml.so.1", "libcuda.so.1"):
-        (folder / name).symlink_to(BINARY.parent / "src/producer/libca4_fake_nvidia.so")
-    return {"LD_LIBRARY_PATH": str(folder), "CA4_FAKE_NVIDIA": mode}

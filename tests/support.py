@@ -183,3 +183,11 @@ def assert_problem(answer, status, field=None):
     if field is not None:
         assert problem["field"] == field, problem
     return problem
+
+
+def nvidia_driver(folder, mode=""):
+    """Variables with which a program finds two GPUs, or what `mode` says: src/producer/fake_nvidia.cc plays NVIDIA's libraries."""
+    folder.mkdir()
+    for name in ("libnvidia-ml.so.1", "libcuda.so.1", "libcudnn.so.9"):
+        (folder / name).symlink_to(BINARY.parent / "src/producer/libca4_fake_nvidia.so")
+    return {"LD_LIBRARY_PATH": str(folder), "CA4_FAKE_NVIDIA": mode}

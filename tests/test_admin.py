@@ -8,10 +8,9 @@ import requests
 from kafka_records import fresh_topic
 from kafka_server import KafkaCluster
 from server_process import free_port
-from support import BINARY, MODEL, PATIENCE_S, PHOTOS, assert_problem, event, eventually, metric, run
+from support import MODEL, PATIENCE_S, PHOTOS, assert_problem, event, eventually, metric, nvidia_driver, run
 from test_mongo_faults import IMPATIENT
 
-FAKE_NVIDIA = BINARY.parent / "src/producer/libca4_fake_nvidia.so"
 OPEN = ["/metrics", "/livez", "/readyz", "/health"]
 
 
@@ -173,22 +172,12 @@ def test_nobody_is_ready_while_kafka_is_away(broker, serve, work, tmp_path):
         eventually(port.ready, f"{port.file.name} is ready again")
 
 
-@pytest.fixture
-def with_gpus(tmp_path):
-    """Variables with which a program finds two GPUs, as nvidia's driver would show them."""
-    folder = tmp_path / "driver"
-    folder.mkdir()
-    for name in ("libnvidia-ml.so.1", "libcuda.so.1"):
-        (folder / name).symlink_to(FAKE_NVIDIA)
-    return {"LD_LIBRARY_PATH": str(folder)}
-
-
-def test_produce_shows_its_run_and_its_gpus(start, up, tmp_path, with_gpus):
+def test_produce_shows_its_run_and_its_gpus(start, up, tmp_path):
     endpoint = f"127.0.0.1:{free_port()}"
     run_dir = tmp_path / "run"
     run_dir.mkdir()
     command = ["produce", PHOTOS, "--endpoint", f"http://{endpoint}", "--model", MODEL, "--device", "cpu"]
-    producer = start(*command, "--journal", run_dir / "journal", cwd=run_dir, env=with_gpus)
+    producer = start(*command, "--journal", run_dir / "journal", cwd=run_dir, env=nvidia_driver(tmp_path / "driver"))
     port = Admin(run_dir / "ca4-data", "produce")
     pictures = len(list(PHOTOS.iterdir()))
     # Nobody listens at the endpoint yet: everything is on its way, and the port says why.

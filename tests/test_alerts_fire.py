@@ -15,9 +15,9 @@ from kafka_records import fresh_topic
 from kafka_records import produce as put_record
 from kafka_server import KafkaCluster
 from mongo_server import Database, NxServer
-from prometheus_server import DEBIAN, MONITORING, PlayedExporter, Prometheus, nvidia_driver, pod
+from prometheus_server import DEBIAN, MONITORING, PlayedExporter, Prometheus, pod
 from server_process import ServerProcess, free_port
-from support import MODEL, PHOTOS, Program, event, eventually, metric
+from support import MODEL, PHOTOS, Program, event, eventually, metric, nvidia_driver
 from tcp_fault_proxy import TcpFaultProxy
 from test_alerts import alerts
 from test_dashboards import PANELS, SAID, only_elsewhere

@@ -16,9 +16,9 @@ from kafka_records import produce as put_record
 from kafka_records import warm_up, when_direct
 from kafka_server import KafkaCluster
 from mongo_server import Database, NxServer
-from prometheus_server import DEBIAN, MONITORING, PlayedExporter, Prometheus, nvidia_driver, pod
+from prometheus_server import DEBIAN, MONITORING, PlayedExporter, Prometheus, pod
 from server_process import ServerProcess, free_port
-from support import MODEL, PHOTOS, ROOT, Program, Server, event, eventually, run
+from support import MODEL, PHOTOS, ROOT, Program, Server, event, eventually, nvidia_driver, run
 
 DASHBOARDS = {p.stem: json.loads(p.read_text()) for p in sorted((MONITORING / "dashboards").glob("*.json"))}
 

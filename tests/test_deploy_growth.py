@@ -16,17 +16,13 @@ import pytest
 import yaml
 from aws_account import Account
 from aws_reach import PORTS, Host
-from cfn_text import cfn_lint, load, resources, the
+from cfn_text import cfn_lint, faults, load, planted, resources, texts, the
 from support import ROOT
 from test_deploy_aws import NODES, Verdict
 
 GROWTH = ROOT / "deploy/aws/growth"
 TEMPLATES = sorted(GROWTH.glob("*.yaml"))
 NAMES = [p.stem for p in TEMPLATES]
-
-
-def texts():
-    return {p.stem: p.read_text() for p in TEMPLATES}
 
 
 def test_the_linter_has_nothing_to_say():
@@ -43,7 +39,7 @@ def test_the_linter_has_nothing_to_say():
 )
 def test_the_linter_knows_what_moto_does_not_make(tmp_path, name, old):
     broken = tmp_path / "broken.yaml"
-    broken.write_text(texts()[name].replace(old, "X" + old))
+    broken.write_text(texts(TEMPLATES)[name].replace(old, "X" + old))
     assert "X" + old[:-1] in cfn_lint(broken).stdout
 
 
@@ -227,16 +223,12 @@ RULES = {
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.__name__)
 def test_rule(rule):
-    assert rule({name: load(text) for name, text in texts().items()}) == []
+    assert faults(rule, texts(TEMPLATES)) == []
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: r.__name__)
 def test_rule_sees_a_mistake(rule):
-    name, old, new = RULES[rule]
-    changed = texts()
-    assert old in changed[name]
-    changed[name] = changed[name].replace(old, new)
-    assert rule({n: load(text) for n, text in changed.items()})
+    assert faults(rule, planted(texts(TEMPLATES), *RULES[rule]))
 
 
 # Beside a system that is there (moto). What a test grows it takes away again.
@@ -411,7 +403,7 @@ def test_the_sagemaker_request_is_one_that_sagemaker_takes(applied, grow):
 
 def test_what_producers_are_told_are_settings_that_there_are():
     settings = (ROOT / "docs/configuration.md").read_text()
-    told = {name for n in GPU for name in re.findall(r"CA4_[A-Z_]+", texts()[n])}
+    told = {name for n in GPU for name in re.findall(r"CA4_[A-Z_]+", texts(TEMPLATES)[n])}
     assert len(told) >= 6
     assert {name for name in told if f"`{name}`" not in settings} == set()
 

@@ -8,10 +8,8 @@ import numpy
 import pytest
 from PIL import Image
 from server_process import free_port
-from support import BINARY, BROKEN, MODEL, PHOTOS, PATIENCE_S, documents, eventually, run, when_stored
+from support import BROKEN, MODEL, PHOTOS, PATIENCE_S, documents, eventually, nvidia_driver, run, when_stored
 
-# Made beside the binary by the same build; src/producer/fake_nvidia.cc.
-FAKE_NVIDIA = BINARY.parent / "src/producer/libca4_fake_nvidia.so"
 NAMES = ["astronaut.png", "chelsea.png", "china.jpg", "chelsea-mirrored.webp"]
 
 
@@ -87,13 +85,8 @@ def test_without_a_gpu_the_block_says_so_and_names_the_cpu(up, ca4, photos, argu
 
 def test_with_a_gpu_each_event_carries_its_details_and_how_it_was_at_the_time(up, ca4, photos, arguments, tmp_path):
     """The whole run with a library in the driver's place: what it says goes through producer, processor and worker."""
-    driver = tmp_path / "driver"
-    driver.mkdir()
-    for name in ("libnvidia-ml.so.1", "libcuda.so.1", "libcudnn.so.9"):
-        (driver / name).symlink_to(FAKE_NVIDIA)
     server = up()
-    gpus = {"LD_LIBRARY_PATH": str(driver), "CA4_FAKE_NVIDIA": "two"}
-    result = ca4(*arguments(photos, server.url, "--device", "cpu"), env=gpus)
+    result = ca4(*arguments(photos, server.url, "--device", "cpu"), env=nvidia_driver(tmp_path / "driver"))
     assert result.returncode == 0, result.stderr
     for document in wait_for_documents(server, 4):
         gpu = document["gpu_hardware"]
