@@ -17,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 
 import requests
-from run import table
+from frame.results import table
 
 sys.path += [str(Path(__file__).resolve().parent.parent / folder) for folder in ("tests", "lab")]
 from kafka_records import fresh_topic, warm_up, when_direct  # noqa: E402
@@ -121,7 +121,7 @@ def main():
             acknowledged = {a[2] for a in pipeline.client.acknowledged}
             eventually(lambda: pipeline.database.holds(acknowledged), "every acknowledged event is stored", 120)
             assert pipeline.database.collection.count_documents({}) == len(acknowledged), "a document that nobody was promised"
-            print(f"each fault for {down_s:g} s\n\n{table(rows, list(rows[0]))}\n\n{len(acknowledged)} acknowledged, all stored, each once")
+            print(f"each fault for {down_s:g} s\n\n{table(rows)}\n\n{len(acknowledged)} acknowledged, all stored, each once")
         finally:
             if pipeline is not None:
                 pipeline.close()

@@ -15,7 +15,9 @@ import time
 import urllib.request
 from pathlib import Path
 
-from run import BUILD, Server, cpu_seconds, memory_kib, payloads, table, wrk
+from frame.load import payloads, wrk
+from frame.process import Server, cpu_seconds, memory_mib
+from frame.results import BUILD, table
 
 sys.path += [str(Path(__file__).resolve().parent.parent / folder) for folder in ("tests", "lab")]
 from kafka_records import fresh_topic, warm_up  # noqa: E402
@@ -53,12 +55,12 @@ def serve_row(broker, name, flags, given, folder):
         broker_before = cpu_seconds(broker.server.process.pid)
         result = wrk(server, events_file, payload, given.connections, given.seconds)
         broker_s = cpu_seconds(broker.server.process.pid) - broker_before
-        events = (result["requests"] - result["failed"]) * payload.events_a_request
+        events = result["events"]
         return {
             "posted": name, "flags": " ".join(flags), "events/s": f"{events / result['seconds']:.0f}",
             "serve CPU µs": f"{result['cpu_s'] / max(events, 1) * 1e6:.0f}", "broker CPU µs": f"{broker_s / max(events, 1) * 1e6:.0f}",
             "p50 ms": f"{result['p50_ms']:.2f}", "p99 ms": f"{result['p99_ms']:.2f}",
-            "peak MiB": f"{memory_kib(server.pid, 'VmHWM') / 1024:.0f}", "failed": result["failed"],
+            "peak MiB": f"{memory_mib(server.pid):.0f}", "failed": result["failed"],
         }
     finally:
         server.stop()
@@ -95,7 +97,7 @@ def work_row(broker, store, value_format, events, env, folder):
             took = time.monotonic() - begun
             return {"store": store, "values": value_format, "events": events, "events/s": f"{events / took:.0f}",
                     "work CPU µs": f"{cpu_seconds(worker.pid) / events * 1e6:.0f}",
-                    "peak MiB": f"{memory_kib(worker.pid, 'VmHWM') / 1024:.0f}"}
+                    "peak MiB": f"{memory_mib(worker.pid):.0f}"}
         finally:
             worker.stop()
     finally:
@@ -118,12 +120,12 @@ def main():
             mongo.start()
             print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start\n\nserve in front of Kafka:\n")
             rows = [serve_row(broker, posted, flags, given, folder) for posted, flags in SERVE_ROWS]
-            print(table(rows, list(rows[0])), "\n\nfrom Kafka through the worker into a store:\n")
+            print(table(rows), "\n\nfrom Kafka through the worker into a store:\n")
             rows = [work_row(broker, "embedded", form, given.events, {}, folder) for form in ("json", "record")]
             for form in ("json", "record"):
                 env = {"MONGO_URI": mongo.uri, "MONGO_DB": f"bench_{form}"}
                 rows.append(work_row(broker, "nx-27017", form, MONGO_EVENTS, env, folder))
-            print(table(rows, list(rows[0])))
+            print(table(rows))
         finally:
             mongo.kill()
             cluster.stop()

@@ -33,8 +33,8 @@ def rows(scratch, documents=1024, dim=2048):
 
 
 if __name__ == "__main__":
-    from run import table
+    from frame.results import table
 
     with tempfile.TemporaryDirectory() as scratch:
         found = rows(scratch)
-    print(table(found, list(found[0])))
+    print(table(found))

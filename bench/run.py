@@ -8,119 +8,24 @@ the figures are medians, also that of the ratios.
 """
 
 import argparse
-import base64
 import json
 import os
 import platform
-import random
 import re
 import shutil
-import signal
 import socket
 import sqlite3
 import statistics
-import struct
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 
 import mongo
-
-ROOT = Path(__file__).resolve().parent.parent
-BUILD = ROOT / "build/release"
-OUT = ROOT / "build/bench"
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def cpu_seconds(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def memory_kib(pid, key):
-    return int(re.search(rf"{key}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1))
-
-
-class Server:
-    """A server under test; its first line with a URL tells where it listens."""
-
-    def __init__(self, argv):
-        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=sys.stderr, text=True)
-        line = self.process.stdout.readline()
-        match = re.search(r"http://([\d.]+):(\d+)", line)
-        if not match:
-            raise SystemExit(f"{argv[0]} did not say where it listens: {line!r}")
-        self.host, self.port = match.group(1), int(match.group(2))
-
-    @property
-    def pid(self):
-        return self.process.pid
-
-    def when_idle(self):
-        before = -1
-        while before != cpu_seconds(self.pid):
-            before = cpu_seconds(self.pid)
-            time.sleep(0.1)
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=60)
-
-
-@dataclass
-class Payload:
-    """What one request carries. No two events are alike: of one that comes again and again the processor's branch
-    predictor would learn the numbers by heart, which it can do for nobody's real embeddings."""
-
-    events: list
-    events_a_request: int = 1
-    content_type: str = "application/json"
-    target: str = "/metadata"
-
-    def file(self, folder):
-        path = folder / "events"
-        path.write_text("\n".join(self.events) + "\n")
-        return path
-
-
-def payloads():
-    rng = random.Random(20261123)
-    common = {
-        "source_uri": "file:///data/images/000001.jpg",
-        "model_name": "resnet50",
-        "gpu_hardware": {"available": True, "device": "cuda", "name": "Tesla T4", "total_memory_gb": 15.84,
-                         "multi_processor_count": 40, "cuda_compute_capability": "7.5", "cuda_version": "12.4"},
-        "extra": {"pipeline": "bench", "notes": "2048 floats as Python prints them"},
-    }
-    as_json, as_base64 = [], []
-    for _ in range(128):
-        packed = struct.pack("<2048f", *(abs(rng.gauss(0, 0.5)) for _ in range(2048)))
-        as_json.append(json.dumps(common | {"embedding": struct.unpack("<2048f", packed)}))
-        as_base64.append(json.dumps(common | {"embedding_b64": base64.b64encode(packed).decode()}))
-    batch = {"events_a_request": 64, "content_type": "application/x-ndjson", "target": "/metadata/batch"}
-    return {
-        "json": Payload(as_json),
-        "base64": Payload(as_base64),
-        "json x64": Payload(as_json, **batch),
-        "base64 x64": Payload(as_base64, **batch),
-    }
-
-
-def wrk(server, events_file, payload, connections, seconds):
-    env = os.environ | {"EVENTS_FILE": str(events_file), "EVENTS_A_REQUEST": str(payload.events_a_request),
-                        "CONTENT_TYPE": payload.content_type, "TARGET": payload.target}
-    cpu_before = cpu_seconds(server.pid)
-    run = subprocess.run(
-        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(ROOT / "bench/post.lua"),
-         f"http://{server.host}:{server.port}{payload.target}"],
-        env=env, capture_output=True, text=True, check=True, timeout=seconds + 60)
-    result = json.loads(re.search(r"RESULT (.*)", run.stdout).group(1))
-    result["cpu_s"] = cpu_seconds(server.pid) - cpu_before
-    return result
+from frame.load import payloads, wrk
+from frame.process import Server, cpu_seconds, memory_mib
+from frame.results import BUILD, OUT, ROOT, table
 
 
 def measure(argv, payload, connections, seconds, events_file):
@@ -130,13 +35,12 @@ def measure(argv, payload, connections, seconds, events_file):
         wrk(server, events_file, payload, connections, 1)
         server.when_idle()  # what was in flight when the warm-up ended
         result = wrk(server, events_file, payload, connections, seconds)
-        events = (result["requests"] - result["failed"]) * payload.events_a_request
         return {
-            "events_per_s": events / result["seconds"],
-            "cpu_us": result["cpu_s"] / max(events, 1) * 1e6,
+            "events_per_s": result["events"] / result["seconds"],
+            "cpu_us": result["cpu_s"] / max(result["events"], 1) * 1e6,
             "p50_ms": result["p50_ms"],
             "p99_ms": result["p99_ms"],
-            "peak_mib": memory_kib(server.pid, "VmHWM") / 1024,
+            "peak_mib": memory_mib(server.pid),
             "failed": result["failed"],
         }
     finally:
@@ -157,12 +61,6 @@ def store_bench(scratch, documents, dim):
             "insert CPU µs": result["insert"]["cpu_us_each"], "redelivered CPU µs": result["redelivered"]["cpu_us_each"],
             "similar, warm median ms": similar["warm_median_ms"], "warm max ms": similar["warm_max_ms"],
             "first in a new process ms": result["similar_in_a_new_process"]["first_ms"]}
-
-
-def table(rows, columns):
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    lines += ["| " + " | ".join(str(row[c]) for c in columns) + " |" for row in rows]
-    return "\n".join(lines)
 
 
 def events_a_commit(data_dir):
@@ -245,7 +143,7 @@ def bench_idle(scratch, connections=1000):
         for s in sockets:
             s.recv(4096)
         time.sleep(1)
-        return {"idle connections": connections, "resident MiB": f"{memory_kib(server.pid, 'VmRSS') / 1024:.1f}"}
+        return {"idle connections": connections, "resident MiB": f"{memory_mib(server.pid, 'VmRSS'):.1f}"}
     finally:
         for s in sockets:
             s.close()
@@ -318,7 +216,7 @@ def main():
     finally:
         shutil.rmtree(scratch)
     (OUT / "results.json").write_text(json.dumps(results, indent=2))
-    text = "\n".join(f"## {section}\n\n{table(rows, list(rows[0]))}\n" for section, rows in results.items())
+    text = "\n".join(f"## {section}\n\n{table(rows)}\n" for section, rows in results.items())
     (OUT / "results.md").write_text(text)
     print(text)
 

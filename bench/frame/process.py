@@ -1,0 +1,87 @@
+"""A process under test with its children: CPU seconds, memory, start and end."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+READY_S = 60
+
+
+def tree(pid):
+    """The process and all below it."""
+    found = [pid]
+    for one in found:
+        for task in Path(f"/proc/{one}/task").glob("*/children"):
+            found += [int(child) for child in task.read_text().split()]
+    return found
+
+
+def cpu_seconds(pid):
+    """User and system time of the process, of its children, and of those of its children that have ended."""
+    total = 0
+    for one in tree(pid):
+        fields = Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
+        total += sum(int(ticks) for ticks in fields[11:15])
+    return total / TICKS
+
+
+def memory_mib(pid, key="VmHWM"):
+    """The peak (VmHWM) or what is resident now (VmRSS), of the process and its children together."""
+    sizes = (re.search(rf"{key}:\s+(\d+)", Path(f"/proc/{one}/status").read_text()) for one in tree(pid))
+    return sum(int(size[1]) for size in sizes if size) / 1024
+
+
+class Server:
+    """A server under test. Either it says on its first line with a URL where it listens, or `port` is given and it is waited for."""
+
+    def __init__(self, argv, port=None, env=None, cwd=None, log=None):
+        begun = time.monotonic()
+        self.process = subprocess.Popen([str(a) for a in argv], stdout=subprocess.PIPE if port is None else log or subprocess.DEVNULL,
+                                        stderr=log or sys.stderr, text=True, env=os.environ | (env or {}), cwd=cwd)
+        self.host, self.port = "127.0.0.1", port
+        if port is None:
+            line = self.process.stdout.readline()
+            match = re.search(r"http://([\d.]+):(\d+)", line)
+            if not match:
+                raise SystemExit(f"{argv[0]} did not say where it listens: {line!r}")
+            self.host, self.port = match.group(1), int(match.group(2))
+        self._wait(begun)
+        self.started_s = time.monotonic() - begun
+
+    def _wait(self, begun):
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex((self.host, self.port)) == 0:
+                    return
+            if self.process.poll() is not None or time.monotonic() - begun > READY_S:
+                raise SystemExit(f"{self.process.args} does not listen on port {self.port}")
+            time.sleep(0.002)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    @property
+    def url(self):
+        return f"http://{self.host}:{self.port}"
+
+    def when_idle(self, patience_s=30):
+        """Returns when it uses no CPU any more: what was in flight when a load ended is done."""
+        before, deadline = -1, time.monotonic() + patience_s
+        while before != cpu_seconds(self.pid) and time.monotonic() < deadline:
+            before = cpu_seconds(self.pid)
+            time.sleep(0.1)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
