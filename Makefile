@@ -56,14 +56,22 @@ lint: setup-test ## clang-format and clang-tidy
 format: setup-test ## rewrite the C++ sources in the project's format
 	@git ls-files '*.cc' '*.h' | xargs clang-format-19 -i
 
-.PHONY: bench bench-kafka bench-mongo bench-faults
-bench: setup-test ## measure against the floors; writes build/bench/
+.PHONY: bench bench-api bench-growth bench-parts bench-kafka bench-mongo bench-faults setup-bench
+setup-bench: setup-test
+	@for peer in nginx python camel benthos; do scripts/setup-bench-$$peer.sh || exit 1; done
+bench: setup-bench ## beside its peers and floors, on this machine: docs/benchmarks.md (20 minutes; all combinations, hours: BENCH_FLAGS=--full)
 	@scripts/build.sh release all
-	@scripts/bench.sh
+	@scripts/bench.sh $(BENCH_FLAGS)
+bench-api: ## of `make bench`: `serve` beside a FastAPI processor, bridges to Kafka, and floors (flags: BENCH_FLAGS)
+bench-growth: ## of `make bench`: what an event costs among few and among many (flags: BENCH_FLAGS)
+bench-api bench-growth: bench-%: setup-bench
+	@scripts/build.sh release all
+	@.deps/venv/bin/python bench/$*.py $(BENCH_FLAGS)
+bench-parts: ## parts that have no peer: handing over, idle connections, draining, the stores
 bench-kafka: ## events/s and CPU an event: `serve` into a real Kafka, `work` from it into a store (flags: BENCH_FLAGS)
 bench-mongo: ## upserts, redeliveries and scans on a MongoDB-wire server: per second, and CPU each
 bench-faults: ## how soon service is back after each of five outages of 30 s (flags: BENCH_FLAGS="--down-s 5")
-bench-kafka bench-mongo bench-faults: bench-%: setup-test
+bench-parts bench-kafka bench-mongo bench-faults: bench-%: setup-test
 	@scripts/build.sh release all
 	@.deps/venv/bin/python bench/$*.py $(BENCH_FLAGS)
 

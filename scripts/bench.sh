@@ -1,5 +1,10 @@
 #!/usr/bin/env bash
-# Measures and prints; the tables are left in build/bench/results.md.
+# bench.sh [--full]: runs what compares CA4 with its peers and floors, and writes docs/benchmarks.md from what they leave in build/bench/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-exec .deps/venv/bin/python bench/run.py "$@"
+
+comparisons=(api growth)
+for comparison in "${comparisons[@]}"; do
+  .deps/venv/bin/python "bench/$comparison.py" "$@"
+done
+exec .deps/venv/bin/python bench/frame/report.py

@@ -17,7 +17,7 @@ from frame.results import OUT, ROOT, events_per_cpu_s, spread, table  # noqa: E4
 PAGE = ROOT / "docs/benchmarks.md"
 PLOTS = ROOT / "docs/benchmarks"
 NOTES = ROOT / "bench/notes.md"
-ORDER = ["api", "worker", "producer"]
+ORDER = ["api", "growth", "worker", "producer"]
 
 HEAD = """# Side by side
 
