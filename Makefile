@@ -82,6 +82,16 @@ torture: setup-test ## real processes under faults drawn from a seed, judged: no
 	@scripts/build.sh release ca4
 	@.deps/venv/bin/python torture --minutes $(MINUTES) --backend $(BACKEND) $(if $(SEED),--seed $(SEED)) $(TORTURE_FLAGS)
 
+.PHONY: hostile
+hostile: setup-test ## honest clients beside slow, lying, flooding and bomb-throwing ones: are they answered, and how much later (flags: HOSTILE_FLAGS="--seconds 15")
+	@scripts/build.sh release ca4
+	@.deps/venv/bin/python torture/hostile.py $(HOSTILE_FLAGS)
+
+.PHONY: soak
+soak: setup-test ## `serve` and `work` at half of their peak load: memory, descriptors, latency and files must stay flat (MINUTES=60)
+	@scripts/build.sh release ca4
+	@.deps/venv/bin/python torture/soak.py $(if $(filter-out file,$(origin MINUTES)),--minutes $(MINUTES)) $(SOAK_FLAGS)
+
 .PHONY: wheel
 wheel: setup-test ## the Python package ca4-producer: build/wheel/dist, installed and tested with the notebook
 	@scripts/build.sh release ca4

@@ -18,14 +18,18 @@ namespace {
 constexpr size_t kReadBytes = 4 << 10;
 // One read of a chunked body.
 constexpr size_t kChunkedReadBytes = 64 << 10;
-// Bodies up to here get their memory at once; larger ones as they come, so that who only announces
-// a large body holds no memory.
-constexpr size_t kBodyBytesAtOnce = 256 << 10;
+// Bodies up to here get their memory at once: an event of 2048 floats as Python prints them. Larger
+// ones get it as they come, so that who only announces a large body holds no memory.
+constexpr size_t kBodyBytesAtOnce = 64 << 10;
 // simdjson reads up to 64 bytes past the end.
 constexpr size_t kPadding = 64;
 // How long what a refused client still sends is read and dropped, so that it sees the answer before
 // a reset.
 constexpr int64_t kLingerMs = 2'000;
+// A client that reads no answers gets no further request read while so much waits for it, so that
+// pipelined requests for large answers hold no more memory than that and one answer. Thousands of
+// ordinary answers are less.
+constexpr size_t kUnreadAnswersBytesMax = 64 << 10;
 // Chunk heads and extensions may be as much as the body itself, and a little for an empty one.
 constexpr size_t kChunkedOverhead = 64 << 10;
 
@@ -151,7 +155,10 @@ void StreamConnection<Stream>::pump() {
       read_ended_ = true;
       break;
     }
-    if (phase_ == Phase::kHead && slots_.size() >= loop_->shared().options.pipeline_max) break;
+    if (phase_ == Phase::kHead && (slots_.size() >= loop_->shared().options.pipeline_max ||
+                                   unread_answers_bytes_ > kUnreadAnswersBytesMax)) {
+      break;
+    }
     if (step()) continue;
     if (!tried && take_body()) {
       tried = true;  // once a turn: other connections want theirs
@@ -235,7 +242,7 @@ void StreamConnection<Stream>::begin_body() {
     chunked_ = std::make_unique<ChunkedBody>(options.body_bytes_max);
   } else {
     phase_ = Phase::kBody;
-    if (!grow_body(std::min<size_t>(head_.content_bytes, kBodyBytesAtOnce))) return;
+    grow_body(std::min<size_t>(head_.content_bytes, kBodyBytesAtOnce));
   }
   if (head_.expects_continue && in_.size() == 0 && (head_.chunked || head_.content_bytes > 0)) {
     slots_.push_back({.response = Response{}, .interim = true});
@@ -252,8 +259,9 @@ void StreamConnection<Stream>::await_body() {
                       static_cast<int64_t>(body_received_ * 1000 / options.body_bytes_per_s_min);
 }
 
-// Before `more` bytes are held for a body. False when all bodies together would be too much:
-// refused.
+// `more` bytes have come of a body. False when all bodies together are too much: refused. What was
+// only announced counts nothing: a thousand clients that send a byte a second must not take the
+// room of those that send all.
 template <class Stream>
 bool StreamConnection<Stream>::count_body(size_t more) {
   Shared& shared = loop_->shared();
@@ -266,19 +274,25 @@ bool StreamConnection<Stream>::count_body(size_t more) {
   return true;
 }
 
-// Memory for a body of `want` bytes; false as above.
+// So many bytes were read into the body's place. False as above.
 template <class Stream>
-bool StreamConnection<Stream>::grow_body(size_t want) {
+bool StreamConnection<Stream>::received(size_t bytes) {
+  head_.request.body_bytes += bytes;
+  body_received_ += bytes;
+  return count_body(bytes);
+}
+
+// Memory for a body of `want` bytes.
+template <class Stream>
+void StreamConnection<Stream>::grow_body(size_t want) {
   Request& request = head_.request;
-  if (request.body_capacity >= want + kPadding) return true;
-  if (!count_body(want + kPadding - request.body_capacity)) return false;
+  if (request.body_capacity >= want + kPadding) return;
   std::unique_ptr<char[]> larger(new char[want + kPadding]);  // not zeroed: it is read into
   if (request.body_bytes > 0)
     std::memcpy(larger.get(), request.body_data.get(), request.body_bytes);
   std::memset(larger.get() + want, 0, kPadding);
   request.body_data = std::move(larger);
   request.body_capacity = want + kPadding;
-  return true;
 }
 
 template <class Stream>
@@ -286,19 +300,17 @@ bool StreamConnection<Stream>::step_body() {
   Request& request = head_.request;
   const size_t here = std::min<size_t>(in_.size(), head_.content_bytes - request.body_bytes);
   if (here > 0) {
-    if (!grow_body(std::max<size_t>(request.body_bytes + here, 1))) return true;
+    grow_body(request.body_bytes + here);
     std::memcpy(request.body_data.get() + request.body_bytes, in_.data().data(), here);
-    request.body_bytes += here;
-    body_received_ += here;
     in_.consume(here);
+    if (!received(here)) return true;
   }
   if (request.body_bytes == head_.content_bytes) {
     dispatch();
     return true;
   }
   if (request.body_capacity - kPadding == request.body_bytes) {
-    const size_t doubled = std::min<size_t>(request.body_bytes * 2, head_.content_bytes);
-    if (!grow_body(doubled)) return true;
+    grow_body(std::min<size_t>(request.body_bytes * 2, head_.content_bytes));
   }
   await_body();
   return false;
@@ -323,14 +335,10 @@ bool StreamConnection<Stream>::step_chunked() {
     return true;
   }
   if (chunked_->done()) {
-    const size_t size = bytes.size();
-    if (!grow_body(size)) return true;
-    std::memcpy(head_.request.body_data.get(), bytes.data(), size);
-    head_.request.body_bytes = size;
-    // Only while it was copied there were two of it.
+    grow_body(bytes.size());
+    std::memcpy(head_.request.body_data.get(), bytes.data(), bytes.size());
+    head_.request.body_bytes = bytes.size();
     chunked_.reset();
-    loop_->shared().bodies_bytes.fetch_sub(size);
-    counted_bytes_ -= size;
     dispatch();
     return true;
   }
@@ -355,8 +363,7 @@ bool StreamConnection<Stream>::take_body() {
     boost::system::error_code error;
     const size_t bytes = stream_.read_some(body_room(), error);
     if (error) return false;
-    head_.request.body_bytes += bytes;
-    body_received_ += bytes;
+    (void)received(bytes);
     return true;
   }
   return false;
@@ -391,8 +398,7 @@ void StreamConnection<Stream>::on_read(const boost::system::error_code& error, s
     return;
   }
   if (phase_ == Phase::kBody) {
-    head_.request.body_bytes += bytes;
-    body_received_ += bytes;
+    (void)received(bytes);
   } else {
     in_.commit(bytes);
   }
@@ -445,6 +451,7 @@ void StreamConnection<Stream>::answer(uint64_t slot, Response response) {
   if (closed_ || slot < first_slot_ || slot - first_slot_ >= slots_.size()) return;
   Slot& waiting = slots_[slot - first_slot_];
   waiting.keep_alive = waiting.keep_alive && !response.close;
+  unread_answers_bytes_ += response.body.size();
   waiting.response = std::move(response);
   write_ready();
 }
@@ -492,6 +499,10 @@ void StreamConnection<Stream>::on_written(const boost::system::error_code& error
   constexpr size_t kKeptBytes = 64 << 10;
   if (out_.capacity() > kKeptBytes) out_ = std::string();
   out_.clear();
+  unread_answers_bytes_ = 0;
+  for (const Slot& slot : slots_) {
+    if (slot.response) unread_answers_bytes_ += slot.response->body.size();
+  }
   if (close_after_write_) return unread_input_ ? linger() : close();
   write_ready();
   if (!writing_ && slots_.empty() && idle() && !read_ended_) {

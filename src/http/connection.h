@@ -60,8 +60,9 @@ class StreamConnection final : public Connection,
   void on_read(const boost::system::error_code& error, size_t bytes);
   void await_head();
   void await_body();
-  bool grow_body(size_t want);
+  void grow_body(size_t want);
   bool count_body(size_t more);
+  bool received(size_t bytes);
   void dispatch();
   void refuse(int status, std::string_view detail);
   bool asks_for_head() const;
@@ -97,6 +98,7 @@ class StreamConnection final : public Connection,
   std::deque<Slot> slots_;
   uint64_t first_slot_ = 0;
   std::string out_;
+  size_t unread_answers_bytes_ = 0;  // bodies in slots_, and in out_ until it is written
   int64_t read_deadline_ms_ = kNever;
   int64_t write_deadline_ms_ = kNever;
 };

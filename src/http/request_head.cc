@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
@@ -46,19 +47,68 @@ bool percent_decode(std::string_view text, std::string& out) {
   return true;
 }
 
-// The path of an absolute-form target ("http://host/path"), as a proxy sends it.
-std::string_view origin_form(std::string_view target) {
-  const size_t scheme = target.find("://");
-  if (target.starts_with('/') || scheme == std::string_view::npos) return target;
-  const size_t path = target.find('/', scheme + 3);
-  return path == std::string_view::npos ? "/" : target.substr(path);
+bool is_one_of(std::string_view text, std::string_view allowed) {
+  return text.find_first_not_of(allowed) == std::string_view::npos;
 }
 
+constexpr std::string_view kPort = "0123456789";
+constexpr std::string_view kAddress = "0123456789abcdefABCDEF:.";
+constexpr std::string_view kName =
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+,;=";
+
+// RFC 9110 section 7.2: a host of RFC 3986 and perhaps a port; empty where there is none.
+bool is_host(std::string_view text) {
+  size_t end = std::min(text.find(':'), text.size());
+  if (text.starts_with('[')) {
+    end = text.find(']');
+    if (end == std::string_view::npos || !is_one_of(text.substr(1, end - 1), kAddress)) {
+      return false;
+    }
+    ++end;
+  } else if (!is_one_of(text.substr(0, end), kName)) {
+    return false;
+  }
+  const std::string_view port = text.substr(end);
+  return port.empty() || (port.front() == ':' && is_one_of(port.substr(1), kPort));
+}
+
+// RFC 9112 section 3.2.2: what an absolute-form target says stands above the Host header.
+void set_host(Request& request, std::string_view authority) {
+  for (auto& [name, value] : request.headers) {
+    if (same_ignoring_case(name, "Host")) {
+      value = authority;
+      return;
+    }
+  }
+  request.headers.emplace_back("Host", authority);
+}
+
+// RFC 9112 section 3.2: a path; a URL, as a proxy is asked for it; or "*" for OPTIONS.
 std::optional<HeadError> take_target(std::string_view target, Request& request) {
-  target = origin_form(target);
-  const size_t question = target.find('?');
-  if (question != std::string_view::npos) request.query = target.substr(question + 1);
-  if (!percent_decode(target.substr(0, question), request.path)) {
+  const HeadError bad{400, "the request target is neither a path nor an http URL"};
+  if (target == "*" && request.method == "OPTIONS") {
+    request.path = target;
+    return std::nullopt;
+  }
+  std::string_view path = target;
+  if (!target.starts_with('/')) {
+    const size_t scheme = target.find("://");
+    if (scheme == std::string_view::npos ||
+        (!same_ignoring_case(target.substr(0, scheme), "http") &&
+         !same_ignoring_case(target.substr(0, scheme), "https"))) {
+      return bad;
+    }
+    const std::string_view rest = target.substr(scheme + 3);
+    const std::string_view authority = rest.substr(0, rest.find_first_of("/?#"));
+    if (authority.empty() || !is_host(authority)) return bad;
+    set_host(request, authority);
+    path = rest.substr(authority.size());
+  }
+  if (path.find('#') != std::string_view::npos) return bad;
+  const size_t question = path.find('?');
+  if (question != std::string_view::npos) request.query = path.substr(question + 1);
+  path = path.substr(0, question);
+  if (!percent_decode(path.empty() ? "/" : path, request.path)) {
     return HeadError{400, "the request target has a bad percent-encoding"};
   }
   return std::nullopt;
@@ -78,6 +128,7 @@ class HeadParser final : public beast::http::basic_parser<true> {
   int version = 0;
   std::string_view target;
   size_t hosts = 0;
+  std::string_view host;
   size_t lengths = 0;
   std::vector<std::string_view> encodings;
   std::optional<std::string_view> expectation;
@@ -93,7 +144,10 @@ class HeadParser final : public beast::http::basic_parser<true> {
   void on_field_impl(beast::http::field field, beast::string_view name, beast::string_view value,
                      Error&) override {
     request_.headers.emplace_back(view(name), view(value));
-    if (field == beast::http::field::host) ++hosts;
+    if (field == beast::http::field::host) {
+      ++hosts;
+      host = view(value);
+    }
     if (field == beast::http::field::content_length) ++lengths;
     if (field == beast::http::field::transfer_encoding) encodings.push_back(view(value));
     if (field == beast::http::field::expect && !expectation) expectation = view(value);
@@ -148,6 +202,7 @@ std::optional<HeadError> parse_head(std::string_view text, Head& out) {
   if (parser.hosts > 1 || (parser.hosts == 0 && parser.version == 11)) {
     return HeadError{400, "exactly one Host header is needed"};
   }
+  if (!is_host(parser.host)) return HeadError{400, "the Host header is no host"};
   if (auto bad_target = take_target(parser.target, out.request)) return bad_target;
   if (auto bad_framing = take_framing(parser, out)) return bad_framing;
   // RFC 9110 section 10.1.1: an HTTP/1.0 client knows no interim answers; what it expects is

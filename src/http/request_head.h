@@ -26,7 +26,8 @@ struct HeadError {
 
 // Parses `text`, a whole head with its final empty line. Strict where leniency lets two parsers
 // disagree on where a request ends (RFC 9112 section 11.2): line folding, a Content-Length beside a
-// Transfer-Encoding or another Content-Length, any transfer coding but chunked.
+// Transfer-Encoding or another Content-Length, any transfer coding but chunked. What an
+// absolute-form target names stands in the Host header afterwards, whatever that was.
 std::optional<HeadError> parse_head(std::string_view text, Head& out);
 
 // Undoes a body in chunked coding as it comes. One body an object.

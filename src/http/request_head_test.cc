@@ -21,6 +21,51 @@ TEST(RequestHeadTest, AbsoluteFormIsTheSamePath) {
   EXPECT_EQ(head.request.query, "b");
 }
 
+TEST(RequestHeadTest, WhatAnAbsoluteFormNamesReplacesTheHost) {
+  for (const char* host : {"Host: other\r\n", "host: a\r\n"}) {
+    Head head;
+    ASSERT_FALSE(
+        parse_head(std::string("GET HTTP://name:8000?b HTTP/1.1\r\n") + host + "\r\n", head));
+    EXPECT_EQ(head.request.path, "/");
+    EXPECT_EQ(head.request.query, "b");
+    EXPECT_EQ(head.request.header("Host"), "name:8000");
+  }
+  Head without;
+  ASSERT_FALSE(parse_head("GET http://name/a HTTP/1.0\r\n\r\n", without));
+  EXPECT_EQ(without.request.header("Host"), "name");
+}
+
+TEST(RequestHeadTest, AHostIsANameOrAnAddressAndPerhapsAPort) {
+  for (const char* host :
+       {"", "a", "a-b.example", "10.0.0.1:8000", "[::1]", "[::1]:80", "a:", "a%20b"}) {
+    Head head;
+    EXPECT_FALSE(parse_head(std::string("GET / HTTP/1.1\r\nHost: ") + host + "\r\n\r\n", head))
+        << host;
+  }
+  for (const char* host :
+       {"a b", "a/b", "u@a", "a:b", "a:1:2", "[::1", "[::g]", "[::1]x", "a?b", "\"a\""}) {
+    Head head;
+    const auto error =
+        parse_head(std::string("GET / HTTP/1.1\r\nHost: ") + host + "\r\n\r\n", head);
+    ASSERT_TRUE(error) << host;
+    EXPECT_EQ(error->status, 400);
+  }
+}
+
+TEST(RequestHeadTest, ATargetIsAPathOrAUrlOrTheAsteriskOfOptions) {
+  Head options;
+  ASSERT_FALSE(parse_head("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", options));
+  EXPECT_EQ(options.request.path, "*");
+  for (const char* target : {"*", "a", "a/b", "host:80", "ftp://host/", "http:///a", "http://u@h/",
+                             "/a#b", "http://h#b"}) {
+    Head head;
+    const auto error =
+        parse_head(std::string("GET ") + target + " HTTP/1.1\r\nHost: x\r\n\r\n", head);
+    ASSERT_TRUE(error) << target;
+    EXPECT_EQ(error->status, 400);
+  }
+}
+
 TEST(RequestHeadTest, BadPercentEncodingIsRefused) {
   for (const char* target : {"/%", "/%4", "/%zz", "/%00"}) {
     Head head;

@@ -30,6 +30,10 @@ using Acceptor = net::basic_socket_acceptor<net::ip::tcp, net::io_context::execu
 // Pause after an accept that failed because descriptors ran out: connections end meanwhile.
 constexpr std::chrono::milliseconds kAcceptPause{50};
 
+// So many over the limit are told why at a time, each for a moment; of a flood the rest is closed
+// without a word, or it would take all descriptors.
+constexpr size_t kTurnedAwayMax = 64;
+
 Result<std::unique_ptr<net::ssl::context>> tls_context(const ServerOptions& options) {
   if (options.tls_cert_file.empty()) return std::unique_ptr<net::ssl::context>();
   auto context = std::make_unique<net::ssl::context>(net::ssl::context::tls_server);
@@ -155,6 +159,7 @@ class LoopServer final : public Server {
   // On the connection's loop.
   void serve(const std::shared_ptr<Loop>& loop, Socket socket) {
     if (shared_->stopping) return;
+    if (shared_->connections.load() >= shared_->options.connections_max + kTurnedAwayMax) return;
     const bool too_many = shared_->connections.load() >= shared_->options.connections_max;
     const auto begin = [&](const auto& connection) {
       too_many ? connection->turn_away() : connection->start();

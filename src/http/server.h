@@ -17,7 +17,7 @@ namespace ca4::http {
 // A request, complete with its body. Header names are looked up case-insensitively.
 struct Request {
   std::string method;  // "GET"
-  std::string path;    // decoded target without the query, begins with '/'
+  std::string path;    // decoded target without the query, begins with '/'; "*" of OPTIONS
   std::string query;   // raw, without '?'
   std::vector<std::pair<std::string, std::string>> headers;
   // The body; `body_capacity - body_bytes >= 64` so that simdjson may read past the end.
@@ -66,8 +66,8 @@ struct ServerOptions {
   size_t body_bytes_per_s_min = 10 << 10;
   // Silence between requests: above the 60 s of common load balancers, so that they hang up first.
   int64_t idle_timeout_ms = 75'000;
-  // Below the usual hard limit of descriptors; further ones are answered 503 and closed,
-  // with TLS only closed.
+  // Below the usual hard limit of descriptors; further ones are answered 503 and closed, with TLS
+  // and in a flood only closed.
   size_t connections_max = 4096;
   // Requests of one connection read ahead of their answers: fills a group commit, bounds memory.
   size_t pipeline_max = 32;

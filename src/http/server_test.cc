@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -299,6 +300,18 @@ TEST_F(ServerTest, ABodyCountsUntilItsAnswerAlsoWhenTheClientHangsUp) {
   EXPECT_THAT(answer_to(post("/echo", body)), StartsWith("HTTP/1.1 200"));
 }
 
+TEST_F(ServerTest, ABodyThatIsOnlyAnnouncedCountsNothing) {
+  start({.bodies_bytes_max = 1'000'000});
+  std::vector<std::unique_ptr<TestClient>> slow;
+  for (int i = 0; i < 30; ++i) {
+    slow.push_back(std::make_unique<TestClient>(server_->port()));
+    slow.back()->send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\nx");
+  }
+  while (server_->connections() < slow.size())
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_THAT(answer_to(post("/echo", std::string(900'000, 'y'))), StartsWith("HTTP/1.1 200"));
+}
+
 TEST_F(ServerTest, AChunkedBodyCountsOnce) {
   start({.bodies_bytes_max = 1'000'000});
   TestClient first(server_->port());
@@ -307,6 +320,42 @@ TEST_F(ServerTest, AChunkedBodyCountsOnce) {
   await_later(1);
   EXPECT_THAT(answer_to(post("/echo", std::string(400'000, 'y'))), StartsWith("HTTP/1.1 200"));
   answer_later(1);
+}
+
+TEST_F(ServerTest, NoMoreIsReadForAClientThatReadsNoAnswers) {
+  start();
+  TestClient client(server_->port());
+  client.send(get("/large") + get("/later") + get("/echo"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  {
+    const std::lock_guard lock(mutex_);
+    EXPECT_TRUE(later_.empty());
+  }
+  EXPECT_GT(client.response().size(), kLargeBytes);
+  answer_later(1);
+  EXPECT_THAT(client.response(), HasSubstr("GET /later"));
+  EXPECT_THAT(client.response(), HasSubstr("GET /echo"));
+}
+
+TEST_F(ServerTest, AFloodOverTheLimitIsNotToldWhyOneByOne) {
+  start({.connections_max = 1});
+  TestClient first(server_->port());
+  first.send(get("/one"));
+  EXPECT_THAT(first.response(), HasSubstr("GET /one"));
+  std::deque<TestClient> flood;
+  size_t most = 0;
+  for (int i = 0; i < 300; ++i) {
+    flood.emplace_back(server_->port());
+    most = std::max(most, server_->connections());
+  }
+  EXPECT_LT(most, 100U);
+  size_t told = 0;
+  for (TestClient& client : flood) {
+    const std::string answer = client.everything();
+    if (answer.starts_with("HTTP/1.1 503")) ++told;
+  }
+  EXPECT_GT(told, 0U);
+  EXPECT_LT(told, flood.size());
 }
 
 TEST_F(ServerTest, ARequestNobodyAnswersEndsItsConnection) {

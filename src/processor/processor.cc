@@ -8,6 +8,7 @@
 #include <chrono>
 #include <iterator>
 #include <string_view>
+#include <thread>
 
 #include "event/json_text.h"
 #include "event/traceparent.h"
@@ -25,6 +26,12 @@ using http::json_string;
 
 // What a client waits before it comes again: several group commits, and most checkpoints.
 constexpr int kRetryAfterS = 1;
+
+// What takes longer than about a millisecond to parse leaves the event loop, where hundreds of
+// other clients may wait behind it. So does what is compressed: 2 kB can be 64 MiB.
+constexpr size_t kLargeBodyBytes = 1 << 20;
+// The largest of them take a second or two together; their bodies are in ServerOptions's bound.
+constexpr size_t kLargeWaitingMax = 32;
 
 int64_t steady_us() {
   using namespace std::chrono;
@@ -188,7 +195,8 @@ Processor::Processor(log::EventLog& log, const Clock& clock, prometheus::Registr
       options_(std::move(options)),
       answer_tail_(fmt::format(R"(,"kafka_enabled":{},"outbox_enabled":{})",
                                !options_.kafka_bootstrap.empty(), !options_.outbox_file.empty())),
-      metrics_(std::make_unique<Metrics>(registry)) {}
+      metrics_(std::make_unique<Metrics>(registry)),
+      large_(std::max(1U, std::thread::hardware_concurrency()), kLargeWaitingMax) {}
 
 Processor::~Processor() = default;
 
@@ -383,14 +391,27 @@ http::Response Processor::ready() const {
   return http::Response{.body = R"({"status":"ready"})"};
 }
 
+http::Handler Processor::taking(void (Processor::*post)(http::Request, http::Respond)) {
+  return [this, post](http::Request request, http::Respond respond) {
+    if (request.body_bytes <= kLargeBodyBytes && request.header("Content-Encoding").empty()) {
+      return (this->*post)(std::move(request), std::move(respond));
+    }
+    const int64_t began_us = steady_us();
+    // std::function wants what it holds to be copyable.
+    const auto shared = std::make_shared<http::Request>(std::move(request));
+    if (large_.try_run(
+            [this, post, shared, respond] { (this->*post)(std::move(*shared), respond); })) {
+      return;
+    }
+    note(began_us, 0, 0, 1);
+    respond(http::problem_retry(503, "too many large requests at once", kRetryAfterS));
+  };
+}
+
 void Processor::add_routes(http::Router& router,
                            const std::function<http::Handler(http::Handler)>& guard) {
-  router.add("POST", "/metadata", guard([this](http::Request request, http::Respond respond) {
-               post_one(std::move(request), std::move(respond));
-             }));
-  router.add("POST", "/metadata/batch", guard([this](http::Request request, http::Respond respond) {
-               post_batch(std::move(request), std::move(respond));
-             }));
+  router.add("POST", "/metadata", guard(taking(&Processor::post_one)));
+  router.add("POST", "/metadata/batch", guard(taking(&Processor::post_batch)));
   router.add("GET", "/health",
              [this](const http::Request&, const http::Respond& respond) { respond(health()); });
   router.add("GET", "/readyz",

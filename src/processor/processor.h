@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "event/event.h"
+#include "http/job_pool.h"
 #include "http/router.h"
 #include "log/event_log.h"
 #include "ops/traffic.h"
@@ -61,6 +62,8 @@ class Processor {
   struct Metrics;
   struct Batch;
 
+  // Runs `post` at once, or for what takes long in a thread that no other client waits for.
+  http::Handler taking(void (Processor::*post)(http::Request, http::Respond));
   void post_one(http::Request request, http::Respond respond);
   void post_batch(http::Request request, http::Respond respond);
   void append_batch(const std::shared_ptr<Batch>& batch, http::Respond respond);
@@ -82,6 +85,7 @@ class Processor {
   const std::string answer_tail_;  // the part of a 200 that is always the same
   std::unique_ptr<Metrics> metrics_;
   std::atomic<uint64_t> version_{0};
+  http::JobPool large_;  // last: its jobs use the others
 };
 
 // A version that no event of the log has come up to, by its newest record: for seed_version. Also

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <future>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "log/memory_log.h"
 #include "ops/metrics.h"
@@ -63,20 +65,26 @@ class ProcessorTest : public testing::Test {
     processor_.add_routes(router_, [](http::Handler inner) { return inner; });
   }
 
+  static http::Request request_of(const std::string& method, const std::string& path,
+                                  const std::string& body) {
+    http::Request request;
+    request.method = method;
+    request.path = path;
+    request.body_capacity = body.size() + event::Parser::kPaddingBytes;
+    request.body_data = std::make_unique<char[]>(request.body_capacity);
+    std::memcpy(request.body_data.get(), body.data(), body.size());
+    request.body_bytes = body.size();
+    return request;
+  }
+
   // The answer so far; status 0 while there is none.
   std::shared_ptr<http::Response> send(const std::string& method, const std::string& path,
                                        const std::string& body = "",
                                        const std::string& type = "application/json",
                                        const std::string& traceparent = "") {
-    http::Request request;
-    request.method = method;
-    request.path = path;
+    http::Request request = request_of(method, path, body);
     if (!type.empty()) request.headers.emplace_back("Content-Type", type);
     if (!traceparent.empty()) request.headers.emplace_back("Traceparent", traceparent);
-    request.body_capacity = body.size() + event::Parser::kPaddingBytes;
-    request.body_data = std::make_unique<char[]>(request.body_capacity);
-    std::memcpy(request.body_data.get(), body.data(), body.size());
-    request.body_bytes = body.size();
     auto out = std::make_shared<http::Response>(http::Response{.status = 0});
     router_.route(std::move(request),
                   [out](http::Response response) { *out = std::move(response); });
@@ -310,6 +318,21 @@ TEST_F(ProcessorTest, ABatchOverTheLimitIsRefusedWhole) {
           ->status,
       413);
   EXPECT_TRUE(log_.records.empty());
+}
+
+TEST_F(ProcessorTest, WhatTakesLongHoldsUpNoCaller) {
+  for (const bool compressed : {false, true}) {
+    http::Request request =
+        request_of("POST", "/metadata", compressed ? "no gzip" : std::string(2 << 20, '['));
+    if (compressed) request.headers.emplace_back("Content-Encoding", "gzip");
+    std::promise<std::pair<int, std::thread::id>> answered;
+    router_.route(std::move(request), [&](const http::Response& response) {
+      answered.set_value({response.status, std::this_thread::get_id()});
+    });
+    const auto [status, thread] = answered.get_future().get();
+    EXPECT_EQ(status, 400);
+    EXPECT_NE(thread, std::this_thread::get_id());
+  }
 }
 
 TEST_F(ProcessorTest, HealthSaysWhatTheContractSays) {
