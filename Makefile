@@ -56,7 +56,7 @@ lint: setup-test ## clang-format and clang-tidy
 format: setup-test ## rewrite the C++ sources in the project's format
 	@git ls-files '*.cc' '*.h' | xargs clang-format-19 -i
 
-.PHONY: bench bench-api bench-growth bench-parts bench-kafka bench-mongo bench-faults setup-bench
+.PHONY: bench bench-api bench-growth bench-parts bench-kafka bench-mongo bench-faults bench-instructions setup-bench
 setup-bench: setup-test
 	@for peer in nginx python camel benthos; do scripts/setup-bench-$$peer.sh || exit 1; done
 bench: setup-bench ## beside its peers and floors, on this machine: docs/benchmarks.md (20 minutes; all combinations, hours: BENCH_FLAGS=--full)
@@ -71,7 +71,8 @@ bench-parts: ## parts that have no peer: handing over, idle connections, drainin
 bench-kafka: ## events/s and CPU an event: `serve` into a real Kafka, `work` from it into a store (flags: BENCH_FLAGS)
 bench-mongo: ## upserts, redeliveries and scans on a MongoDB-wire server: per second, and CPU each
 bench-faults: ## how soon service is back after each of five outages of 30 s (flags: BENCH_FLAGS="--down-s 5")
-bench-parts bench-kafka bench-mongo bench-faults: bench-%: setup-test
+bench-instructions: ## the instructions that an event costs in each component beside their budgets (BENCH_FLAGS=--write makes them the budgets)
+bench-parts bench-kafka bench-mongo bench-faults bench-instructions: bench-%: setup-test
 	@scripts/build.sh release all
 	@.deps/venv/bin/python bench/$*.py $(BENCH_FLAGS)
 

@@ -27,7 +27,7 @@ wait "$builder" || { cat build/sanitizers.log; exit 1; }
 ctest --preset asan -L unit -j "$(nproc)"
 # Once is enough for deploy/, which holds no C++, and for tests that wait for minutes altogether until servers are missed
 # and come back: Kafka's, MongoDB's and S3's own suites and round trips are run here too.
-once=(test_alerts test_alerts_fire test_dashboards test_hostile test_incident_drill test_kafka_security test_outages test_outbox test_page_outage test_torture test_vpc_sim)
+once=(test_alerts test_alerts_fire test_dashboards test_hostile test_incident_drill test_instructions test_kafka_security test_outages test_outbox test_page_outage test_torture test_vpc_sim)
 ignored=()
 for file in "${once[@]}"; do ignored+=("--ignore=tests/$file.py"); done
 CA4_BINARY=$PWD/build/asan/ca4 .deps/venv/bin/python -m pytest -q tests --ignore-glob='*/test_deploy_*.py' \
