@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <string>
 
@@ -9,16 +11,23 @@
 namespace ca4::event {
 std::string to_wire_json(const EventView& event) {
   constexpr size_t kFloatTextBytes = 13;  // an ordinary float32 with its comma
+  constexpr size_t kTogether = 64;  // floats that become text on the stack before they are copied
   std::string out;
   out.reserve(event.meta_json.size() + event.dim * kFloatTextBytes + 64);
   out = event.meta_json.substr(0, event.meta_json.size() - 1);  // without the closing brace
   out += R"(,"embedding":[)";
-  for (size_t i = 0; i < event.dim; ++i) {
-    float value = 0;
-    std::memcpy(&value, event.embedding_bytes.data() + i * sizeof value, sizeof value);
-    if (i > 0) out += ',';
-    append_json_float(out, value);
+  std::array<char, kTogether*(kJsonFloatBytesMax + 1)> text;
+  for (size_t from = 0; from < event.dim; from += kTogether) {
+    char* end = text.data();
+    for (size_t i = from; i < std::min(from + kTogether, event.dim); ++i) {
+      float value = 0;
+      std::memcpy(&value, event.embedding_bytes.data() + i * sizeof value, sizeof value);
+      end = write_json_float(end, value);
+      *end++ = ',';
+    }
+    out.append(text.data(), end);
   }
+  if (event.dim > 0) out.pop_back();
   out += R"(],"ingested_at":)";
   out += unix_seconds_text(event.ingested_at_us);
   out += '}';

@@ -24,6 +24,10 @@ constexpr size_t kTogetherBytesMax = 1'000'000;
 constexpr size_t kTogetherBytesMin = 4'000;
 
 KafkaProperties properties_of(const KafkaOptions& options, size_t together_bytes_max) {
+  // What floats as text can be shortened by is their digits' share of a byte, which every level of
+  // zstd finds: level 1 leaves as many bytes as librdkafka's 3, at half of the CPU. The other
+  // codecs have their own default.
+  const char* level = options.compression == "zstd" ? "1" : "-1";
   // Our own limits are the ones that bite: librdkafka's stand behind them, with room to spare.
   const size_t queue_kbytes = 2 * (options.queue_bytes_max >> 10) + (64U << 10);
   return {
@@ -31,6 +35,7 @@ KafkaProperties properties_of(const KafkaOptions& options, size_t together_bytes
       {"acks", "all"},
       {"max.in.flight.requests.per.connection", "5"},  // the most that keeps order and idempotence
       {"compression.codec", options.compression},
+      {"compression.level", level},
       {"linger.ms", std::to_string(options.linger_ms)},
       {"batch.size", std::to_string(together_bytes_max)},
       {"message.timeout.ms", std::to_string(options.delivery_timeout_ms)},
