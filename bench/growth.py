@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path += [str(ROOT / folder) for folder in ("tests", "lab")]
 
 from frame.load import payloads  # noqa: E402
-from frame.process import Server, cpu_ns, memory_mib  # noqa: E402
+from frame.process import Server, cpu_seconds, memory_mib  # noqa: E402
 from frame.results import BUILD, OUT, Comparison  # noqa: E402
 from peers.servers import said
 from server_process import free_port  # noqa: E402
@@ -34,18 +34,18 @@ SETUP = ["The same process takes event after event; the cost of an event at a co
 
 
 class Samples:
-    """(events done, CPU nanoseconds) as they were seen."""
+    """(events done, CPU seconds) as they were seen."""
 
     def __init__(self):
         self.seen = []
 
     def add(self, done, pid):
-        self.seen.append((done, cpu_ns(pid)))
+        self.seen.append((done, cpu_seconds(pid)))
 
     def cost_us(self, first, last):
         """Of one event between two counts."""
-        (events_a, ns_a), (events_b, ns_b) = (min(self.seen, key=lambda s: abs(s[0] - count)) for count in (first, last))
-        return events_b - events_a, (ns_b - ns_a) / 1000 / max(events_b - events_a, 1)
+        (events_a, cpu_a), (events_b, cpu_b) = (min(self.seen, key=lambda s: abs(s[0] - count)) for count in (first, last))
+        return events_b - events_a, (cpu_b - cpu_a) * 1e6 / max(events_b - events_a, 1)
 
 
 def body():

@@ -72,7 +72,7 @@ def work_table(subjects):
             "p99.9 ms": ranged(run.get("p999_ms") for run in runs), "peak MiB": ranged(run.get("memory_peak_mib") for run in runs),
         }
         for us, our_runs in ours.items():
-            row[f"{us} ÷ it"] = "" if us == name else f"{ranged(ratios(our_runs, runs))}"
+            row[f"{us} ÷ it"] = "" if us == name else ranged(ratios(our_runs, runs))
         rows.append(row)
     return table(rows)
 
