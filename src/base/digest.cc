@@ -1,11 +1,9 @@
 #include "base/digest.h"
 
-#include <fmt/format.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
 #include <array>
-#include <iterator>
 
 namespace ca4 {
 
@@ -30,8 +28,11 @@ std::string Sha256::hex() {
 std::string hex(std::string_view bytes) {
   std::string text;
   text.reserve(bytes.size() * 2);
+  constexpr std::string_view kDigits = "0123456789abcdef";
   for (const char byte : bytes) {
-    fmt::format_to(std::back_inserter(text), "{:02x}", static_cast<unsigned char>(byte));
+    const auto value = static_cast<unsigned char>(byte);
+    text += kDigits[value >> 4U];
+    text += kDigits[value & 15U];
   }
   return text;
 }
