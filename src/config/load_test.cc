@@ -176,6 +176,10 @@ TEST(Load, SyntaxErrorsHaveTheSameForm) {
   EXPECT_EQ(problem("data_dir = \"never ended\n").substr(0, 15), "ca4.toml:1:24: ");
 }
 
+TEST(Load, AZeroByteInASectionsNameIsASyntaxError) {
+  EXPECT_EQ(problem(std::string("[\0a]\nx = 1\n", 11)).substr(0, 14), "ca4.toml:1:2: ");
+}
+
 TEST(Load, VariableErrorsNameTheVariable) {
   Sources sources;
   sources.env = variables({{"CA4_PROCESSOR_THREADS", "many"}, {"KAFKA_TOPIC", "a b"}});
