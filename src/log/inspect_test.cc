@@ -1,9 +1,12 @@
 #include "log/inspect.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
+#include <filesystem>
 #include <fstream>
 
+#include "base/sqlite.h"
 #include "base/test_dir.h"
 #include "log/embedded_log.h"
 
@@ -144,6 +147,34 @@ TEST_F(InspectTest, ADestroyedPageCostsItsRecordAndItsNeighboursAreShown) {
   std::vector<std::string> tail;
   ASSERT_TRUE(inspector().tail(2, keys_into(tail)).is_ok());
   EXPECT_THAT(tail, ElementsAre("48", "49"));
+}
+
+// As a damaged page can have it: the last record has an offset out of this world, and its value is
+// behind the end of the file.
+TEST_F(InspectTest, AnEndThatCannotBeTrueIsNotWalkedTo) {
+  write(5);
+  constexpr int64_t kFar = int64_t{1} << 50;
+  {
+    auto db = sqlite::Database::open(file(), {}).value();
+    ASSERT_TRUE(db.exec(fmt::format("UPDATE records SET offset={} WHERE offset=4; VACUUM;"
+                                    "PRAGMA wal_checkpoint(TRUNCATE)",
+                                    kFar))
+                    .is_ok());
+  }
+  std::filesystem::resize_file(file(), std::filesystem::file_size(file()) - kPageBytes);
+  std::vector<std::string> keys;
+  int64_t last = 0;
+  ASSERT_TRUE(inspector()
+                  .from(0,
+                        [&](const StoredRecord& record) {
+                          keys.push_back(record.damage.empty() ? std::string(record.key)
+                                                               : "damaged");
+                          last = record.offset;
+                          return true;
+                        })
+                  .is_ok());
+  EXPECT_THAT(keys, ElementsAre("0", "1", "2", "3", "damaged"));
+  EXPECT_EQ(last, kFar);
 }
 
 TEST_F(InspectTest, AFileCutShortGivesWhatIsStillThere) {

@@ -126,6 +126,25 @@ Status RecordReader::salvage(int64_t from, const Visit& visit) {
   return read_until(std::nullopt, from, visit);
 }
 
+// Nothing could be read of `misses` offsets in a row, the last of them `last`. An end that is far
+// behind them was read out of a damaged page, like as not: to look at each offset up to it could
+// take years.
+Status RecordReader::give_up(std::optional<int64_t> until, int64_t last, int64_t misses,
+                             const Status& why, const Visit& visit) {
+  if (!until) {
+    return {Code::kCorruption, fmt::format("nothing can be read from offset {} on: {}",
+                                           last + 1 - misses, why.message())};
+  }
+  if (last + 1 < *until) {
+    StoredRecord record;
+    record.offset = *until - 1;  // who goes on behind it is at the end
+    record.damage = fmt::format("{}: offsets {} to {} can't be read: this one stands for all: {}",
+                                db_->path(), last + 1, *until - 1, why.message());
+    (void)visit(record);
+  }
+  return Status::ok();
+}
+
 Status RecordReader::read_until(std::optional<int64_t> until, int64_t from, const Visit& visit) {
   // Damage is told once something behind it was read, or the end is known: an unknown end may be
   // anywhere in a run of unreadable offsets.
@@ -158,10 +177,7 @@ Status RecordReader::read_until(std::optional<int64_t> until, int64_t from, cons
       damaged.emplace_back(run.next, one.status.message());
     }
     if (until && !tell()) return Status::ok();
-    if (!until && ++misses >= kDamageRunMax) {
-      return {Code::kCorruption, fmt::format("nothing can be read from offset {} on: {}",
-                                             run.next + 1 - misses, run.status.message())};
-    }
+    if (++misses >= kDamageRunMax) return give_up(until, run.next, misses, run.status, visit);
     next = run.next + 1;
   }
   return Status::ok();
