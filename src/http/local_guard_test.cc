@@ -17,6 +17,17 @@ Request request(const std::string& method, const std::string& host,
   return made;
 }
 
+TEST(LocalGuard, OnlyAddressesOfThisMachineAreLoopback) {
+  for (const char* host : {"127.0.0.1", "127.9.9.9", "::1", "localhost"}) {
+    EXPECT_TRUE(is_loopback(host)) << host;
+  }
+  // A name that begins like one may lead anywhere.
+  for (const char* host : {"127.evil.example", "127.0.0.1.evil.example", "127.1", "127.", "0.0.0.0",
+                           "::", "128.0.0.1", "::ffff:10.0.0.1", "localhost.evil.example", ""}) {
+    EXPECT_FALSE(is_loopback(host)) << host;
+  }
+}
+
 TEST(LocalGuard, AddressesAndNamesOfThisMachinePass) {
   for (const char* host :
        {"127.0.0.1:8000", "127.0.0.1", "[::1]:8000", "[::1]", "10.0.0.5:80", "localhost:8000",
