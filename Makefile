@@ -39,7 +39,7 @@ check: setup-demo ## the inner loop: build and unit tests (under two minutes)
 	@ctest --preset release -L unit -j $(JOBS) --output-on-failure
 
 .PHONY: test
-test: setup-test check ## everything: unit, end-to-end, browser, contract, sanitizers, format, lint
+test: ## everything: unit, end-to-end, browser, contract, sanitizers, format, lint
 	@scripts/test.sh
 
 .PHONY: asan tsan

@@ -11,12 +11,20 @@ from pathlib import Path
 READY_S = 120
 
 
+def _ports():
+    """Those that clients do not get by themselves. Of test processes that run side by side (pytest-xdist) each has a part of its own."""
+    end = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    parts = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    part = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return range(10_000 + part, end, parts)
+
+
 def free_port(host="127.0.0.1"):
-    """A port nobody listens on now. Ports that clients get by themselves come from another range, so it stays free."""
-    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    start = 10_000 + os.getpid() * 7 % max(low - 10_000, 1)
-    for step in range(low - 10_000):
-        port = 10_000 + (start - 10_000 + step * 13) % (low - 10_000)
+    """A port nobody listens on now, and which stays free until the caller's server takes it."""
+    ports = _ports()
+    start = os.getpid() * 7
+    for step in range(len(ports)):
+        port = ports[(start + step * 13) % len(ports)]
         with socket.socket() as probe:
             try:
                 probe.bind((host, port))

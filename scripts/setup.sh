@@ -44,6 +44,41 @@ install_missing() {
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# What `test` needs in .deps/, by the tool that brings it: two of them do not get along with themselves, and all of them wait for the network.
+python_parts() {
+  scripts/setup-python.sh scripts/requirements.txt deploy/sim/requirements.txt tests/requirements.txt scripts/requirements-wheel.txt \
+    deploy/aws/requirements.txt
+  scripts/setup-onnxruntime.sh
+  scripts/setup-images.sh
+  scripts/setup-model.sh
+}
+go_parts() {
+  scripts/setup-s3.sh
+  scripts/setup-kustomize.sh
+}
+java_parts() {
+  scripts/setup-kafka.sh
+  scripts/setup-kafka-tools.sh
+  scripts/setup-mongo.sh
+}
+debian_parts() {
+  scripts/setup-wheel.sh
+  scripts/setup-cloud-init.sh
+  scripts/setup-prometheus.sh
+  scripts/setup-debian.sh
+}
+
+# side_by_side COMMAND…: all at once, and all to their end; fails when one has failed.
+side_by_side() {
+  local job jobs=() failed=0
+  for job in "$@"; do
+    "$job" &
+    jobs+=($!)
+  done
+  for job in "${jobs[@]}"; do wait "$job" || failed=1; done
+  return "$failed"
+}
+
 case "${1:-}" in
   build)
     install_missing "${build_packages[@]}"
@@ -63,18 +98,11 @@ case "${1:-}" in
     scripts/setup-mongo.sh
     ;;
   test)
-    "$0" sim
-    install_missing "${test_packages[@]}" "${wheel_packages[@]}"
-    scripts/setup-python.sh tests/requirements.txt
-    scripts/setup-wheel.sh
-    scripts/setup-python.sh scripts/requirements-wheel.txt
-    "$0" deploy
-    scripts/setup-checkov.sh
-    scripts/setup-cloud-init.sh
-    scripts/setup-prometheus.sh
-    scripts/setup-kafka-tools.sh
-    "$0" package
-    scripts/setup-debian.sh
+    # All in one: the packages that a step installs may not change under another that runs.
+    install_missing "${build_packages[@]}" "${sim_packages[@]}" "${test_packages[@]}" "${wheel_packages[@]}" "${package_packages[@]}" \
+      "${deploy_packages[@]}"
+    scripts/setup-python.sh
+    side_by_side python_parts go_parts java_parts debian_parts scripts/setup-checkov.sh
     ;;
   deploy)
     install_missing "${deploy_packages[@]}"

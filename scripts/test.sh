@@ -1,39 +1,42 @@
 #!/usr/bin/env bash
-# Everything after the unit tests, in the order that finds the likeliest mistakes first.
+# Everything CI does, from a bare machine on: stages one after the other, and behind them, with the lowest priority, what needs nothing of
+# them but time. The end-to-end tests wait more than they work: what is behind is done in their pauses.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=scripts/stages.sh
+. scripts/stages.sh
 
-step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
+pytest=(.deps/venv/bin/python -m pytest -q)
+# More processes than cores, for the same reason. A file's tests stay together, but see tests/side_by_side.py.
+beside=(-n 4 --dist loadfile --no-loadscope-reorder)
 
-step "format and lint"
-scripts/lint.sh
+behind_all() {
+  piece sanitizers-built bash -c 'scripts/build.sh asan all && scripts/tsan.sh build'
+  piece lint scripts/lint.sh
+  piece wheel-built scripts/wheel.sh
+}
 
-# End-to-end tests wait more than they work, for brokers that must be missed and found again: what the sanitizers need is compiled in
-# these pauses, with the lowest priority.
-mkdir -p build
-nice -n 19 bash -c 'set -e; scripts/build.sh asan all; scripts/tsan.sh build' >build/sanitizers.log 2>&1 &
-builder=$!
-trap 'kill "$builder" 2>/dev/null || true' EXIT
+# The unit tests, and then the files of the end-to-end tests that drive most of the C++ code, each part of it at least once: the wire
+# contract, the limits and refusals of HTTP, TLS and sign-in, batches, door, taps and admin port, the worker, kill -9 on every store of
+# events, the producer, search, replay and verify, and round trips with Kafka, MongoDB and S3. What the others would add are waits for
+# servers to be missed and found again, a browser, and deploy/, which holds no C++.
+sanitized=(admin auth_tls batch door durability http_limits kafka kafka_log mongo produce refusals replay s3 servers similar spool tap verify
+  wire_contract worker)
+under_sanitizers() {
+  ctest --preset asan -L unit -j "$(nproc)"
+  CA4_BINARY=$PWD/build/asan/ca4 "${pytest[@]}" "${beside[@]}" -m "not alone" "${sanitized[@]/#/tests/test_}"
+}
 
-step "end to end: contract, limits, crash, producer, browser, OpenAPI, Kafka, MongoDB, S3, tunnel, deployment, the VPC on one machine"
-.deps/venv/bin/python -m pytest -q --durations=15 tests
-
-step "the Python package: built, installed and tried, its notebook run"
-scripts/wheel.sh
-scripts/test-wheel.sh
-
-step "unit and end-to-end tests under AddressSanitizer and UndefinedBehaviorSanitizer"
-wait "$builder" || { cat build/sanitizers.log; exit 1; }
-ctest --preset asan -L unit -j "$(nproc)"
-# Once is enough for deploy/, which holds no C++, and for tests that wait for minutes altogether until servers are missed
-# and come back: Kafka's, MongoDB's and S3's own suites and round trips are run here too.
-once=(test_alerts test_alerts_fire test_dashboards test_hostile test_incident_drill test_instructions test_kafka_security test_outages test_outbox test_page_outage test_torture test_vpc_sim)
-ignored=()
-for file in "${once[@]}"; do ignored+=("--ignore=tests/$file.py"); done
-CA4_BINARY=$PWD/build/asan/ca4 .deps/venv/bin/python -m pytest -q tests --ignore-glob='*/test_deploy_*.py' \
-  --ignore-glob='*_faults.py' --ignore-glob='*/test_tunnel*.py' "${ignored[@]}"
-
-step "unit tests of the concurrent parts under ThreadSanitizer"
-scripts/tsan.sh
-
-step "all passed"
+stage "set-up" scripts/setup.sh test
+stage "release build" scripts/build.sh release all
+behind behind_all
+stage "unit tests" ctest --preset release -L unit -j "$(nproc)"
+stage "end to end" "${pytest[@]}" "${beside[@]}" --durations=25 -m "not alone" tests
+stage "end to end, alone on the machine" "${pytest[@]}" --durations=5 -m alone tests
+await sanitizers-built
+stage "under AddressSanitizer and UndefinedBehaviorSanitizer" under_sanitizers
+stage "concurrent parts under ThreadSanitizer" scripts/tsan.sh
+await wheel-built
+stage "the Python package, installed, and its notebook" scripts/test-wheel.sh
+await lint
+stages_done

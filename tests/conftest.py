@@ -7,7 +7,7 @@ from support import BINARY, Program, Server, run
 
 # Where the Python package is installed (scripts/test-wheel.sh) its own tests run, and the clients of the servers are not there.
 PACKAGE = importlib.util.find_spec("ca4") is not None
-pytest_plugins = [] if PACKAGE else ["kafka_fixtures", "mongo_fixtures", "page_fixtures", "sim_fixtures"]
+pytest_plugins = [] if PACKAGE else ["kafka_fixtures", "mongo_fixtures", "page_fixtures", "side_by_side", "sim_fixtures"]
 collect_ignore = [] if PACKAGE else ["package"]
 
 

@@ -100,6 +100,7 @@ def broker(tmp_path):
         cluster.stop()
 
 
+@pytest.mark.alone
 def test_half_a_minute_without_a_server_is_over_ten_seconds_after_it(tmp_path, kafka, broker, nx, own_nx, proxied, serve, work):
     silent, closed, silent_mongo = proxied(kafka.split(":")[1]), proxied(kafka.split(":")[1]), proxied(nx.port)
     faults = {
