@@ -200,7 +200,7 @@ def test_a_bastion_that_is_away_is_named_and_events_wait_for_it(private, local, 
     laptop = local(
         host=private["laptop"],
         CA4_TUNNEL_USER="root",
-        CA4_TUNNEL_CONNECT_TIMEOUT_S="2",
+        CA4_TUNNEL_CONNECT_TIMEOUT_S="5",
         CA4_TUNNEL_BACKOFF_MS_MAX="300",
         CA4_KAFKA_DELIVERY_TIMEOUT_MS="1000",
     )
