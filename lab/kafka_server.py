@@ -5,7 +5,7 @@ import uuid
 from pathlib import Path
 
 from basics import ROOT
-from server_process import HERE, ServerProcess, free_port
+from server_process import HERE, READY_S, ServerProcess, free_port
 
 KAFKA = ROOT / ".deps/kafka"
 VERSION = "4.4.0"
@@ -136,13 +136,13 @@ class KafkaCluster:
         for node in self.nodes:
             node.format()
 
-    def start(self):
+    def start(self, ready_s=READY_S):
         self.format()
         # All at once: the first alone is no majority, and would not get ready.
         for node in self.nodes:
             node.server.launch()
         for node in self.nodes:
-            node.server.wait_until_ready()
+            node.server.wait_until_ready(ready_s)
         return self
 
     def bootstrap(self, listener="PLAINTEXT"):
