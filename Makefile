@@ -112,7 +112,7 @@ image-archive: build ## the same without any of them, for `docker load` or `k3s 
 .PHONY: bench-producer
 bench-producer: setup-test build ## measure `ca4 produce` against the model alone and a plain Python loop; build/bench/producer.md
 	@scripts/setup-model.sh resnet50
-	@.deps/venv/bin/python bench/producer.py
+	@.deps/venv/bin/python bench/producer.py $(BENCH_FLAGS)
 
 .PHONY: clean
 clean: ## remove what was built (not what was downloaded: .deps/)
