@@ -13,6 +13,7 @@
 #include <random>
 
 #include "archive/key.h"
+#include "base/folders.h"
 
 namespace ca4::archive {
 namespace {
@@ -71,11 +72,6 @@ class File {
   const std::string path_;
   const int fd_;
 };
-
-Status sync_folder(const std::string& path) {
-  const File folder(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  return folder.is_open() ? folder.sync() : io_error("open", path);
-}
 
 Status write_file(const std::string& path, std::string_view body) {
   const File file(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC);
@@ -154,12 +150,11 @@ std::string random_name() {
 }  // namespace
 
 Result<std::unique_ptr<FolderArchive>> FolderArchive::open(const std::string& dir) {
-  std::error_code error;
-  fs::create_directories(fs::path(dir) / kIncoming, error);
-  if (error) return Status(Code::kIo, fmt::format("archive: {}: {}", dir, error.message()));
+  for (const std::string& folder : {dir, dir + "/" + kIncoming}) {
+    if (Status status = make_durable_folders(folder); !status.is_ok()) return status;
+  }
   std::unique_ptr<FolderArchive> archive(new FolderArchive(dir));
   if (Status status = archive->ping(); !status.is_ok()) return status;
-  if (Status status = sync_folder(dir); !status.is_ok()) return status;
   archive->remove_unfinished();
   return archive;
 }

@@ -1,7 +1,6 @@
 #include "log/embedded_log.h"
 
-#include <filesystem>
-
+#include "base/folders.h"
 #include "log/append_queue.h"
 #include "log/embedded_consumer.h"
 #include "log/extent.h"
@@ -17,9 +16,7 @@ Result<std::unique_ptr<EmbeddedLog>> EmbeddedLog::open(EmbeddedLogOptions option
   Result<LogPaths> paths = options.file.empty() ? log_paths(options.dir, options.topic)
                                                 : log_paths_of_file(options.file);
   if (!paths) return paths.status();
-  std::error_code error;
-  std::filesystem::create_directories(paths->dir, error);
-  if (error) return Status(Code::kIo, paths->dir + ": create: " + error.message());
+  if (Status made = make_durable_folders(paths->dir); !made.is_ok()) return made;
   std::unique_ptr<EmbeddedLog> log(new EmbeddedLog(std::move(options), paths->records));
 
   Result<std::unique_ptr<GroupOffsets>> offsets = GroupOffsets::open(paths->offsets, false);

@@ -11,6 +11,8 @@
 #include <filesystem>
 #include <random>
 
+#include "base/folders.h"
+
 namespace ca4::log {
 namespace {
 
@@ -29,16 +31,6 @@ bool is_topic_char(char c) {
 
 Status io_error(const std::string& path, std::string_view doing) {
   return {Code::kIo, fmt::format("{}: {}: {}", path, doing, strerror(errno))};
-}
-
-// Makes the names in a folder survive power loss.
-Status sync_dir(const std::string& dir) {
-  const int fd = ::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return io_error(dir, "open");
-  Status status;
-  if (::fsync(fd) != 0) status = io_error(dir, "fsync");
-  ::close(fd);
-  return status;
 }
 
 Status fill_new_file(const std::string& path) {
@@ -98,7 +90,7 @@ Status create_records_file(const LogPaths& paths) {
   Status status = fill_new_file(fresh);
   if (!status.is_ok()) return status;
   if (::rename(fresh.c_str(), paths.records.c_str()) != 0) return io_error(fresh, "rename");
-  return sync_dir(paths.dir);
+  return sync_folder(paths.dir);
 }
 
 Result<int64_t> read_log_id(sqlite::Database& records) {

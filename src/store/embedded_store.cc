@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "base/folders.h"
 #include "store/cosine.h"
 
 namespace ca4::store {
@@ -205,8 +206,7 @@ Result<std::unique_ptr<EmbeddedStore>> EmbeddedStore::open(const EmbeddedStoreOp
   }
   std::unique_ptr<EmbeddedStore> store(new EmbeddedStore(options, file));
   if (!options.read_only) {
-    std::filesystem::create_directories(options.dir, error);
-    if (error) return Status(Code::kIo, fmt::format("{}: {}", options.dir, error.message()));
+    if (Status made = make_durable_folders(options.dir); !made.is_ok()) return made;
     if (Status status = store->open_writer(file); !status.is_ok()) return status;
   }
   if (Status status = store->check_readable(); !status.is_ok()) return status;
