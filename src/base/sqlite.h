@@ -35,7 +35,7 @@ class Statement;
 // A connection. Moveable; closes itself. Must outlive its statements.
 class Database {
  public:
-  // kNotFound when a read-only file is missing, kIo when the file can't be opened. That a file is
+  // Everything that can be read survives power loss. kNotFound when a read-only file is missing, kIo when the file can't be opened. That a file is
   // not a database shows only at the first statement (kCorruption).
   static Result<Database> open(const std::string& path, const OpenOptions& options);
   Database(Database&& other) noexcept;
