@@ -112,6 +112,7 @@ Status RecordsFile::append(const std::vector<PendingAppend>& group, int64_t now_
   if (!status.is_ok()) {
     // SQLite has rolled back by itself after some failures (a full disk).
     if (sqlite3_get_autocommit(db_.handle()) == 0) (void)db_.exec("ROLLBACK");
+    overwrite_failed();
     return status;
   }
   for (const PendingAppend& append : group) {
@@ -120,6 +121,19 @@ Status RecordsFile::append(const std::vector<PendingAppend>& group, int64_t now_
     bytes_used_ += static_cast<int64_t>(append.bytes) + records * kRecordOverheadBytes;
   }
   return Status::ok();
+}
+
+// A commit that was written and could not be synced is whole in the write-ahead log: for us it has
+// not been, but whoever opens the log after we are killed would take it, although its client was
+// told that it is not kept. The next transaction overwrites it; so there must be one now, whose
+// changes cancel out: SQLite does not write what stays the same. It needs no sync of its own. Where
+// it can't be written either, nothing more can be done.
+void RecordsFile::overwrite_failed() {
+  (void)db_.exec("PRAGMA synchronous=OFF");
+  const Status written =
+      db_.exec("BEGIN IMMEDIATE; UPDATE log SET id=-id; UPDATE log SET id=-id; COMMIT");
+  if (!written.is_ok() && sqlite3_get_autocommit(db_.handle()) == 0) (void)db_.exec("ROLLBACK");
+  (void)db_.exec("PRAGMA synchronous=FULL");
 }
 
 Status RecordsFile::insert(const std::vector<PendingAppend>& group, int64_t now_us) {

@@ -55,6 +55,7 @@ class RecordsFile {
   Status refresh_size();
   Status shrink_if_due();
   Status insert(const std::vector<PendingAppend>& group, int64_t now_us);
+  void overwrite_failed();
   Result<std::optional<int64_t>> last_to_delete(const Retention& what);
   Result<int64_t> delete_up_to(int64_t last);
 
