@@ -6,6 +6,7 @@ proxy.refuse()     # nobody listens; open connections are reset
 proxy.slow(delay_s=0.2, bytes_per_s=100_000)
 proxy.reset()      # open connections are reset now; new ones work
 proxy.cut_after(50_000)  # reset when so many bytes have gone to the server: in the middle of a message
+proxy.corrupt()    # a bit of each large piece to the server is flipped: of bodies, not of small requests
 proxy.heal()       # everything passes again
 proxy.close()
 """
@@ -19,15 +20,17 @@ import threading
 from server_process import free_port
 
 _CHUNK = 16_384
+_LARGE = 2_048
 
 
 class TcpFaultProxy:
     def __init__(self, target, host="127.0.0.1"):
         self.target, self.host, self.port = target, host, free_port(host)
         self.connections = 0  # accepted since the start
-        self.resets = self.held = self.delayed = 0  # connections reset, pieces that waited for heal(), that waited for slow()
+        # Connections reset; pieces that waited for heal(), that slow() delayed, that it narrowed; pieces with a bit flipped.
+        self.resets = self.held = self.delayed = self.narrowed = self.corrupted = 0
         self._writers = set()
-        self._delay_s, self._bytes_per_s, self._cut_after = 0, None, None
+        self._delay_s, self._bytes_per_s, self._cut_after, self._corrupt = 0, None, None, False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -56,6 +59,9 @@ class TcpFaultProxy:
     def cut_after(self, bytes_to_server):
         self._cut_after = bytes_to_server
 
+    def corrupt(self):
+        self._corrupt = True
+
     @property
     def will_cut(self):
         """Whether cut_after() has yet to happen."""
@@ -81,7 +87,7 @@ class TcpFaultProxy:
             self._server = await asyncio.start_server(self._serve, self.host, self.port)
 
     async def _heal(self):
-        self._delay_s, self._bytes_per_s, self._cut_after = 0, None, None
+        self._delay_s, self._bytes_per_s, self._cut_after, self._corrupt = 0, None, None, False
         self._open.set()
         await self._listen()
 
@@ -137,9 +143,14 @@ class TcpFaultProxy:
                 self.delayed += 1
                 await asyncio.sleep(self._delay_s)
             if self._bytes_per_s:
+                self.narrowed += 1
                 await asyncio.sleep(len(data) / self._bytes_per_s)
             self.held += not self._open.is_set()
             await self._open.wait()
+            if to_server and self._corrupt and len(data) >= _LARGE:
+                self.corrupted += 1
+                data = bytearray(data)
+                data[len(data) * 3 // 4] ^= 1 << self.corrupted % 8
             if to_server and self._cut_after is not None:
                 self._cut_after -= len(data)
                 if self._cut_after <= 0:

@@ -308,14 +308,16 @@ def test_a_schedule_is_its_seeds(ca4):
     assert shown.stdout == f"{schedule.plan(7, 2, 'embedded')}\n"
 
 
-def test_every_fault_comes_up_and_pairs_hit_different_things():
+def test_every_fault_comes_up_and_those_of_a_step_hit_different_things():
     plans = [schedule.plan(seed, 10, backend) for seed in range(4) for backend in schedule.BACKENDS]
+    plans += [schedule.plan(seed, 20, "servers", broker_count=3, other_build=True) for seed in range(2)]
     for plan in plans:
         drawn = {(fault.kind, fault.target) for fault in plan.faults}
-        assert drawn == set(schedule.deck(plan.backend, plan.layout, plan.medium))
+        more = [kind for kind in ("clock", "build") if kind in {kind for kind, _ in drawn}]
+        assert drawn == set(schedule.deck(plan.backend, plan.layout, plan.medium, plan.brokers, more))
         for step in plan.steps:
             assert len({fault.hits for fault in step.faults}) == len(step.faults)
-    assert any(len(step.faults) == 2 for plan in plans for step in plan.steps)
+    assert {len(step.faults) for plan in plans for step in plan.steps} == {1, 2, 3}
     assert not any(f.kind == "full" for f in schedule.plan(0, 10, "servers", without=["full"]).faults)
 
 

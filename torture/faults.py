@@ -7,10 +7,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from basics import BINARY
+
 # The end after SIGTERM may wait for requests in flight, and for servers that are away.
 STOP_S = 90
 # How much longer a fault stays until it is noticed: with a second one that stops all traffic it has to outlast that.
 UNSEEN_S = 40
+# A date is in whole seconds, and a clock that was moved is looked at once a second.
+CLOCK_S = 30
 
 
 @dataclass
@@ -46,6 +50,55 @@ def restart(world, fault):
     time.sleep(fault.lasts_s)
     process.start()
     return ran, f"ended with {code}, ready again"
+
+
+def build(world, fault):
+    """Ends it, and starts the other build of it on the same data; the next time the first one again."""
+    process = world.processes[fault.target]
+    other = str(world.other_build if process.argv[0] == str(BINARY) else BINARY)
+    process.argv[0] = other
+    happened, what = restart(world, fault)
+    return happened, f"{what}, as {other}"
+
+
+def leaders(world, fault):
+    """A broker ends as for an upgrade, so that others lead its partitions; it comes back, and is asked to lead again."""
+    process = world.processes[fault.target]
+
+    def led():
+        return {partition for partition, leader in world.leaders().items() if leader == fault.target}
+
+    _until(lambda: led() or world.elect_preferred() and led())
+    before = led()
+    process.stop()
+    moved = _until(lambda: world.leaders() and not before & led())
+    time.sleep(fault.lasts_s)
+    process.start()
+    back = _until(lambda: world.elect_preferred() and before <= led())
+    words = f"partitions {sorted(before)} {'went to others' if moved else 'stayed'}{' and came back' if back else ''}"
+    return bool(before) and moved and back, words
+
+
+def clock(world, fault):
+    """Seen by the date of its answers."""
+    process = world.processes[fault.target]
+    process.move_clock(fault.amount)
+    try:
+        away = _until(lambda: abs(process.ahead_s() - fault.amount) < CLOCK_S)
+        time.sleep(fault.lasts_s)
+    finally:
+        process.move_clock(0)
+    back = _until(lambda: abs(process.ahead_s()) < CLOCK_S)
+    return away and back, f"{'' if away else 'not '}away, {'' if back else 'not '}back"
+
+
+def _until(seen):
+    deadline = time.monotonic() + UNSEEN_S
+    while not seen():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
 
 
 def _state(process):
@@ -101,11 +154,16 @@ def _net(begin, counter):
 KINDS = {
     "kill": kill,
     "restart": restart,
+    "build": build,
     "stop": stop,
+    "clock": clock,
+    "leaders": leaders,
     "full": full,
     "refuse": _net(lambda proxy, _: proxy.refuse(), "resets"),
     "drop": _net(lambda proxy, _: proxy.stall(), "held"),
     "delay": _net(lambda proxy, fault: proxy.slow(delay_s=fault.amount / 1000), "delayed"),
+    "narrow": _net(lambda proxy, fault: proxy.slow(bytes_per_s=fault.amount), "narrowed"),
+    "corrupt": _net(lambda proxy, _: proxy.corrupt(), "corrupted"),
     "cut": _net(lambda proxy, fault: proxy.cut_after(fault.amount), "resets"),
 }
 

@@ -1,16 +1,17 @@
 """What clients sent and what they were told, written down by them: before each request, and after it.
 
 A line of the file is an attempt that begins, `{"a": 7, "id": …, "revision": …, "hash": …, "bad": …, "foreign": …, "life": …,
-"t": …}`, or what became of it, `{"a": 7, "o": "ok" | "refused" | "unknown", "status": …, "in": …, "late": …, "life": …, "t": …}`.
+"t": …, "c": …}`, or what became of it, `{"a": 7, "o": "ok" | "refused" | "unknown", "status": …, "in": …, "late": …, "life": …, "t": …,
+"c": …}`. `c` is how many operations the disk under test had seen by then, where somebody counts them (disk.py), else 0.
 """
 
 import json
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
-@dataclass
+@dataclass(slots=True)
 class Attempt:
     number: int
     id: str
@@ -26,6 +27,8 @@ class Attempt:
     ended_life: int = 0
     ended: float = 0.0
     foreign: bool = False  # not sent to a processor, but written into the log by somebody else
+    began_at: int = 0  # operations of the disk, like ended_at
+    ended_at: int = 0
 
 
 @dataclass
@@ -42,15 +45,20 @@ class Ledger:
             found.setdefault(attempt.id, []).append(attempt)
         return found
 
+    def until(self, moment):
+        """What clients sent and knew when the disk's clock stood at `moment`. What was under way then ended without an answer."""
+        sent = [a for a in self.attempts if a.began_at <= moment]
+        return Ledger([a if 0 < a.ended_at <= moment else replace(a, outcome="unknown", status=0, late=False) for a in sent])
+
     def count(self, outcome):
         return sum(a.outcome == outcome for a in self.attempts)
 
 
 class Writer:
-    """The file, for many clients. A life is asked for with every line."""
+    """The file, for many clients. A life is asked for with every line, and so is the disk's clock."""
 
-    def __init__(self, path, life):
-        self._file, self._life = path.open("w"), life
+    def __init__(self, path, life, disk_clock=lambda: 0):
+        self._file, self._life, self._disk_clock = path.open("w"), life, disk_clock
         self._lock, self._next = threading.Lock(), 0
         self.counts, self.answered_503 = {"ok": 0, "refused": 0, "unknown": 0}, 0
 
@@ -71,7 +79,7 @@ class Writer:
             self._write({"a": number, "o": outcome, "status": status, "in": durable_in, "late": late})
 
     def _write(self, line):
-        self._file.write(json.dumps(line | {"life": self._life(), "t": time.time()}) + "\n")
+        self._file.write(json.dumps(line | {"life": self._life(), "t": time.time(), "c": self._disk_clock()}) + "\n")
 
     def close(self):
         self._file.close()
@@ -83,9 +91,9 @@ def read(path):
     for line in map(json.loads, path.open()):
         if "o" not in line:
             named = {name: line[name] for name in ("id", "revision", "hash", "bad", "life", "foreign")}
-            attempts[line["a"]] = Attempt(line["a"], began=line["t"], late=True, **named)
+            attempts[line["a"]] = Attempt(line["a"], began=line["t"], began_at=line["c"], late=True, **named)
             continue
         attempt = attempts[line["a"]]
         attempt.outcome, attempt.status, attempt.durable_in = line["o"], line["status"], line["in"]
-        attempt.late, attempt.ended_life, attempt.ended = line["late"], line["life"], line["t"]
+        attempt.late, attempt.ended_life, attempt.ended, attempt.ended_at = line["late"], line["life"], line["t"], line["c"]
     return Ledger([attempts[number] for number in sorted(attempts)])

@@ -1,5 +1,6 @@
 """The judgement: what clients were told against what is there. Pure: a ledger, a view and scrapes in, violations out."""
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from dataclasses import dataclass
 
@@ -151,21 +152,26 @@ def _metrics(ledger, scrapes):
 
     At least what was answered before the scrape began, at most what was sent before it was here and may have been taken.
     """
-    found, lives = [], {}
-    for attempt in (a for a in ledger.attempts if not a.foreign):
-        for life in range(attempt.life, (attempt.ended_life or attempt.life) + 1):
-            lives.setdefault(life, []).append(attempt)
+    found = []
     rules = {
         "accepted": (lambda a: a.outcome == "ok", lambda a: a.outcome != "refused"),
         # A bad line counts as refused, also when its batch is answered 503.
         "refused": (lambda a: a.bad and a.status > 0, lambda a: a.bad and (a.status > 0 or a.outcome == "unknown")),
         "failed": (lambda a: not a.bad and a.status == 503, lambda a: a.status == 503 or a.outcome == "unknown"),
     }
-    for scrape in scrapes:
-        mine = lives.get(scrape.life, [])
-        for name, (surely, perhaps) in rules.items():
-            least = sum(a.life == a.ended_life and a.ended < scrape.began and surely(a) for a in mine)
-            most = sum(a.began <= scrape.ended and perhaps(a) for a in mine)
+    for name, (surely, perhaps) in rules.items():
+        answered, sent = {}, {}  # {life: when, in order}
+        for attempt in (a for a in ledger.attempts if not a.foreign):
+            if surely(attempt) and attempt.life == attempt.ended_life:
+                answered.setdefault(attempt.life, []).append(attempt.ended)
+            if perhaps(attempt):
+                for life in range(attempt.life, (attempt.ended_life or attempt.life) + 1):
+                    sent.setdefault(life, []).append(attempt.began)
+        for times in (*answered.values(), *sent.values()):
+            times.sort()
+        for scrape in scrapes:
+            least = bisect_left(answered.get(scrape.life, []), scrape.began)
+            most = bisect_right(sent.get(scrape.life, []), scrape.ended)
             counted = getattr(scrape, name)
             if not least <= counted <= most:
                 detail = f"ca4_events_total{{result={name}}} is {counted:g} in life {scrape.life}, the ledger says {least} to {most}"

@@ -21,8 +21,10 @@ def fingerprint(fields, embedding):
 
 def make(rng, metadata_id, revision):
     """An event of this id: (fields, embedding). It grows with each revision, so that no two are alike."""
-    dim = rng.choice((4, 16, 64, 64, 128)) + revision % 8
-    embedding = numpy.array([rng.uniform(-1, 1) for _ in range(dim)], dtype="<f4")
+    # One in a hundred as large as those of real models. Few dimensions: each is a file of its own in a part of the archive.
+    dim = 2048 if rng.random() < 0.01 else rng.choice((4, 64, 64, 128)) + revision % 2
+    # 24 bits, as many as a float32 has, of [-1, 1).
+    embedding = ((numpy.frombuffer(rng.randbytes(4 * dim), dtype="<u4") >> 8) / (1 << 23) - 1).astype("<f4")
     fields = {
         "metadata_id": metadata_id,
         "source_uri": f"file:///torture/{metadata_id}/{revision}.jpg",
@@ -38,7 +40,7 @@ def body(fields, embedding, compact):
     """The event's JSON, its embedding as numbers or, compact, as base64."""
     if compact:
         return json.dumps(fields | {"embedding_b64": base64.b64encode(embedding.tobytes()).decode()})
-    return json.dumps(fields | {"embedding": [float(number) for number in embedding]})
+    return json.dumps(fields | {"embedding": embedding.tolist()})
 
 
 # What must be refused, whatever else goes on: (name, what is put over a valid event).

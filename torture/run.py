@@ -17,7 +17,7 @@ from clients import Client
 from oracle import Violation
 from watch import Watch
 
-CLIENTS = 4
+CLIENTS = 6
 DRAIN_S = 180  # a backlog of the longest outage, on a busy machine; an end that never comes is a violation
 FRESH_S = 10
 
@@ -47,9 +47,10 @@ class Outcome:
         return 1 if self.violations else 3 if self.missing else 0
 
 
-def run(plan, folder, events_per_s):
+def run(plan, folder, events_per_s, other_build=None):
     """Runs the plan in `folder`, which is empty. Its ledger, timeline, logs and report stay there."""
     outcome, world = Outcome(plan), worlds.make(folder, plan)
+    world.other_build = other_build
     book = None
     try:
         world.start()

@@ -1,7 +1,7 @@
 """Which faults come when: drawn from a seed, the same on every machine."""
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 BACKENDS = ("embedded", "servers")
 
@@ -11,15 +11,17 @@ class Fault:
     kind: str  # a function of faults.py
     target: str  # a process or a connection of the world
     lasts_s: float  # at least: until it is seen to happen
-    amount: int = 0  # bytes until it is cut, milliseconds of delay
+    amount: int = 0  # bytes until it is cut, milliseconds of delay, bytes a second, seconds that the clock jumps
 
     @property
     def hits(self):
-        """What it makes unusable: two faults of a pair hit different things."""
-        return "disk" if self.kind == "full" else f"{self.target} net" if self.kind in NET else self.target
+        """What it makes unusable: faults that come together hit different things."""
+        return "disk" if self.kind == "full" else f"{self.target} {'net' if self.kind in NET else 'clock' if self.kind == 'clock' else ''}"
 
     def __str__(self):
-        amount = {"cut": f" after {self.amount} bytes", "delay": f" by {self.amount} ms"}.get(self.kind, "")
+        amounts = {"cut": f" after {self.amount} bytes", "delay": f" by {self.amount} ms"}
+        amounts |= {"narrow": f" to {self.amount} bytes/s", "clock": f" by {self.amount:+d} s"}
+        amount = amounts.get(self.kind, "")
         return f"{self.kind} {self.target}{amount}, {self.lasts_s:g} s"
 
 
@@ -39,6 +41,7 @@ class Plan:
     layout: str  # a key of OWN: one process, `serve` and `work`, or `serve` and two of `work`
     medium: str  # of the log's files: "disk", or "tmpfs", which can be full
     steps: tuple
+    brokers: int = 1
 
     @property
     def faults(self):
@@ -51,42 +54,63 @@ class Plan:
             kept = tuple(fault for fault in step.faults if any(fault is f for f in left))
             if kept:
                 steps.append(Step(step.gap_s, kept))
-        return Plan(self.seed, self.minutes, self.backend, self.layout, self.medium, tuple(steps))
+        return replace(self, steps=tuple(steps))
 
     def as_json(self):
         return asdict(self)
 
     def __str__(self):
         head = f"seed {self.seed}, {self.minutes:g} min, {self.backend}, {self.layout}, files on {self.medium}"
+        head += f", {self.brokers} brokers" if self.brokers > 1 else ""
         rows = [f"  +{step.gap_s:.1f} s  " + "  with  ".join(map(str, step.faults)) for step in self.steps]
         return "\n".join([head, *rows])
 
 
-NET = ("refuse", "drop", "delay", "cut")
-SERVERS = ("kafka", "mongo", "s3")
+NET = ("refuse", "drop", "delay", "narrow", "cut", "corrupt")
+# What has checksums of its own for what it carries; MongoDB's protocol leaves that to TLS.
+CHECKED = ("kafka", "s3")
 # Processes of ours; two workers share the partitions of Kafka.
 OWN = {"up": ("up",), "apart": ("serve", "work"), "shared": ("serve", "work", "work2")}
 
 
-def deck(backend, layout, medium):
-    """Every (kind, target), those that find most several times."""
+def brokers(count):
+    return ("kafka",) if count == 1 else tuple(f"kafka{number}" for number in range(1, count + 1))
+
+
+# A kill of ours is quick and finds most, so it comes often: on the embedded backend every three seconds or so.
+KILLS = {"embedded": 24, "servers": 6}
+
+
+def deck(backend, layout, medium, broker_count=1, kinds=()):
+    """Every (kind, target), kills of ours several times. `kinds`: those of processes that take something more, "clock" and "build"."""
     own = OWN[layout]
-    cards = [("kill", target) for target in own] * 3 + [(kind, target) for target in own for kind in ("stop", "restart")]
+    cards = [("kill", target) for target in own] * KILLS[backend]
+    cards += [(kind, target) for target in own for kind in ("stop", "restart", *kinds)]
     if backend == "servers":
-        cards += [(kind, target) for target in SERVERS for kind in ("kill", "stop", *NET)]
-    if medium == "tmpfs":
+        for target in (*brokers(broker_count), "mongo", "s3"):
+            checked = target.startswith(CHECKED)
+            cards += [(kind, target) for kind in ("kill", "stop", *NET) if checked or kind != "corrupt"]
+    if broker_count > 1:
+        cards += [("leaders", target) for target in brokers(broker_count)]
+    # Only what waits for Kafka is on that disk: all of it has to be away then.
+    elif medium == "tmpfs":
         cards += [("full", "disk")]
     return cards
 
 
 def fault(rng, kind, target):
-    if kind == "kill" or kind == "restart":
-        return Fault(kind, target, round(rng.uniform(0, 1.5), 2))
+    if kind in ("kill", "restart", "build"):
+        # Most init systems start it again at once.
+        return Fault(kind, target, 0.0 if rng.random() < 0.7 else round(rng.uniform(0, 1.5), 2))
     if kind == "cut":
         return Fault(kind, target, 5, rng.randrange(2_000, 20_000))
     if kind == "delay":
         return Fault(kind, target, round(rng.uniform(2, 6), 1), rng.choice((100, 300)))
-    return Fault(kind, target, round(rng.uniform(2, 10), 1))
+    if kind == "narrow":
+        return Fault(kind, target, round(rng.uniform(3, 8), 1), 375_000)  # 3 Mbit/s
+    if kind == "clock":
+        return Fault(kind, target, round(rng.uniform(3, 8), 1), rng.choice((-3600, 3600)))
+    return Fault(kind, target, round(rng.uniform(5, 20) if kind == "stop" else rng.uniform(2, 10), 1))
 
 
 def pair(one, other):
@@ -98,18 +122,20 @@ def pair(one, other):
 BACK_S = {"kafka": 8, "mongo": 2}
 
 
-def plan(seed, minutes, backend, without=()):
+def plan(seed, minutes, backend, without=(), broker_count=1, other_build=False):
     """The plan of a seed. `without`: kinds that are left out, as "full" where nobody may mount a file system."""
     rng = random.Random(f"ca4 torture {seed} {backend}")
     layout = rng.choice(("up", "apart", "apart")) if backend == "embedded" else "shared"
     medium = rng.choice(("tmpfs", "disk"))
+    # Whoever asks a clock that can be moved asks another library: half of the plans do without.
+    kinds = (*(("clock",) if rng.random() < 0.5 else ()), *(("build",) if other_build else ()))
     steps, left_s, cards = [], minutes * 60, []
     while left_s > 0:
         faults = []
-        for _ in range(2 if rng.random() < 0.35 else 1):
+        for _ in range(rng.choices((1, 2, 3), (60, 28, 12))[0]):
             if not cards:
                 # A deck that is used up before it is shuffled again: all come before any comes often.
-                cards = deck(backend, layout, medium)
+                cards = deck(backend, layout, medium, broker_count, kinds)
                 rng.shuffle(cards)
             drawn = fault(rng, *cards.pop())
             if all(pair(drawn, other) for other in faults):
@@ -117,11 +143,10 @@ def plan(seed, minutes, backend, without=()):
             else:
                 cards.insert(0, (drawn.kind, drawn.target))
         if backend == "servers" and any(f.kind == "full" for f in faults):
-            # Only what waits for Kafka is on that disk.
             faults = [f for f in faults if f.kind == "full"] + [Fault("refuse", "kafka", 12)]
-        gap_s = round(rng.uniform(0.3, 2), 1)
+        gap_s = round(rng.uniform(0.3, 1.5), 1)
         kept = tuple(f for f in faults if f.kind not in without)
         if kept:
             steps.append(Step(gap_s, kept))
-        left_s -= gap_s + max(f.lasts_s + BACK_S.get(f.target, 1) for f in faults)
-    return Plan(seed, minutes, backend, layout, medium, tuple(steps))
+        left_s -= gap_s + max(f.lasts_s + BACK_S.get(f.target.rstrip("123"), 1) for f in faults)
+    return Plan(seed, minutes, backend, layout, medium, tuple(steps), broker_count)

@@ -2,16 +2,18 @@
 
 import io
 import json
+import subprocess
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy
 import payload
 import zstandard
-from support import run
+from support import ENVIRONMENT, command_line
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     id: str
     version: int
@@ -34,26 +36,34 @@ def _found(row, embedding, file=""):
     return Found(row["metadata_id"], row["version"], payload.fingerprint(row, embedding), place, file)
 
 
-def archive(bodies):
-    """Every line of an archive, {name: bytes}; a matrix that is missing or short is no embedding, and so no match."""
-    matrices = {name: numpy.load(io.BytesIO(body)) for name, body in bodies.items() if name.endswith(".npy")}
-    found = []
-    for name, body in bodies.items():
+def archive(names, read):
+    """Every line of an archive whose objects have these names; read(name) is the body of one.
+
+    A matrix that is missing or short is no embedding, and so no match.
+    """
+    found, there = [], set(names)
+    for name in sorted(there):
         if not name.endswith(".ndjson.zst"):
             continue
-        with zstandard.open(io.BytesIO(body), "rt") as lines:
+        matrices = {}  # of this part, so that memory is a part's
+        with zstandard.open(io.BytesIO(read(name)), "rt") as lines:
             for row in map(json.loads, lines):
-                matrix = matrices.get(name.rsplit("/", 1)[0] + "/" + row["embedding_file"], numpy.zeros((0, 0)))
-                at = row["embedding_row"]
-                found.append(_found(row, matrix[at] if at < len(matrix) else [], name))
+                file, at = name.rsplit("/", 1)[0] + "/" + row["embedding_file"], row["embedding_row"]
+                if file not in matrices:
+                    matrices[file] = numpy.load(io.BytesIO(read(file))) if file in there else numpy.zeros((0, 0))
+                found.append(_found(row, matrices[file][at] if at < len(matrices[file]) else [], name))
     return found
 
 
-def _ndjson(*args):
-    """The rows that a command of ca4 prints."""
-    shown = run(*args, "--format", "ndjson", timeout=300)
-    assert shown.returncode == 0, shown.stderr
-    return [json.loads(line) for line in shown.stdout.splitlines()]
+def _ndjson(*args, row=lambda made: made):
+    """The rows that a command of ca4 prints, each as row() makes it: what is printed is never in memory as a whole."""
+    with tempfile.TemporaryFile("w+") as errors:
+        argv = command_line([*args, "--format", "ndjson"])
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors, text=True, env=ENVIRONMENT, cwd=tempfile.gettempdir()) as shown:
+            rows = [row(json.loads(line)) for line in shown.stdout]
+        errors.seek(0)
+        assert shown.returncode == 0, errors.read()
+    return rows
 
 
 def _letters(*where):
@@ -62,19 +72,19 @@ def _letters(*where):
 
 def of_embedded(data):
     """The view of a data directory. Its documents are read by `ca4 query`: that file's layout is nobody's interface."""
-    documents = _ndjson("query", "--data-dir", data, "--limit", "0", "--with-embedding")
+    documents = _ndjson("query", "--data-dir", data, "--limit", "0", "--with-embedding", row=lambda d: _found(d, d["embedding"]))
     root = Path(data) / "archive"
-    bodies = {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*.*") if ".incoming" not in p.parts and p.is_file()}
-    return View([_found(d, d["embedding"]) for d in documents], archive(bodies), _letters("--data-dir", data))
+    names = [str(p.relative_to(root)) for p in root.rglob("*.*") if ".incoming" not in p.parts and p.is_file()]
+    return View(documents, archive(names, lambda name: (root / name).read_bytes()), _letters("--data-dir", data))
 
 
 def of_servers(world):
     documents = world.database.server.client()[world.database.name]["gpu_metadata"].find({})
-    bodies = {key: world.s3.get(world.bucket, key) for key in world.s3.keys(world.bucket)}
     flags = ["--kafka-bootstrap", world.broker, "--topic", world.topic, "--data-dir", world.folder / "serve"]
     outbox = ["--kafka-outbox-file", world.outbox]
     (stats,) = _ndjson("spool", "stats", "--topic", world.topic, "--data-dir", world.folder / "serve", *outbox)
     letters = _letters(*flags)
     if Path(f"{world.outbox}-refused").exists():
         letters += _letters(*flags, *outbox, "--outbox")
-    return View([_found(d, d["embedding"]) for d in documents], archive(bodies), letters, stats["waiting"], resends=True)
+    lines = archive(world.s3.keys(world.bucket), lambda key: world.s3.get(world.bucket, key))
+    return View([_found(d, d["embedding"]) for d in documents], lines, letters, stats["waiting"], resends=True)

@@ -1,14 +1,20 @@
 """The processes under test: started, killed, looked at. What ends by itself is noted, and started again, as an init system does."""
 
+import contextlib
+import json
 import os
 import subprocess
 import threading
 import time
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import requests
+import schedule
 import views
 from basics import BINARY, ENVIRONMENT
+from confluent_kafka import ElectionType, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 from kafka_records import fresh_topic, warm_up
 from kafka_server import KafkaCluster
 from mongo_server import Database, NxServer
@@ -23,6 +29,9 @@ TOPIC = "gpu-metadata"
 # The archiver of a test writes many small objects rather than one large in the end; long pauses after an outage would only make runs longer.
 QUICK = {"CA4_ARCHIVE_LINGER_MS": "200", "CA4_WORKER_BACKOFF_MS_MAX": "1000"}
 START_S = 90
+GROUPS = 2  # of consumers: worker and archiver
+LAG_S = 1.2  # how old the metric of what they are behind may be
+FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
 TMPFS_BYTES = 4 << 30  # a bound, not taken: what is in it counts
 
 
@@ -36,8 +45,29 @@ class Ca4(ServerProcess):
         self.worker = command == "work"
         argv += [] if self.worker else ["--listen", self.listen]
         super().__init__(name, argv, folder / f"{name}.log", env=env, cwd=folder, ready=self._answers)
-        self.env = ENVIRONMENT | env
+        self.env, self._clock = ENVIRONMENT | env, folder / f"{name}.clock"
         self.on_launch, self.expected_end, self.false_starts = on_launch, False, 0
+
+    def with_clock(self):
+        """From the next start on its clock can be moved."""
+        self.move_clock(0)
+        self.env |= {
+            "LD_PRELOAD": f"{self.env.get('LD_PRELOAD', '')} {FAKETIME}".strip(),
+            "FAKETIME_TIMESTAMP_FILE": str(self._clock),
+            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+    def move_clock(self, ahead_s):
+        self._clock.write_text(f"{ahead_s:+d}\n")
+
+    def ahead_s(self):
+        """By how much its clock is ahead of ours, or 0 when it does not answer."""
+        try:
+            date = requests.get(f"http://{self.admin}/livez", timeout=3).headers["Date"]
+        except requests.RequestException:
+            return 0
+        return parsedate_to_datetime(date).timestamp() - time.time()
 
     def _answers(self):
         try:
@@ -102,12 +132,13 @@ class Disk:
 class World:
     """What both have: processes by name, connections by name, a disk, and the lives of the processor."""
 
-    def __init__(self, folder, plan):
-        self.folder, self.plan = Path(folder), plan
+    def __init__(self, folder, plan, env=None):
+        self.folder, self.plan, self.env = Path(folder), plan, QUICK | (env or {})
         self.processes, self.proxies, self.disk = {}, {}, None
         self.life = 0
         self.refused_503 = lambda: 0  # events answered so, told by whoever runs the clients
         self._log, self._log_lock = (self.folder / "timeline.txt").open("w"), threading.Lock()
+        self.other_build = None  # another binary of ca4, for a plan that changes them
         self.deaths = []  # (name, exit code, what it said) of those that nobody ended
 
     def note(self, text):
@@ -132,6 +163,8 @@ class World:
     def add_ca4(self, name, data_dir, flags, env):
         on_launch = self._next_life if name in ("up", "serve") else lambda: None
         self.processes[name] = Ca4(name, data_dir, flags, env, self.folder, on_launch)
+        if any((fault.kind, fault.target) == ("clock", name) for fault in self.plan.faults):
+            self.processes[name].with_clock()
 
     def mount(self, name):
         """The folder for what may be full: on a disk of its own if the plan fills it."""
@@ -155,6 +188,7 @@ class World:
 
     def drained(self):
         """Whether everything that was accepted is in the database and in the archive, by ca4's own account; else what is left."""
+        time.sleep(LAG_S)
         text = self.front.scrape()
         if text is None:
             return False, "no metrics"
@@ -175,12 +209,24 @@ class World:
 class Embedded(World):
     """`ca4 up`, or `serve` and `work`, on one data directory."""
 
-    def start(self):
-        self.data = self.mount("data")
+    def start(self, ready_s=START_S):
+        return self.start_on(self.mount("data"), ready_s)
+
+    def start_on(self, data, ready_s=START_S):
+        """On a folder that is there."""
+        self.data = data
         for name in OWN[self.plan.layout]:
-            self.add_ca4(name, self.data, [], QUICK)
-            self.processes[name].start()
+            self.add_ca4(name, data, [], self.env)
+        for name in OWN[self.plan.layout]:
+            self.processes[name].start(ready_s)
         return self
+
+    def drained(self):
+        """By the positions themselves: the metric of them is a second old at times."""
+        shown = run("log", "stats", "--data-dir", self.data, "--format", "ndjson")
+        assert shown.returncode == 0, shown.stderr
+        left = {group["group"]: group["lag"] for group in json.loads(shown.stdout)["groups"]}
+        return len(left) == GROUPS and not any(left.values()), f"{left}"
 
     def view(self):
         return views.of_embedded(self.data)
@@ -194,32 +240,50 @@ class Servers(World):
     """`ca4 serve` and two of `ca4 work` with Kafka, a MongoDB-wire database and S3, each reached through a proxy that fails."""
 
     def start(self):
-        cluster = KafkaCluster(self.folder / "kafka")
+        cluster = KafkaCluster(self.folder / "kafka", self.plan.brokers)
         cluster.format()
-        (node,) = cluster.nodes
+        names = schedule.brokers(self.plan.brokers)
+        self.nodes = dict(zip(names, cluster.nodes, strict=True))
         nx, s3 = NxServer(self.folder), S3Server(self.folder / "s3")
-        self.processes |= {"kafka": node.server, "mongo": nx, "s3": s3}
+        self.processes |= {name: node.server for name, node in self.nodes.items()} | {"mongo": nx, "s3": s3}
         for server in self.processes.values():
             server.launch()
         for server in self.processes.values():
             server.wait_until_ready()
-        self.broker = node.address()
+        self.broker = cluster.bootstrap()
         warm_up(self.broker)
         self.topic, self.bucket, self.s3 = fresh_topic(self.broker), "ca4-torture", s3
+        self._admin = AdminClient({"bootstrap.servers": self.broker, "log_level": 0})
         s3.make_bucket(self.bucket)
-        targets = {"kafka": node.ports["PLAINTEXT"], "mongo": nx.port, "s3": s3.port}
+        targets = {name: node.ports["PLAINTEXT"] for name, node in self.nodes.items()} | {"mongo": nx.port, "s3": s3.port}
         self.proxies = {name: TcpFaultProxy(("127.0.0.1", port)) for name, port in targets.items()}
         self.database = Database(nx, f"mongodb://{self.proxies['mongo'].address}/")
-        env = QUICK | self.database.env | s3.keys_env
+        env = self.env | self.database.env | s3.keys_env
         env |= {"CA4_ARCHIVE_S3_BUCKET": self.bucket, "CA4_ARCHIVE_S3_ENDPOINT": f"http://{self.proxies['s3'].address}"}
-        kafka = self.proxies["kafka"].address
         self.outbox = self.mount("outbox") / "outbox.db"
-        flags = ["--kafka-bootstrap", kafka, "--kafka-broker-map", f"*={kafka}", "--topic", self.topic]
-        flags += ["--kafka-outbox-file", self.outbox]
+        reached = {node.address(): self.proxies[name].address for name, node in self.nodes.items()}
+        flags = ["--kafka-bootstrap", ",".join(reached.values()), "--topic", self.topic, "--kafka-outbox-file", self.outbox]
+        flags += ["--kafka-broker-map", ",".join(f"{told}={used}" for told, used in reached.items())]
         for name in OWN[self.plan.layout]:
             self.add_ca4(name, self.folder / name, flags, env)
             self.processes[name].start()
         return self
+
+    def leaders(self):
+        """{partition of the topic: the broker that leads it, none for nobody}; empty when no broker answers."""
+        names = {node.node_id: name for name, node in self.nodes.items()}
+        with contextlib.suppress(KafkaException):
+            partitions = self._admin.list_topics(self.topic, timeout=5).topics[self.topic].partitions
+            return {number: names.get(partition.leader) for number, partition in partitions.items()}
+        return {}
+
+    def elect_preferred(self):
+        """Asks that each partition be led by the first of its replicas. Whether it was answered."""
+        wanted = [TopicPartition(self.topic, number) for number in self.leaders()]
+        with contextlib.suppress(KafkaException):
+            self._admin.elect_leaders(ElectionType.PREFERRED, wanted).result()
+            return True
+        return False
 
     def strangers(self, book):
         return [Stranger(self.broker, self.topic, self.plan.seed, book)]
