@@ -1,0 +1,143 @@
+"""The N-th call that fails, for every N: a program starts, takes events and stores them, while one of its calls on the data directory fails,
+or all from one on. Then the disk is well again, and all that was acknowledged must be there, and nothing that was refused."""
+
+import errno
+import time
+from dataclasses import dataclass
+
+import cases
+import ledger
+from cases import Case
+from disk import EVER, Disk
+from oracle import Violation
+from world import Embedded
+
+LOAD_S = 0.6
+SEEDS = 5  # of what happens in the middle of a load
+READY_S = 6  # a program that can't start on a disk like this says so long before
+
+
+@dataclass(frozen=True)
+class Spoilt:
+    """What happens to calls of some kinds, from one on."""
+
+    name: str
+    kinds: tuple
+    way: str = "fails"
+    error: int = 0
+    count: int = 1
+
+
+CASES = (
+    Spoilt("a write fails", ("write",), error=errno.EIO),
+    Spoilt("a sync fails", ("sync",), error=errno.EIO),
+    Spoilt("a read fails", ("read",), error=errno.EIO),
+    Spoilt("a name fails", ("name",), error=errno.EIO),
+    Spoilt("opening fails", ("open",), error=errno.EIO),
+    Spoilt("a write finds no room", ("write", "truncate"), error=errno.ENOSPC),
+    Spoilt("a write is short", ("write",), way="short"),
+    Spoilt("syncs fail from then on", ("sync",), error=errno.EIO, count=EVER),
+    Spoilt("all fails from then on", ("write", "sync", "truncate", "name"), error=errno.EIO, count=EVER),
+    Spoilt("no room from then on", ("write", "truncate", "name"), error=errno.ENOSPC, count=EVER),
+    Spoilt("read-only from then on", ("open", "write", "truncate", "name"), error=errno.EROFS, count=EVER),
+    Spoilt("killed", ("write", "sync", "truncate", "name"), way="dies"),
+)
+
+
+def spoil(folder, seed, case, skip, layout="up"):
+    """One case: the call after `skip` others."""
+    disk = Disk(cases.empty(folder) / "data", folder)
+    world = Embedded(folder, cases.plan(seed, layout), disk.env)
+    book = ledger.Writer(folder / "ledger.ndjson", lambda: world.life)
+    found = []
+    try:
+        disk.spoil(case.kinds, skip=skip, count=case.count, way=case.way, error=case.error)
+        found += _live(world, disk, seed, book)
+        disk.heal()
+        book.close()
+        for process in world.processes.values():
+            # Half of them without a chance to tidy up.
+            process.kill() if skip % 2 else process.stop()
+            process.start()
+        attempts = ledger.read(folder / "ledger.ndjson").attempts
+        found += cases.judge(world, attempts)
+        acknowledged = sum(a.outcome == "ok" for a in attempts)
+    except AssertionError as error:
+        found, acknowledged = [*found, Violation("start", "-", str(error))], 0
+    finally:
+        world.close()
+        book.close()
+    missing = "" if disk.hits else f"there were only {disk.calls}"
+    return Case(f"{layout}: {case.name} after {skip}", folder, acknowledged, found, missing)
+
+
+# In the middle of a load, until the process is killed. Where no sync works all is refused: what was written is in the kernel, and must
+# not count.
+UNDER_LOAD = {
+    "no sync works": lambda disk: disk.spoil(["sync"], count=EVER, error=errno.EIO),
+    "each sync takes 200 ms longer": lambda disk: disk.slow(0.2),
+}
+
+
+def under_load(folder, seed, name):
+    """One of UNDER_LOAD, and a kill."""
+    disk = Disk(cases.empty(folder) / "data", folder)
+    world = Embedded(folder, cases.plan(seed, "up"), disk.env)
+    book = ledger.Writer(folder / "ledger.ndjson", lambda: world.life)
+    try:
+        world.start()
+        for part in range(2):
+            with cases.Load(world, seed + part, book, 200):
+                time.sleep(LOAD_S)
+            UNDER_LOAD[name](disk)
+        world.front.kill()
+        disk.heal()
+        book.close()
+        world.front.start()
+        attempts = ledger.read(folder / "ledger.ndjson").attempts
+        found = cases.judge(world, attempts)
+    finally:
+        world.close()
+        book.close()
+    missing = "" if disk.delayed or disk.hits and book.answered_503 else "nothing was spoilt"
+    return Case(f"up: {name}, then killed", folder, sum(a.outcome == "ok" for a in attempts), found, missing)
+
+
+def _live(world, disk, seed, book):
+    """Starts, takes events and stops, as far as the disk lets it. Returns what went wrong beyond that."""
+    try:
+        world.start(READY_S)
+    except AssertionError:
+        # One that ended and was started again may be on its way to the same end.
+        hung = [process for process in world.processes.values() if process.runs() and not process.false_starts]
+        return [_wrong("start", process, f"neither ready nor ended within {READY_S} s") for process in hung] or _ended(world, 1)
+    with cases.Load(world, seed, book, 200):
+        time.sleep(LOAD_S)
+    return [] if disk.kills else _ended(world, 256)
+
+
+def _ended(world, code_min):
+    """Processes that ended, by a signal that nobody sent or with a code below this."""
+    ended = [p for p in world.processes.values() if p.process and not p.runs() and p.process.returncode < code_min]
+    return [_wrong("death", process, f"ended with {process.process.returncode}") for process in ended]
+
+
+def _wrong(name, process, what):
+    return Violation(name, process.name, f"{what}:\n{process.said(2000)}")
+
+
+def every_n(options, wanted):
+    """Every N until there are no more calls, `repeats` of them at most; with a stride, every so many-th."""
+    for case in wanted:
+        for skip in range(options.seed % options.stride, options.repeats * options.stride, options.stride):
+            done = spoil(options.folder / f"calls-{case.name.replace(' ', '-')}-{skip}", options.seed, case, skip)
+            if done.missing and not done.violations:
+                break
+            yield done
+
+
+def all_of(options):
+    yield from every_n(options, CASES)
+    for seed in range(options.seed, options.seed + SEEDS):
+        for name in UNDER_LOAD:
+            yield under_load(options.folder / f"calls-{name.replace(' ', '-')}-{seed}", seed, name)

@@ -1,0 +1,61 @@
+"""What cases of a disk have in common (disks.py): a load, and the judgement of `make torture` on what is there in the end."""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import ledger
+import oracle
+import run as torture
+import schedule
+from clients import Client
+from oracle import Violation
+
+CLIENTS = 3
+
+
+@dataclass
+class Case:
+    name: str
+    folder: Path  # what it left
+    acknowledged: int = 0
+    violations: list = field(default_factory=list)
+    missing: str = ""  # why it does not count
+
+
+def plan(seed, layout):
+    return schedule.Plan(seed, 0, "embedded", layout, "disk", ())
+
+
+def empty(folder):
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+class Load:
+    """Clients of a world, until the end of the block."""
+
+    def __init__(self, world, seed, book, events_per_s):
+        self._clients = [Client(n, seed, world.front.listen, book, events_per_s / CLIENTS) for n in range(CLIENTS)]
+
+    def __enter__(self):
+        for client in self._clients:
+            client.start()
+
+    def __exit__(self, *_):
+        for client in self._clients:
+            client.stop()
+        for client in self._clients:
+            client.join()
+
+
+def judge(world, attempts):
+    """Drains a healthy world, sends it a fresh event, and compares what is there with these attempts and that. Returns the violations."""
+    outcome = torture.Outcome(world.plan)
+    file = world.folder / "fresh.ndjson"
+    book = ledger.Writer(file, lambda: world.life)
+    torture._settle(outcome, world, book)
+    book.close()
+    found = outcome.violations + oracle.judge(ledger.Ledger(attempts + ledger.read(file).attempts), world.view())
+    return found + [Violation("death", name, f"ended with {code}, and nobody ended it so:\n{said}") for name, code, said in world.deaths]
