@@ -56,15 +56,16 @@ lint: setup-test ## clang-format and clang-tidy
 format: setup-test ## rewrite the C++ sources in the project's format
 	@git ls-files '*.cc' '*.h' | xargs clang-format-19 -i
 
-.PHONY: bench bench-api bench-growth bench-parts bench-kafka bench-mongo bench-faults bench-instructions setup-bench
+.PHONY: bench bench-api bench-growth bench-worker bench-parts bench-kafka bench-mongo bench-faults bench-instructions setup-bench
 setup-bench: setup-test
-	@for peer in nginx python camel benthos; do scripts/setup-bench-$$peer.sh || exit 1; done
+	@for peer in nginx python camel benthos worker; do scripts/setup-bench-$$peer.sh || exit 1; done
 bench: setup-bench ## beside its peers and floors, on this machine: docs/benchmarks.md (20 minutes; all combinations, hours: BENCH_FLAGS=--full)
 	@scripts/build.sh release all
 	@scripts/bench.sh $(BENCH_FLAGS)
 bench-api: ## of `make bench`: `serve` beside a FastAPI processor, bridges to Kafka, and floors (flags: BENCH_FLAGS)
 bench-growth: ## of `make bench`: what an event costs among few and among many (flags: BENCH_FLAGS)
-bench-api bench-growth: bench-%: setup-bench
+bench-worker: ## of `make bench`: `work` beside Kafka Connect, Python workers, and floors; BENCH_FLAGS=--full: a backlog of 10^6
+bench-api bench-growth bench-worker: bench-%: setup-bench
 	@scripts/build.sh release all
 	@.deps/venv/bin/python bench/$*.py $(BENCH_FLAGS)
 bench-parts: ## parts that have no peer: handing over, idle connections, draining, the stores

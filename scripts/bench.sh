@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-comparisons=(api growth)
+comparisons=(api worker growth)
 for comparison in "${comparisons[@]}"; do
   .deps/venv/bin/python "bench/$comparison.py" "$@"
 done
