@@ -395,6 +395,8 @@ def tortured(tmp_path, *flags):
     return json.loads((tmp_path / "run/report.json").read_text())
 
 
+# A schedule in seconds: on a busy machine a fault can be over before anything has met it, and such a run does not count.
+@pytest.mark.alone
 @pytest.mark.parametrize("flags", [("--seed", "11", "--minutes", "0.5"), ("--seed", "2", "--minutes", "0.4", "--backend", "servers")])
 def test_a_short_run_with_a_fixed_seed_is_clean(tmp_path, flags):
     report = tortured(tmp_path, *flags)
