@@ -89,6 +89,11 @@ hostile: setup-test ## honest clients beside slow, lying, flooding and bomb-thro
 	@scripts/build.sh release ca4
 	@.deps/venv/bin/python torture/hostile.py $(HOSTILE_FLAGS)
 
+.PHONY: fuzz
+SECONDS_EACH = $(or $(SECONDS),60)
+fuzz: setup-test ## libFuzzer on everything that reads what others wrote (SECONDS=60 for each, TARGETS="event_json image")
+	@scripts/fuzz.sh $(SECONDS_EACH) $(TARGETS)
+
 .PHONY: soak
 soak: setup-test ## `serve` and `work` at half of their peak load: memory, descriptors, latency and files must stay flat (MINUTES=60)
 	@scripts/build.sh release ca4

@@ -18,7 +18,7 @@ build_packages=(
 # For the Python package: its headers, and what unpacks Debian's source packages.
 wheel_packages=(python3-dev dpkg-dev xz-utils patch)
 test_packages=(
-  clang-format-19 clang-tidy-22 shellcheck chromium chromium-driver wrk nghttp2-client valgrind zsh sudo systemd wireguard-tools nftables libfaketime
+  clang-format-19 clang-tidy-22 clang-22 libclang-rt-22-dev shellcheck chromium chromium-driver wrk nghttp2-client valgrind zsh sudo systemd wireguard-tools nftables libfaketime
   # A small Debian that the package is installed in; what Debian says about packages. What reads, builds and runs container images.
   debootstrap lintian buildah skopeo umoci runc
 )

@@ -2,7 +2,8 @@
 
 It finds the peak first: as fast as events go in for some seconds, over the time until the last one is stored. Then clients at a steady
 rate, while memory, descriptors, threads, latency and files are sampled. The beginning, in which caches fill, is left out; through the rest
-goes a straight line (slope.py). Exit code 0: all is flat. 1: something grows. 3: the run was too short to say. build/soak/ keeps the samples.
+goes a straight line (slope.py). Exit code 0: all is flat. 1: something grows. 3: the run was too short to say, or
+the clients could not keep up. build/soak/ keeps the samples.
 """
 
 import argparse
@@ -30,6 +31,8 @@ WARM_UP_S_MAX = 300
 LOG_BYTES = 64 << 20
 # Nothing reads the archive here, and a lifecycle rule would remove it some day.
 ARCHIVE_KEPT_S = 120
+# What clients must have been able to send of what they should.
+SENT_SHARE_MIN = 0.95
 # Above it a client of Python is what is measured: more events go into each request.
 REQUESTS_PER_S_MAX = 300
 
@@ -188,6 +191,10 @@ def main():
     if set(statuses) != {200}:
         print("not every event was accepted")
         return 1
+    sent_share = sum(statuses.values()) / (events_per_s * given.minutes * 60)
+    if sent_share < SENT_SHARE_MIN:
+        print(f"{sent_share:.0%} of the events could be sent: the machine had too much to do, and latency says nothing of the server")
+        return 3
     return 1 if "grows" in verdicts else 3 if "undecided" in verdicts else 0
 
 

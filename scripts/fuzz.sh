@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# scripts/fuzz.sh SECONDS [TARGET...]: builds the fuzzers and runs each for so long, as many at once as there are cores (JOBS). Inputs
+# come from fuzz/corpus/TARGET and from build/fuzz/corpus/TARGET, which also takes new ones; what is found is left in build/fuzz/found.
+# `scripts/fuzz.sh merge` puts into fuzz/corpus what of the new ones adds coverage, small ones first. Ends with 1 when one found something.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+seconds=${1:?usage: scripts/fuzz.sh SECONDS|merge [TARGET...]}
+shift
+out=build/fuzz
+targets=("$@")
+if [ ${#targets[@]} -eq 0 ]; then
+  for file in fuzz/*.cc; do targets+=("$(basename "$file" .cc)"); done
+fi
+mkdir -p build
+scripts/build.sh fuzz "${targets[@]/#/fuzz_}" >build/fuzz.build.log || { cat build/fuzz.build.log; exit 1; }
+
+# A second is long for inputs of this size; but a run with the lowest priority may wait for the processor for many.
+limits=(-timeout=60 -rss_limit_mb=2048 -max_len=4096)
+# With SEED the same inputs come in the same order, so that a test does not fail today for what it might have found yesterday.
+[ -z "${SEED:-}" ] || limits+=("-seed=$SEED")
+
+one() {
+  local target=$1 dictionary=()
+  case $target in
+    event_json | kafka_value | csv_outbox) dictionary=(-dict=fuzz/json.dict) ;;
+    config_file) dictionary=(-dict=fuzz/config_file.dict) ;;
+  esac
+  mkdir -p "$out/corpus/$target" "$out/found/$target" "fuzz/corpus/$target"
+  "$out/fuzz/fuzz_$target" "${limits[@]}" "${dictionary[@]}" -max_total_time="$seconds" -print_final_stats=1 \
+    -artifact_prefix="$out/found/$target/" "$out/corpus/$target" "fuzz/corpus/$target" >"$out/$target.log" 2>&1
+}
+
+merge() {
+  local target=$1 merged
+  merged=$(mktemp -d)
+  "$out/fuzz/fuzz_$target" "${limits[@]}" -set_cover_merge=1 "$merged" "fuzz/corpus/$target" "$out/corpus/$target" >"$out/$target.merge.log" 2>&1
+  rm -rf "fuzz/corpus/$target"
+  mv "$merged" "fuzz/corpus/$target"
+  chmod 755 "fuzz/corpus/$target"
+}
+
+report() {
+  local target=$1 log=$out/$1.log
+  local runs coverage
+  runs=$(awk '/stat::number_of_executed_units/ {print $2}' "$log")
+  coverage=$(grep -oE 'cov: [0-9]+' "$log" | tail -1 | cut -d' ' -f2)
+  local added
+  added=$(awk '/stat::new_units_added/ {print $2}' "$log")
+  printf '%-14s %10s runs, coverage %6s, %5s new inputs\n' "$target" "${runs:-0}" "${coverage:-?}" "${added:-0}"
+}
+
+failed=0
+if [ "$seconds" = merge ]; then
+  for target in "${targets[@]}"; do merge "$target"; done
+  exit
+fi
+running=0
+declare -A pids=()
+for target in "${targets[@]}"; do
+  if [ "$running" -ge "${JOBS:-$(nproc)}" ]; then
+    wait -n || true
+    running=$((running - 1))
+  fi
+  one "$target" &
+  pids[$target]=$!
+  running=$((running + 1))
+done
+for target in "${targets[@]}"; do
+  if wait "${pids[$target]}"; then
+    report "$target"
+  else
+    failed=1
+    echo "$target has found something; run it with build/fuzz/fuzz/fuzz_$target FILE"
+    tail -40 "$out/$target.log"
+  fi
+done
+exit "$failed"
