@@ -1,6 +1,8 @@
 # ca4_library(NAME SOURCES … DEPS …): a static library `ca4_NAME` of src/NAME, with the project's warnings.
 # ca4_test(NAME SOURCES … DEPS …): a gtest program `NAME_test`, registered with ctest under the label "unit".
 # ca4_server_test(NAME SOURCES … DEPS …): a gtest program `NAME_test` that needs a real server: the tests in tests/ start both.
+# APART … of each: sources whose names in unnamed namespaces are those of other sources too. The sanitizers' builds and clang-tidy, which
+# read several sources as one (CMAKE_UNITY_BUILD), read these by themselves.
 include_guard()
 
 find_package(Threads REQUIRED)
@@ -20,6 +22,10 @@ if(CA4_FUZZ)
 endif()
 target_include_directories(ca4_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_BINARY_DIR}/generated)
 target_link_libraries(ca4_flags INTERFACE Threads::Threads)
+if(CMAKE_UNITY_BUILD)
+  # GCC takes every file but the one that it was given for a header, where unnamed namespaces would be a mistake.
+  target_compile_options(ca4_flags INTERFACE -Wno-subobject-linkage)
+endif()
 if(CA4_SANITIZE)
   target_compile_options(ca4_flags INTERFACE -fsanitize=${CA4_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(ca4_flags INTERFACE -fsanitize=${CA4_SANITIZE})
@@ -37,8 +43,9 @@ function(ca4_pkg TARGET PACKAGE)
 endfunction()
 
 function(ca4_library NAME)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
-  add_library(ca4_${NAME} STATIC ${ARG_SOURCES})
+  cmake_parse_arguments(ARG "" "" "SOURCES;APART;DEPS" ${ARGN})
+  add_library(ca4_${NAME} STATIC ${ARG_SOURCES} ${ARG_APART})
+  set_source_files_properties(${ARG_APART} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   target_link_libraries(ca4_${NAME} PUBLIC ca4_flags ${ARG_DEPS})
 endfunction()
 
@@ -46,8 +53,9 @@ function(ca4_server_test NAME)
   if(SKBUILD)
     return()
   endif()
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
-  add_executable(${NAME}_test ${ARG_SOURCES})
+  cmake_parse_arguments(ARG "" "" "SOURCES;APART;DEPS" ${ARGN})
+  add_executable(${NAME}_test ${ARG_SOURCES} ${ARG_APART})
+  set_source_files_properties(${ARG_APART} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   target_link_libraries(${NAME}_test PRIVATE ca4_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
 endfunction()
 

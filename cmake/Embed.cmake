@@ -22,6 +22,8 @@ if(NOT CMAKE_SCRIPT_MODE_FILE)
       COMMENT "Embedding the files of ${name}"
       VERBATIM)
     target_sources(${TARGET} PRIVATE ${out}.cc ${out}.h)
+    # Where clang-tidy reads, nothing is built.
+    set_source_files_properties(${out}.cc PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   endfunction()
   return()
 endif()
