@@ -42,4 +42,3 @@ await wheel-built
 stage "the Python package, installed, and its notebook" scripts/test-wheel.sh
 await lint
 await fuzzed
-stages_done
