@@ -62,6 +62,7 @@ class Server:
                 if probe.connect_ex((self.host, self.port)) == 0:
                     return
             if self.process.poll() is not None or time.monotonic() - begun > READY_S:
+                self.process.kill()
                 raise SystemExit(f"{self.process.args} does not listen on port {self.port}")
             time.sleep(0.002)
 
