@@ -14,8 +14,6 @@ def main():
     ort = _runtime.library()
     if ort and not os.environ.get("CA4_PRODUCER_ORT"):
         os.environ["CA4_PRODUCER_ORT"] = ort
-        if "produce" in sys.argv:
-            _runtime.preload_cuda(ort)
     sys.exit(_native.main(["ca4", *sys.argv[1:]]))
 
 

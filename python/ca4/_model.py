@@ -17,8 +17,6 @@ class Model:
 
     def __init__(self, path, *, device="auto", ort=None, output="", threads=0):
         ort = os.fspath(ort) if ort else _runtime.library()
-        if device != "cpu":
-            _runtime.preload_cuda(ort)
         self._native = _native.Model(os.fspath(path), ort, output, threads, device)
         if self._native.advice:
             warnings.warn(self._native.advice, stacklevel=2)

@@ -27,11 +27,10 @@ ImageEmbedder::~ImageEmbedder() = default;
 Result<std::vector<float>> ImageEmbedder::embed(std::string_view bytes) {
   const Result<producer::Image> image = producer::decode_image(bytes);
   if (!image) return image.status();
-  const producer::Preprocess& how = model_->info().preprocess;
-  std::vector<float> tensor(how.tensor_floats());
-  producer::to_tensor(*image, how, tensor);
+  const std::vector<producer::Tensor> tensors = {
+      producer::to_tensor(*image, model_->info().preprocess)};
   const std::lock_guard lock(mutex_);
-  return model_->run(tensor, 1);
+  return model_->run(tensors);
 }
 
 Result<std::vector<float>> ImageEmbedder::embed_file(const std::string& path) {

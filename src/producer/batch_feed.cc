@@ -90,8 +90,7 @@ bool BatchFeed::prepare(const SourceImage& from, Prepared& out) {
     return false;
   }
   out.image = {image->file_width, image->file_height, image->format};
-  out.tensor.resize(options_.preprocess.tensor_floats());
-  to_tensor(*image, options_.preprocess, out.tensor);
+  out.tensor = to_tensor(*image, options_.preprocess);
   return true;
 }
 
@@ -105,11 +104,11 @@ Result<Image> BatchFeed::read(const std::string& path, Prepared& out, bool& want
   return decode_image(*bytes, options_.decode);
 }
 
-void join_tensors(const std::vector<Prepared>& batch, std::vector<float>& out) {
-  out.clear();
-  for (const Prepared& item : batch) {
-    out.insert(out.end(), item.tensor.begin(), item.tensor.end());
-  }
+std::vector<Tensor> take_tensors(std::vector<Prepared>& batch) {
+  std::vector<Tensor> out;
+  out.reserve(batch.size());
+  for (Prepared& item : batch) out.push_back(std::move(item.tensor));
+  return out;
 }
 
 }  // namespace ca4::producer

@@ -23,7 +23,7 @@ struct Prepared {
   ItemFacts item;
   ImageFacts image;
   std::string key;  // of the journal, where there is one
-  std::vector<float> tensor;
+  Tensor tensor;
 };
 
 // Images of a batch: a model that runs a fixed number (not 0) is given whole multiples of it.
@@ -88,7 +88,7 @@ class BatchFeed {
   std::vector<std::jthread> threads_;
 };
 
-// One tensor after the other, as Embedder::run takes them.
-void join_tensors(const std::vector<Prepared>& batch, std::vector<float>& out);
+// As Embedder::run takes them; they are no longer in `batch`.
+std::vector<Tensor> take_tensors(std::vector<Prepared>& batch);
 
 }  // namespace ca4::producer

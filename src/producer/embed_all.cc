@@ -50,13 +50,11 @@ class Table {
 };
 
 void run_lane(BatchFeed& feed, Embedder& embedder, Table& table, std::atomic<size_t>* done) {
-  std::vector<float> tensors;
   const size_t dim = embedder.info().dim;
   while (true) {
-    const std::vector<Prepared> batch = feed.next();
+    std::vector<Prepared> batch = feed.next();
     if (batch.empty()) return;
-    join_tensors(batch, tensors);
-    const Result<std::vector<float>> rows = embedder.run(tensors, batch.size());
+    const Result<std::vector<float>> rows = embedder.run(take_tensors(batch));
     if (!rows) {
       table.fail(rows.status());
       return feed.drop();

@@ -28,10 +28,10 @@ class Embedder {
  public:
   virtual ~Embedder() = default;
   virtual const ModelInfo& info() const = 0;
-  // `count` tensors one after the other in, `count` embeddings of info().dim floats one after the
-  // other out. Any `count` above 0; info().batch is only what runs without waste. Blocks for the
-  // whole computation. Any thread; callers at once beyond info().lanes gain nothing.
-  virtual Result<std::vector<float>> run(std::span<const float> tensors, size_t count) = 0;
+  // A tensor an image in, as info().preprocess makes them; their embeddings of info().dim floats
+  // one after the other out. Any number above 0; info().batch is only what runs without waste.
+  // Blocks for the whole computation. Any thread; callers at once beyond info().lanes gain nothing.
+  virtual Result<std::vector<float>> run(std::span<const Tensor> images) = 0;
 };
 
 }  // namespace ca4::producer

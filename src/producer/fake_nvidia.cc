@@ -170,6 +170,10 @@ int cuDeviceGetAttribute(int* value, int attribute, int) {
   return 0;
 }
 
+int cuDevicePrimaryCtxSetFlags_v2(int device, unsigned flags) {
+  return device == 0 && flags == kCudaBlockingSync ? 0 : 1;
+}
+
 unsigned long cudnnGetVersion() {
   return 90'100;
 }

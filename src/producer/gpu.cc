@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "producer/gpu_device.h"
+#include "producer/python_packages.h"
 
 namespace ca4::producer {
 namespace {
@@ -56,8 +57,12 @@ CudaDevice first_cuda_device(const SharedLibrary& cuda) {
   return out;
 }
 
-Json cudnn_version(const std::vector<std::string>& libraries) {
-  for (const std::string& name : libraries) {
+Json cudnn_version(const GpuProbe& probe) {
+  std::vector<std::string> candidates = probe.cudnn_libraries;
+  for (std::string& path : nvidia_packages(probe.ort_library)) {
+    if (path.find("/libcudnn.so.") != std::string::npos) candidates.push_back(std::move(path));
+  }
+  for (const std::string& name : candidates) {
     const SharedLibrary cudnn(name);
     auto* const version = cudnn.get<CudnnVersion>("cudnnGetVersion");
     if (version != nullptr) return version();
@@ -107,7 +112,7 @@ struct GpuMonitor::Driver {
     for (unsigned i = 0; i < devices.size() && !first_cuda.uuid.empty(); ++i) {
       if (has_uuid(nvml, devices[i], first_cuda.uuid)) used = i;
     }
-    cudnn = cudnn_version(probe.cudnn_libraries);
+    cudnn = cudnn_version(probe);
   }
   ~Driver() {
     if (started) call(nvml.get<NvmlShutdown>("nvmlShutdown"));
@@ -185,6 +190,16 @@ bool has_cuda_device(const GpuProbe& probe) {
   int count = 0;
   return call(cuda.get<CudaInit>("cuInit"), 0U) &&
          call(cuda.get<CudaDeviceCount>("cuDeviceGetCount"), &count) && count > 0;
+}
+
+bool sleep_while_gpu_works(const GpuProbe& probe) {
+  // Never closed: the driver would forget it.
+  const auto* const cuda = new SharedLibrary(probe.cuda_library);
+  int device = 0;
+  return call(cuda->get<CudaInit>("cuInit"), 0U) &&
+         call(cuda->get<CudaDeviceGet>("cuDeviceGet"), &device, 0) &&
+         call(cuda->get<CudaPrimaryFlags>("cuDevicePrimaryCtxSetFlags_v2"), device,
+              kCudaBlockingSync);
 }
 
 }  // namespace ca4::producer

@@ -13,8 +13,10 @@ namespace ca4::producer {
 struct GpuProbe {
   std::string nvml_library = "libnvidia-ml.so.1";
   std::string cuda_library = "libcuda.so.1";
-  // The first that can be opened tells cudnn_version.
+  // The first that can be opened tells cudnn_version; after them that of the Python package in the
+  // folder of this file of ONNX Runtime, or of the user's and the machine's Python.
   std::vector<std::string> cudnn_libraries{"libcudnn.so.9", "libcudnn.so.8"};
+  std::string ort_library = {};
   std::string cpu_info_file = "/proc/cpuinfo";
   // A JSON object whose members are put over those found here: what only the caller knows, as
   // pytorch_version.
@@ -62,5 +64,10 @@ class GpuMonitor {
 
 // Does the CUDA driver give this process a GPU?
 bool has_cuda_device(const GpuProbe& probe = {});
+
+// Threads of this process that wait for its first GPU sleep from now on, where CUDA by default lets
+// them spin: the decoders want their cores. False when the driver refuses. Call before the GPU is
+// first used.
+bool sleep_while_gpu_works(const GpuProbe& probe = {});
 
 }  // namespace ca4::producer

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "producer/test_support.h"
@@ -82,6 +83,17 @@ TEST(GpuHardware, DriverFromBeforeTheSecondMemoryQuestion) {
   EXPECT_TRUE(block["memory_reserved_mb"].is_null());
 }
 
+TEST(GpuHardware, CudnnOfAPythonPackageIsFoundToo) {
+  const TempDir folder;
+  const std::string packages = folder / "site-packages";
+  std::filesystem::create_directories(packages + "/nvidia/cudnn/lib");
+  std::filesystem::copy_file(CA4_FAKE_NVIDIA, packages + "/nvidia/cudnn/lib/libcudnn.so.9");
+  GpuProbe probe = fake();
+  probe.cudnn_libraries = {"libabsent.so.9"};
+  probe.ort_library = packages + "/onnxruntime/capi/libonnxruntime.so.1.31.1";
+  EXPECT_EQ(probe_as("", probe)["cudnn_version"], 90100);
+}
+
 TEST(GpuHardware, WhatTheCallerKnowsIsPutOver) {
   GpuProbe probe = fake();
   probe.known_json = R"({"pytorch_version": "2.15.0", "memory_allocated_mb": 12.5})";
@@ -116,6 +128,13 @@ TEST(GpuHardware, CudaDeviceIsThereOnlyWhenTheDriverSaysSo) {
   GpuProbe probe;
   probe.cuda_library = "libabsent.so.1";
   EXPECT_FALSE(has_cuda_device(probe));
+}
+
+TEST(GpuHardware, WaitingThreadsSleepWhereTheDriverTakesTheWish) {
+  EXPECT_TRUE(sleep_while_gpu_works(fake()));
+  setenv("CA4_FAKE_NVIDIA", "none", 1);
+  EXPECT_FALSE(sleep_while_gpu_works(fake()));
+  unsetenv("CA4_FAKE_NVIDIA");
 }
 
 TEST(GpuHardware, WhatADriverDoesNotAnswerIsNull) {

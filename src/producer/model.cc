@@ -18,7 +18,8 @@
 namespace ca4::producer {
 namespace {
 
-struct Tensor {
+// An input or an output.
+struct Port {
   std::string name;
   ONNXTensorElementDataType type = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
   std::vector<int64_t> shape;  // -1: free
@@ -28,36 +29,36 @@ struct Tensor {
   std::string describe() const { return fmt::format("{} ({})", name, fmt::join(shape, ", ")); }
 };
 
-Tensor describe(Ort::AllocatedStringPtr name, const Ort::TypeInfo& type) {
-  Tensor tensor;
-  tensor.name = name.get();
+Port describe(Ort::AllocatedStringPtr name, const Ort::TypeInfo& type) {
+  Port port;
+  port.name = name.get();
   if (type.GetONNXType() == ONNX_TYPE_TENSOR) {
     const auto info = type.GetTensorTypeAndShapeInfo();
-    tensor.type = info.GetElementType();
-    tensor.shape = info.GetShape();
+    port.type = info.GetElementType();
+    port.shape = info.GetShape();
   }
-  return tensor;
+  return port;
 }
 
 Status wrong(const std::string& path, const std::string& reason) {
   return {Code::kInvalidArgument, fmt::format("{}: {}", path, reason)};
 }
 
-bool is_usable(const Tensor& output) {
+bool is_usable(const Port& output) {
   return output.is_float() && (output.shape.size() == 2 || output.shape.size() == 4);
 }
 
 // See ModelOptions::output; an index into `outputs`.
-Result<size_t> choose_output(const std::vector<Tensor>& outputs, const ModelOptions& options) {
+Result<size_t> choose_output(const std::vector<Port>& outputs, const ModelOptions& options) {
   std::string all;
-  for (const Tensor& output : outputs) all += "\n  " + output.describe();
+  for (const Port& output : outputs) all += "\n  " + output.describe();
   const auto find = [&](auto matches) -> std::optional<size_t> {
     const auto at = std::ranges::find_if(outputs, matches);
     if (at == outputs.end()) return std::nullopt;
     return static_cast<size_t>(at - outputs.begin());
   };
   if (!options.output.empty()) {
-    const auto chosen = find([&](const Tensor& output) { return output.name == options.output; });
+    const auto chosen = find([&](const Port& output) { return output.name == options.output; });
     if (!chosen) {
       return wrong(options.path,
                    fmt::format("no output is named {}; it has:{}", options.output, all));
@@ -69,10 +70,10 @@ Result<size_t> choose_output(const std::vector<Tensor>& outputs, const ModelOpti
   }
   for (const char* name :
        {"embedding", "embeddings", "features", "image_embeds", "pooler_output"}) {
-    if (auto i = find([&](const Tensor& o) { return o.name == name && is_usable(o); })) return *i;
+    if (auto i = find([&](const Port& o) { return o.name == name && is_usable(o); })) return *i;
   }
   for (const size_t rank : {size_t{2}, size_t{4}}) {
-    if (auto i = find([&](const Tensor& o) { return is_usable(o) && o.shape.size() == rank; })) {
+    if (auto i = find([&](const Port& o) { return is_usable(o) && o.shape.size() == rank; })) {
       return *i;
     }
   }
@@ -89,20 +90,12 @@ class OnnxModel final : public Embedder {
 
   // May throw Ort::Exception.
   Status load(const ModelOptions& options) {
-    Ort::SessionOptions session_options;
-    Result<ChosenDevice> device =
-        choose_device(options.device, has_cuda_device(), library_.path, session_options);
-    if (!device) return device.status();
-    advice_ = device->advice;
-    shape_.on_gpu = device->is_cuda;
-    if (device->is_cuda) info_.device = "cuda:0";
-    share_cores(options);
-    session_options.SetIntraOpNumThreads(info_.threads);
-    session_options.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
-    // Idle threads of the model must not take the cores from the decoders.
-    session_options.AddConfigEntry("session.intra_op.allow_spinning", "0");
-    session_ = Ort::Session(env_, options.path.c_str(), session_options);
+    if (Status bad = open_session(options, /*is_half=*/false); !bad.is_ok()) return bad;
     if (Status bad = read_input(options.path); !bad.is_ok()) return bad;
+    // What it computes with is known from the open session only.
+    if (shape_.on_gpu && shape_.half_input) {
+      if (Status bad = open_session(options, /*is_half=*/true); !bad.is_ok()) return bad;
+    }
     if (Status bad = read_outputs(options); !bad.is_ok()) return bad;
     return warm_up();
   }
@@ -111,16 +104,15 @@ class OnnxModel final : public Embedder {
   ModelInfo& info() { return info_; }
   const std::string& advice() const { return advice_; }
 
-  Result<std::vector<float>> run(std::span<const float> tensors, size_t count) override {
+  Result<std::vector<float>> run(std::span<const Tensor> images) override {
+    const size_t count = images.size();
     const size_t step = info_.batch == 0 ? count : info_.batch;
-    const size_t floats = info_.preprocess.tensor_floats();
     std::vector<float> out;
     out.reserve(count * info_.dim);
     try {
       std::unique_ptr<OnnxLane> lane = take_lane();
       for (size_t done = 0; done < count; done += step) {
-        const size_t now = std::min(step, count - done);
-        lane->run(tensors.subspan(done * floats, now * floats), step, now, out);
+        lane->run(images.subspan(done, std::min(step, count - done)), step, out);
       }
       give_back(std::move(lane));
     } catch (const Ort::Exception& e) {
@@ -134,6 +126,23 @@ class OnnxModel final : public Embedder {
   }
 
  private:
+  Status open_session(const ModelOptions& options, bool is_half) {
+    Ort::SessionOptions session_options;
+    Result<ChosenDevice> device =
+        choose_device(options.device, has_cuda_device(), is_half, library_.path, session_options);
+    if (!device) return device.status();
+    advice_ = device->advice;
+    shape_.on_gpu = device->is_cuda;
+    if (device->is_cuda) info_.device = "cuda:0";
+    share_cores(options);
+    session_options.SetIntraOpNumThreads(info_.threads);
+    session_options.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
+    // Idle threads of the model must not take the cores from the decoders.
+    session_options.AddConfigEntry("session.intra_op.allow_spinning", "0");
+    session_ = Ort::Session(env_, options.path.c_str(), session_options);
+    return Status::ok();
+  }
+
   // Two lanes with half the threads each do more than one with all of them: within a run, threads
   // wait for the slowest at each layer, most of all when decoders want the same cores. Two, not
   // one a core: a lane holds a batch's activations. On a GPU one lane copies while the other
@@ -152,7 +161,7 @@ class OnnxModel final : public Embedder {
           path, fmt::format("it has {} inputs; an image model has one", session_.GetInputCount()));
     }
     Ort::AllocatorWithDefaultOptions allocator;
-    const Tensor input =
+    const Port input =
         describe(session_.GetInputNameAllocated(0, allocator), session_.GetInputTypeInfo(0));
     if (!input.is_float()) return wrong(path, "its input is neither float32 nor float16");
     const Ort::ModelMetadata metadata = session_.GetModelMetadata();
@@ -168,7 +177,7 @@ class OnnxModel final : public Embedder {
     if (info_.name.empty()) info_.name = std::filesystem::path(path).stem().string();
     const int64_t side = info_.preprocess.crop_side;
     shape_.input_name = input.name;
-    shape_.half_input = input.is_half();
+    info_.preprocess.half = shape_.half_input = input.is_half();
     shape_.input = info_.preprocess.channels_last ? std::vector<int64_t>{side, side, 3}
                                                   : std::vector<int64_t>{3, side, side};
     return Status::ok();
@@ -176,7 +185,7 @@ class OnnxModel final : public Embedder {
 
   Status read_outputs(const ModelOptions& options) {
     Ort::AllocatorWithDefaultOptions allocator;
-    std::vector<Tensor> outputs;
+    std::vector<Port> outputs;
     for (size_t i = 0; i < session_.GetOutputCount(); ++i) {
       outputs.push_back(
           describe(session_.GetOutputNameAllocated(i, allocator), session_.GetOutputTypeInfo(i)));
@@ -190,10 +199,10 @@ class OnnxModel final : public Embedder {
 
   // Also finds the embedding's length, which the file need not say.
   Status warm_up() {
-    const std::vector<float> blank(info_.preprocess.tensor_floats());
+    const std::vector<Tensor> blank(1, Tensor(info_.preprocess.tensor_bytes()));
     std::vector<float> out;
     std::unique_ptr<OnnxLane> lane = take_lane();
-    lane->run(blank, std::max<size_t>(info_.batch, 1), 1, out);
+    lane->run(blank, std::max<size_t>(info_.batch, 1), out);
     give_back(std::move(lane));
     info_.dim = out.size();
     return Status::ok();

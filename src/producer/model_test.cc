@@ -19,16 +19,15 @@ Result<std::unique_ptr<Embedder>> lite0(const std::string& output = "") {
                      .output = output});
 }
 
-std::vector<float> tensor_of(const std::string& photo, const Preprocess& how) {
+Tensor tensor_of(const std::string& photo, const Preprocess& how) {
   const Result<Image> image = decode_image(slurp(deps("images/photos/" + photo)));
   EXPECT_TRUE(image) << photo;
-  std::vector<float> tensor(how.tensor_floats());
-  to_tensor(*image, how, tensor);
-  return tensor;
+  return to_tensor(*image, how);
 }
 
 std::vector<float> embed(Embedder& model, const std::string& photo) {
-  Result<std::vector<float>> out = model.run(tensor_of(photo, model.info().preprocess), 1);
+  Result<std::vector<float>> out =
+      model.run(std::vector<Tensor>{tensor_of(photo, model.info().preprocess)});
   EXPECT_TRUE(out) << out.status().message();
   return std::move(*out);
 }
@@ -81,10 +80,8 @@ TEST(Model, BatchGivesWhatSingleImagesGive) {
   const auto model = lite0();
   ASSERT_TRUE(model) << model.status().message();
   const Preprocess& how = (*model)->info().preprocess;
-  std::vector<float> tensors = tensor_of("rocket.jpg", how);
-  const std::vector<float> second = tensor_of("coffee.png", how);
-  tensors.insert(tensors.end(), second.begin(), second.end());
-  const auto both = (*model)->run(tensors, 2);
+  const auto both = (*model)->run(
+      std::vector<Tensor>{tensor_of("rocket.jpg", how), tensor_of("coffee.png", how)});
   ASSERT_TRUE(both);
   ASSERT_EQ(both->size(), 2U * 1280);
   const std::vector<float> coffee = embed(**model, "coffee.png");
@@ -99,9 +96,8 @@ TEST(Model, ScalingALargeJpegWhileDecodingHardlyMovesItsEmbedding) {
   for (const int keep_side_min : {0, 512}) {
     const Result<Image> image = decode_image(bytes, {.keep_side_min = keep_side_min});
     ASSERT_TRUE(image);
-    std::vector<float> tensor((*model)->info().preprocess.tensor_floats());
-    to_tensor(*image, (*model)->info().preprocess, tensor);
-    embeddings.push_back(*(*model)->run(tensor, 1));
+    embeddings.push_back(
+        *(*model)->run(std::vector<Tensor>{to_tensor(*image, (*model)->info().preprocess)}));
   }
   EXPECT_GT(cosine(embeddings[0], embeddings[1]), 0.995);
 }

@@ -55,11 +55,13 @@ using CudaDeviceCount = int(int* count);                                 // cuDe
 using CudaDeviceUuid = int(unsigned char* sixteen_bytes, int device);    // cuDeviceGetUuid_v2
 using CudaDeviceGet = int(int* device, int ordinal);                     // cuDeviceGet
 using CudaDeviceAttribute = int(int* value, int attribute, int device);  // cuDeviceGetAttribute
+using CudaPrimaryFlags = int(int device, unsigned flags);  // cuDevicePrimaryCtxSetFlags_v2
 
 using CudnnVersion = unsigned long();  // cudnnGetVersion
 }
 
 inline constexpr int kCudaAttributeMultiProcessors = 16;
+inline constexpr unsigned kCudaBlockingSync = 4;  // CU_CTX_SCHED_BLOCKING_SYNC
 inline constexpr int kNvmlSensorGpu = 0;
 inline constexpr int kNvmlClockSm = 1;
 inline constexpr int kNvmlClockMemory = 2;

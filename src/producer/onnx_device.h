@@ -25,8 +25,8 @@ struct ChosenDevice {
 // Sets `options` up for the device that is `wanted` and can be had with this ONNX Runtime, whose
 // file is `library`. kAuto takes the GPU when the driver names one and the library is built for it,
 // the CPU otherwise. kCuda that can't be had is kInvalidArgument with the reason and the remedy.
-// Call after Ort::InitApi. `has_gpu`: does the driver name a GPU?
-Result<ChosenDevice> choose_device(Device wanted, bool has_gpu, const std::string& library,
-                                   Ort::SessionOptions& options);
+// Call after Ort::InitApi. `has_gpu`: does the driver name a GPU? `is_half`: the model is float16.
+Result<ChosenDevice> choose_device(Device wanted, bool has_gpu, bool is_half,
+                                   const std::string& library, Ort::SessionOptions& options);
 
 }  // namespace ca4::producer

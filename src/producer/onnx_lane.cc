@@ -1,8 +1,6 @@
 #include "producer/onnx_lane.h"
 
-#include <algorithm>
-#include <functional>
-#include <numeric>
+#include <cstring>
 
 #include "producer/half.h"
 #include "producer/model_input.h"
@@ -25,36 +23,29 @@ OnnxLane::OnnxLane(Ort::Session& session, const LaneShape& shape)
       binding_(session),
       staging_(nullptr, nullptr, 0) {}
 
-void* OnnxLane::staging(size_t bytes) {
+std::span<std::byte> OnnxLane::staging(size_t bytes) {
   if (staging_.size() < bytes) staging_ = allocator_.GetAllocation(bytes);
-  return staging_.get();
+  return {static_cast<std::byte*>(staging_.get()), bytes};
 }
 
-Ort::Value OnnxLane::input_value(std::span<const float> tensors, size_t rows) {
+Ort::Value OnnxLane::input_value(std::span<const Tensor> images, size_t rows) {
   std::vector<int64_t> shape = {static_cast<int64_t>(rows)};
   shape.insert(shape.end(), shape_.input.begin(), shape_.input.end());
-  const auto floats = static_cast<size_t>(
-      std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>()));
-  if (shape_.half_input) {
-    const std::span halves(static_cast<uint16_t*>(staging(floats * sizeof(uint16_t))), floats);
-    narrow(tensors, halves.first(tensors.size()));
-    std::ranges::fill(halves.subspan(tensors.size()), uint16_t{0});
-    return Ort::Value::CreateTensor(memory_, halves.data(), halves.size_bytes(), shape.data(),
-                                    shape.size(), ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16);
+  const std::span<std::byte> batch = staging(rows * images.front().size());
+  // As whole blocks: the algorithms of the standard library copy such bytes one by one.
+  size_t at = 0;
+  for (const Tensor& image : images) {
+    std::memcpy(&batch[at], image.data(), image.size());
+    at += image.size();
   }
-  // ONNX Runtime's signature is not const; an input is only read.
-  auto* data = const_cast<float*>(tensors.data());
-  if (shape_.on_gpu || floats != tensors.size()) {
-    data = static_cast<float*>(staging(floats * sizeof(float)));
-    std::ranges::copy(tensors, data);
-    std::fill(data + tensors.size(), data + floats, 0.0F);
-  }
-  return Ort::Value::CreateTensor<float>(memory_, data, floats, shape.data(), shape.size());
+  if (at < batch.size()) std::memset(&batch[at], 0, batch.size() - at);
+  return Ort::Value::CreateTensor(memory_, batch.data(), batch.size(), shape.data(), shape.size(),
+                                  shape_.half_input ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16
+                                                    : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
 }
 
-void OnnxLane::run(std::span<const float> tensors, size_t rows, size_t count,
-                   std::vector<float>& out) {
-  const Ort::Value input = input_value(tensors, rows);
+void OnnxLane::run(std::span<const Tensor> images, size_t rows, std::vector<float>& out) {
+  const Ort::Value input = input_value(images, rows);
   binding_.BindInput(shape_.input_name.c_str(), input);
   binding_.BindOutput(shape_.output_name.c_str(), memory_);
   session_.Run(Ort::RunOptions{nullptr}, binding_);
@@ -69,7 +60,7 @@ void OnnxLane::run(std::span<const float> tensors, size_t rows, size_t count,
   } else {
     data = results.front().GetTensorData<float>();
   }
-  append_pooled(data, info.GetShape(), count, out);
+  append_pooled(data, info.GetShape(), images.size(), out);
 }
 
 }  // namespace ca4::producer

@@ -1,5 +1,5 @@
-// One run at a time of an ONNX Runtime session: binds inputs and outputs, and converts between the
-// caller's float32 and what the model computes with.
+// One run at a time of an ONNX Runtime session: binds inputs and outputs, and makes float32 of what
+// the model gives.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,8 @@
 
 #define ORT_API_MANUAL_INIT
 #include <onnxruntime_cxx_api.h>
+
+#include "producer/preprocess.h"
 
 namespace ca4::producer {
 
@@ -27,20 +29,20 @@ class OnnxLane {
   // Both must outlive the lane.
   OnnxLane(Ort::Session& session, const LaneShape& shape);
 
-  // `rows` images in, of which the first are `tensors` and the rest zeros; appends the first
-  // `count` rows of the output to `out`, averaged over height and width where it has them.
-  void run(std::span<const float> tensors, size_t rows, size_t count, std::vector<float>& out);
+  // `rows` images in, of which the first are `images` and the rest zeros; appends as many rows of
+  // the output as there are `images` to `out`, averaged over height and width where it has them.
+  void run(std::span<const Tensor> images, size_t rows, std::vector<float>& out);
 
  private:
-  Ort::Value input_value(std::span<const float> tensors, size_t rows);
-  void* staging(size_t bytes);
+  Ort::Value input_value(std::span<const Tensor> images, size_t rows);
+  std::span<std::byte> staging(size_t bytes);
 
   Ort::Session& session_;
   const LaneShape& shape_;
   Ort::MemoryInfo memory_;
   Ort::Allocator allocator_;
   Ort::IoBinding binding_;
-  Ort::MemoryAllocation staging_;  // a batch, where it can't be taken from the caller as it is
+  Ort::MemoryAllocation staging_;  // a batch
   std::vector<float> widened_;
 };
 

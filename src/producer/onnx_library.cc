@@ -2,31 +2,18 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
-#include <glob.h>
 #include <onnxruntime_c_api.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <system_error>
+
+#include "producer/python_packages.h"
 
 namespace ca4::producer {
 namespace {
 
 namespace fs = std::filesystem;
-
-void add_matches(const std::string& pattern, std::vector<std::string>& out) {
-  glob_t found{};
-  if (glob(pattern.c_str(), 0, nullptr, &found) == 0) {
-    for (size_t i = 0; i < found.gl_pathc; ++i) out.emplace_back(found.gl_pathv[i]);
-  }
-  globfree(&found);
-}
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nothing here sets one
-  return value == nullptr ? "" : value;
-}
 
 // `path` names a file unless it is a bare library name, which the dynamic linker looks up.
 Result<OnnxLibrary> open_one(const std::string& path) {
@@ -62,16 +49,11 @@ std::vector<std::string> onnx_candidates() {
     const fs::path library = folder / ".deps/onnxruntime/lib/libonnxruntime.so";
     if (fs::exists(library, ignored)) out.insert(out.begin(), library.string());
   }
-  const std::string package = "/onnxruntime/capi/libonnxruntime.so.*";
-  if (const std::string venv = environment("VIRTUAL_ENV"); !venv.empty()) {
-    add_matches(venv + "/lib/python3*/site-packages" + package, out);
+  for (const std::string& packages : python_package_folders()) {
+    for (std::string& path : matching_files(packages + "/onnxruntime/capi/libonnxruntime.so.*")) {
+      out.push_back(std::move(path));
+    }
   }
-  if (const std::string home = environment("HOME"); !home.empty()) {
-    add_matches(home + "/.local/lib/python3*/site-packages" + package, out);
-  }
-  add_matches("/usr/local/lib/python3*/dist-packages" + package, out);
-  add_matches("/usr/local/lib/python3*/site-packages" + package, out);
-  add_matches("/usr/lib/python3*/dist-packages" + package, out);
   out.emplace_back("libonnxruntime.so.1");
   out.emplace_back("libonnxruntime.so");
   return out;

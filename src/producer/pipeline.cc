@@ -147,12 +147,10 @@ class Run {
   // --- Model lanes ---
 
   void embed_batches() {
-    std::vector<float> tensors;
     while (true) {
       std::vector<Prepared> batch = feed_.next();
       if (batch.empty()) return;
-      join_tensors(batch, tensors);
-      const Result<std::vector<float>> embeddings = compute(tensors, batch.size());
+      const Result<std::vector<float>> embeddings = compute(take_tensors(batch));
       if (!embeddings) return fail(embeddings.status());
       progress_.embedding -= batch.size();
       std::vector<Parcel> parcels = pack(batch, *embeddings);
@@ -161,9 +159,9 @@ class Run {
     }
   }
 
-  Result<std::vector<float>> compute(std::span<const float> tensors, size_t count) {
+  Result<std::vector<float>> compute(const std::vector<Tensor>& images) {
     const BusyClock::Work work(busy_);
-    return embedder_.run(tensors, count);
+    return embedder_.run(images);
   }
 
   // Ends the other lanes too.

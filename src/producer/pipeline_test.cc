@@ -27,13 +27,15 @@ class FakeEmbedder final : public Embedder {
   void set_sha256(const std::string& sha256) { info_.sha256 = sha256; }
   void set_lanes(size_t lanes) { info_.lanes = lanes; }
   const ModelInfo& info() const override { return info_; }
-  Result<std::vector<float>> run(std::span<const float> tensors, size_t count) override {
+  Result<std::vector<float>> run(std::span<const Tensor> images) override {
     const std::scoped_lock lock(mutex_);
-    batches.push_back(count);
+    batches.push_back(images.size());
     if (fails) return Status(Code::kInternal, "the model failed");
     std::vector<float> out;
-    const size_t plane = tensors.size() / count / 3;
-    for (size_t i = 0; i < count * 3; ++i) out.push_back(tensors[i * plane]);
+    for (const Tensor& image : images) {
+      const std::vector<float> numbers = numbers_of(image);
+      for (size_t i = 0; i < 3; ++i) out.push_back(numbers[i * numbers.size() / 3]);
+    }
     return out;
   }
 

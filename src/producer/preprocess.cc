@@ -4,6 +4,7 @@
 #include <cassert>
 #include <cmath>
 
+#include "producer/half.h"
 #include "producer/resize_rows.h"
 
 namespace ca4::producer {
@@ -35,6 +36,42 @@ std::vector<Taps> triangle_taps(double extent, int from, int to, int begin, int 
     }
   }
   return taps;
+}
+
+// What each byte becomes, in red, green and blue: the arithmetic is done once for each.
+template <class Number>
+using Table = std::array<std::array<Number, 256>, 3>;
+
+Table<float> normalised(const Preprocess& how) {
+  Table<float> out;
+  for (size_t channel = 0; channel < 3; ++channel) {
+    for (size_t byte = 0; byte < 256; ++byte) {
+      out[channel][byte] =
+          (static_cast<float>(byte) / 255.0F - how.mean[channel]) / how.std[channel];
+    }
+  }
+  return out;
+}
+
+Table<uint16_t> in_halves(const Table<float>& from) {
+  Table<uint16_t> out;
+  for (size_t channel = 0; channel < 3; ++channel) narrow(from[channel], out[channel]);
+  return out;
+}
+
+template <class Number>
+void write_numbers(std::span<const uint8_t> pixels, const Preprocess& how,
+                   const Table<Number>& table, Number* out) {
+  const size_t plane = pixels.size() / 3;
+  // Where a pixel's red, green and blue go, and how far on the next pixel's.
+  const size_t apart = how.channels_last ? 1 : plane;
+  const size_t step = how.channels_last ? 3 : 1;
+  const uint8_t* pixel = pixels.data();
+  for (size_t i = 0; i < plane; ++i, pixel += 3, out += step) {
+    out[0] = table[0][pixel[0]];
+    out[apart] = table[1][pixel[1]];
+    out[2 * apart] = table[2][pixel[2]];
+  }
 }
 
 // CenterCrop's first row or column: Python's round, which takes halves to even.
@@ -79,24 +116,15 @@ std::vector<uint8_t> resize_and_crop(const Image& image, int resize_side, int cr
   return out;
 }
 
-void to_tensor(const Image& image, const Preprocess& how, std::span<float> out) {
-  assert(out.size() == how.tensor_floats());
+Tensor to_tensor(const Image& image, const Preprocess& how) {
   const std::vector<uint8_t> pixels = resize_and_crop(image, how.resize_side, how.crop_side);
-  // 256 possible bytes a channel: the arithmetic is done once for each.
-  std::array<std::array<float, 256>, 3> normalised;
-  for (size_t channel = 0; channel < 3; ++channel) {
-    for (size_t byte = 0; byte < 256; ++byte) {
-      normalised[channel][byte] =
-          (static_cast<float>(byte) / 255.0F - how.mean[channel]) / how.std[channel];
-    }
+  Tensor out(how.tensor_bytes());
+  if (how.half) {
+    write_numbers(pixels, how, in_halves(normalised(how)), reinterpret_cast<uint16_t*>(out.data()));
+  } else {
+    write_numbers(pixels, how, normalised(how), reinterpret_cast<float*>(out.data()));
   }
-  const size_t plane = pixels.size() / 3;
-  for (size_t i = 0; i < plane; ++i) {
-    for (size_t channel = 0; channel < 3; ++channel) {
-      const float value = normalised[channel][pixels[i * 3 + channel]];
-      out[how.channels_last ? i * 3 + channel : channel * plane + i] = value;
-    }
-  }
+  return out;
 }
 
 }  // namespace ca4::producer

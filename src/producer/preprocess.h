@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -13,6 +14,9 @@
 
 namespace ca4::producer {
 
+// One image as a model takes it: its numbers as they lie in memory.
+using Tensor = std::vector<std::byte>;
+
 struct Preprocess {
   int resize_side = 256;  // pixels of the shorter side
   int crop_side = 224;    // at most resize_side
@@ -21,8 +25,11 @@ struct Preprocess {
   std::array<float, 3> std{0.229F, 0.224F, 0.225F};
   bool channels_last = false;  // (224, 224, 3) as TensorFlow has it instead of (3, 224, 224)
 
-  size_t tensor_floats() const {
-    return 3 * static_cast<size_t>(crop_side) * static_cast<size_t>(crop_side);
+  bool half = false;  // float16 numbers instead of float32
+
+  size_t tensor_bytes() const {
+    const auto side = static_cast<size_t>(crop_side);
+    return 3 * side * side * (half ? sizeof(uint16_t) : sizeof(float));
   }
 };
 
@@ -30,7 +37,7 @@ struct Preprocess {
 // for bit to Pillow's `resize(..., BILINEAR)` and `crop` of the same pixels. `image` is not empty.
 std::vector<uint8_t> resize_and_crop(const Image& image, int resize_side, int crop_side);
 
-// resize_and_crop, then (byte / 255 - mean) / std into `out`, which has tensor_floats() floats.
-void to_tensor(const Image& image, const Preprocess& how, std::span<float> out);
+// resize_and_crop, then (byte / 255 - mean) / std, in tensor_bytes() bytes.
+Tensor to_tensor(const Image& image, const Preprocess& how);
 
 }  // namespace ca4::producer

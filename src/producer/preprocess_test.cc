@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <set>
 
+#include "producer/half.h"
 #include "producer/test_support.h"
 
 namespace ca4::producer {
@@ -77,9 +79,7 @@ TEST(ResizeAndCrop, PlainPictureStaysPlainAtAnySize) {
 }
 
 TEST(ToTensor, NormalisesAsTorchvisionDoes) {
-  const Preprocess how;
-  std::vector<float> out(how.tensor_floats());
-  to_tensor(plain(300, 300), how, out);
+  const std::vector<float> out = numbers_of(to_tensor(plain(300, 300), {}));
   const size_t plane = out.size() / 3;
   EXPECT_FLOAT_EQ(out[0], (100 / 255.0F - 0.485F) / 0.229F);
   EXPECT_FLOAT_EQ(out[plane], (100 / 255.0F - 0.456F) / 0.224F);
@@ -90,17 +90,28 @@ TEST(ToTensor, ChannelsLastIsTheSameNumbersInterleaved) {
   const Result<Image> image = decode_image(slurp(deps("images/formats/png-rgb.png")));
   ASSERT_TRUE(image);
   Preprocess how;
-  std::vector<float> first(how.tensor_floats());
-  to_tensor(*image, how, first);
+  const std::vector<float> first = numbers_of(to_tensor(*image, how));
   how.channels_last = true;
-  std::vector<float> last(how.tensor_floats());
-  to_tensor(*image, how, last);
+  const std::vector<float> last = numbers_of(to_tensor(*image, how));
   const size_t plane = first.size() / 3;
   for (const size_t pixel : {size_t{0}, size_t{12'345}, plane - 1}) {
     for (size_t channel = 0; channel < 3; ++channel) {
       EXPECT_EQ(first[channel * plane + pixel], last[pixel * 3 + channel]);
     }
   }
+}
+
+TEST(ToTensor, HalvesAreTheSameNumbersRounded) {
+  const Result<Image> image = decode_image(slurp(deps("images/formats/png-rgb.png")));
+  ASSERT_TRUE(image);
+  Preprocess how;
+  const std::vector<float> floats = numbers_of(to_tensor(*image, how));
+  how.half = true;
+  const Tensor halves = to_tensor(*image, how);
+  ASSERT_EQ(halves.size(), floats.size() * 2);
+  std::vector<uint16_t> expected(floats.size());
+  narrow(floats, expected);
+  EXPECT_EQ(std::memcmp(halves.data(), expected.data(), halves.size()), 0);
 }
 
 }  // namespace
