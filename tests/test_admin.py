@@ -1,5 +1,6 @@
 """The admin port of `serve`, `work`, `up` and `produce`: found by its file, asked, guarded, and away with its process."""
 
+import contextlib
 import re
 import signal
 
@@ -175,7 +176,7 @@ def test_nobody_is_ready_while_kafka_is_away(broker, serve, work, tmp_path):
 def test_produce_shows_its_run_and_its_gpus(start, up, tmp_path):
     endpoint = f"127.0.0.1:{free_port()}"
     run_dir = tmp_path / "run"
-    run_dir.mkdir()
+    (run_dir / "ca4-data").mkdir(parents=True)
     command = ["produce", PHOTOS, "--endpoint", f"http://{endpoint}", "--model", MODEL, "--device", "cpu"]
     producer = start(*command, "--journal", run_dir / "journal", cwd=run_dir, env=nvidia_driver(tmp_path / "driver"))
     port = Admin(run_dir / "ca4-data", "produce")
@@ -196,7 +197,22 @@ def test_produce_shows_its_run_and_its_gpus(start, up, tmp_path):
     up(listen=endpoint)
     assert producer.wait() == 0, producer.said()
     assert f"{pictures} sent" in producer.printed()
-    assert not (run_dir / "ca4-data").exists(), "nothing is left in the folder where it ran"
+    assert not list((run_dir / "ca4-data").iterdir()), "nothing is left in the pipeline's folder"
+
+
+def test_produce_makes_no_folder_where_no_pipeline_has_its_data(start, tmp_path):
+    command = ["produce", PHOTOS, "--endpoint", f"http://127.0.0.1:{free_port()}", "--model", MODEL, "--device", "cpu"]
+    port = free_port()
+    producer = start(*command, "--admin-listen", f"127.0.0.1:{port}", cwd=tmp_path)
+
+    def answers():
+        with contextlib.suppress(requests.ConnectionError):
+            return requests.get(f"http://127.0.0.1:{port}/livez", timeout=5).status_code == 200
+
+    eventually(answers, "its admin port answers")
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
+    producer.signal(signal.SIGINT)
+    producer.wait()
 
 
 def test_every_command_that_runs_for_long_has_the_flags():

@@ -73,6 +73,7 @@ class Port final : public AdminPort {
 
  private:
   void leave_address() {
+    if (options_.folder.empty()) return;
     Result<std::unique_ptr<AddressFile>> file =
         AddressFile::write(options_.folder, options_.name, url());
     if (file) {

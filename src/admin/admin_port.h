@@ -17,7 +17,7 @@ struct AdminOptions {
   std::string host = "127.0.0.1";
   uint16_t port = 0;            // 0: any free one
   std::string token_file = {};  // see http::Tokens; empty: none
-  std::string folder = {};      // where the address is left, see AddressFile
+  std::string folder = {};      // where the address is left, see AddressFile; empty: nowhere
   std::string name = {};        // of the command, as "work"
   std::string version = {};
 };

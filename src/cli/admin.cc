@@ -19,7 +19,8 @@ std::string admin_url(std::string address) {
 
 Result<std::unique_ptr<admin::AdminPort>> open_admin(const config::Settings& settings,
                                                      const std::string& command,
-                                                     admin::AdminAnswers answers) {
+                                                     admin::AdminAnswers answers,
+                                                     const std::string& folder) {
   if (settings.admin.listen == "none") return std::unique_ptr<admin::AdminPort>();
   const Result<config::Address> address = config::parse_address(settings.admin.listen);
   if (!address) return address.status();
@@ -27,7 +28,7 @@ Result<std::unique_ptr<admin::AdminPort>> open_admin(const config::Settings& set
   options.host = address->host;
   options.port = address->port;
   options.token_file = settings.admin.token_file;
-  options.folder = admin_dir(settings);
+  options.folder = folder;
   options.name = command;
   options.version = CA4_VERSION;
   Result<std::unique_ptr<admin::AdminPort>> port =

@@ -16,9 +16,10 @@ std::string admin_dir(const config::Settings& settings);
 std::string admin_url(std::string address);
 
 // The port that the settings ask for; null where they ask for none. What `answers` uses must
-// outlive it. `command` is "serve", "work", ...
+// outlive it. `command` is "serve", "work", ... Its address is left in `folder`; empty: nowhere.
 Result<std::unique_ptr<admin::AdminPort>> open_admin(const config::Settings& settings,
                                                      const std::string& command,
-                                                     admin::AdminAnswers answers);
+                                                     admin::AdminAnswers answers,
+                                                     const std::string& folder);
 
 }  // namespace ca4::cli

@@ -1,4 +1,6 @@
 // `ca4 produce` with an admin port.
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "cli/admin.h"
@@ -8,6 +10,13 @@
 
 namespace ca4::cli {
 namespace {
+
+// Beside the pipeline that runs there. The producer itself has no data, and makes no folder for it.
+std::string place_of_address(const config::Settings& settings) {
+  std::error_code ignored;
+  const bool is_there = std::filesystem::is_directory(settings.data_dir, ignored);
+  return is_there ? admin_dir(settings) : "";
+}
 
 class AdminWatch final : public RunWatch {
  public:
@@ -21,7 +30,8 @@ class AdminWatch final : public RunWatch {
     Result<std::unique_ptr<admin::AdminPort>> port =
         open_admin(settings, "produce",
                    {.metrics = [this] { return metrics_.text(); },
-                    .ready = [this] { return transport_.last(); }});
+                    .ready = [this] { return transport_.last(); }},
+                   place_of_address(settings));
     if (!port) return port.status();
     port_ = std::move(*port);
     return Status::ok();

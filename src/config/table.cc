@@ -448,7 +448,7 @@ const Setting kTable[] = {
      WholeNumber{CA4_FIELD(tunnel.backoff_ms_max), 100, kHourMs, "ms"}},
 
     {Section::kAdmin, "listen", "CA4_ADMIN_LISTEN", "--admin-listen",
-     "address for /metrics, /livez, /readyz, /health, /log-level and /tap, left in DATA_DIR/admin; port 0 takes any free one; none: no such port",
+     "address for /metrics, /livez, /readyz, /health, /log-level and /tap, left in DATA_DIR/admin (by produce where DATA_DIR is there); port 0 takes any free one; none: no such port",
      Text{CA4_FIELD(admin.listen), "HOST:PORT", check_admin_address}},
     {Section::kAdmin, "token_file", "CA4_ADMIN_TOKEN_FILE", "--admin-token-file",
      "bearer tokens for what shows data or changes something there, one a line, read again on SIGHUP; empty: only a loopback address answers that",
