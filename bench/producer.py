@@ -68,7 +68,7 @@ class GpuUse:
 
 def rival(what, model, folder, args, images):
     """A fresh interpreter for each measurement: no thread pool of the one before is in the way of the next."""
-    command = [sys.executable, ROOT / "bench/producer_rivals.py", what, model, folder, "--images", images, "--batch", args.batch,
+    command = [sys.executable, ROOT / "bench/peers/producer_rivals.py", what, model, folder, "--images", images, "--batch", args.batch,
                "--device", args.device]
     done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])

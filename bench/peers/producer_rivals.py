@@ -1,6 +1,6 @@
 """What `ca4 produce` is measured against, one a process: bench/producer.py runs this file. Prints {"images", "wall_s", "cpu_s"}.
 
-  bench/producer_rivals.py WHAT MODEL.onnx FOLDER --batch N --device cpu|cuda
+  bench/peers/producer_rivals.py WHAT MODEL.onnx FOLDER --batch N --device cpu|cuda
 """
 
 import argparse
