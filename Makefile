@@ -13,8 +13,8 @@ help: ## this list
 	@echo '  [AWS] an account: AWS_REGION and credentials, or AWS_ENDPOINT_URL of a simulator. [SSH] the key that the system was made with.'
 	@echo '  [tunnel] a running `make run-local-processor`, or `ca4 tunnel`. [kubectl] kubectl. [root] network namespaces.'
 
-.PHONY: setup-build setup-demo setup-sim setup-test setup-deploy setup-package
-setup-build setup-demo setup-sim setup-test setup-deploy setup-package: setup-%:
+.PHONY: setup-build setup-demo setup-sim setup-test setup-deploy setup-package setup-sbom
+setup-build setup-demo setup-sim setup-test setup-deploy setup-package setup-sbom: setup-%:
 	@scripts/setup.sh $*
 
 .PHONY: build
@@ -121,6 +121,10 @@ image: ## the container image, built by buildah, podman or docker; CA4_IMAGE nam
 	@scripts/image.sh build
 image-archive: build ## the same without any of them, for `docker load` or `k3s ctr images import`: build/image/ca4/ca4-VERSION.tar
 	@scripts/image.sh archive
+
+.PHONY: sbom
+sbom: setup-sbom build ## what the program is made of, as CycloneDX: build/sbom/ca4.cdx.json
+	@.deps/venv/bin/python scripts/sbom.py
 
 .PHONY: bench-producer
 bench-producer: setup-test build ## measure `ca4 produce` against the model alone and a plain Python loop; build/bench/producer.md

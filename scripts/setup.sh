@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what CA4 needs, in steps that can be named: `build` (compilers and libraries), `demo` (also a model and
 # photographs), `sim` (also servers and what makes machines of namespaces), `test` (also browser, linters, load generators and the
-# tests' Python environment), `deploy` (what the ca4-* targets use), `package` (what makes packages). Debian packages go into the
+# tests' Python environment), `deploy` (what the ca4-* targets use), `package` (what makes packages), `sbom` (what lists what is in it). Debian packages go into the
 # system; everything else into .deps/ of the project. A second run finds all of it there and ends in a moment.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -47,7 +47,7 @@ install_missing() {
 # What `test` needs in .deps/, by the tool that brings it: two of them do not get along with themselves, and all of them wait for the network.
 python_parts() {
   scripts/setup-python.sh scripts/requirements.txt deploy/sim/requirements.txt tests/requirements.txt scripts/requirements-wheel.txt \
-    deploy/aws/requirements.txt
+    deploy/aws/requirements.txt scripts/requirements-sbom.txt
   scripts/setup-onnxruntime.sh
   scripts/setup-images.sh
   scripts/setup-model.sh
@@ -112,8 +112,12 @@ case "${1:-}" in
   package)
     install_missing "${package_packages[@]}"
     ;;
+  sbom)
+    "$0" build
+    scripts/setup-python.sh scripts/requirements-sbom.txt
+    ;;
   *)
-    echo "usage: scripts/setup.sh build|demo|sim|test|deploy|package" >&2
+    echo "usage: scripts/setup.sh build|demo|sim|test|deploy|package|sbom" >&2
     exit 2
     ;;
 esac
