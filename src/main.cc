@@ -1,5 +1,7 @@
 // The program: this table of what it can do; each line is src/cli/<name>.cc.
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <string>
@@ -35,9 +37,22 @@ constexpr Entry kCommands[] = {
     {"completion", "print the shell completion script for bash or zsh", make_completion},
 };
 
+// A core would hold database passwords, tokens and events, in whatever folder the process runs. The
+// hard limit stays: who looks for a defect raises it (prlimit --core=unlimited --pid=PID). The
+// process may be traced by its own user, who could read its files anyway.
+void leave_no_core() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_CORE, &limit) != 0) return;
+  limit.rlim_cur = 0;
+  setrlimit(RLIMIT_CORE, &limit);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  leave_no_core();
+  // What it makes is nobody else's business; the group is the administrator's to say.
+  umask(umask(0) | S_IRWXO);
   // libmongoc, as it is loaded, shares counters under this name, which nobody of ours reads. A
   // process that is killed would leave it behind, and the next one with its number would complain.
   shm_unlink(("/mongoc-" + std::to_string(getpid())).c_str());

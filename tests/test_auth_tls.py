@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 import requests
+from server_process import free_port
 from support import ENVIRONMENT, PATIENCE_S, assert_problem, event, eventually, run
 
 FIRST, SECOND, THIRD = "first-token-0123456789", "second-token-0123456789", "third-token-0123456789"
@@ -191,19 +192,71 @@ def test_plain_http_on_a_tls_port_harms_nobody(up, certificate):
     assert server.get("/livez", verify=str(cert)).status_code == 200
 
 
-def test_an_old_tls_version_is_refused(up, certificate):
+@pytest.fixture(scope="module")
+def rsa_certificate(tmp_path_factory):
+    """The kind of key with which a server could still take the oldest ciphers."""
+    folder = tmp_path_factory.mktemp("rsa")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2"]
+        + ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+        check=True,
+        capture_output=True,
+        env=ENVIRONMENT,
+    )
+    return cert, key
+
+
+def shakes_hands(port, *flags):
+    """Whether a client that would take anything gets a connection with these flags."""
+    result = subprocess.run(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", *flags], input=b"", capture_output=True, timeout=PATIENCE_S
+    )
+    return result.returncode == 0
+
+
+ANY = ("-cipher", "ALL:@SECLEVEL=0")
+WEAK = ["AES128-SHA", "AES256-GCM-SHA384", "DHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-AES128-SHA", "ECDHE-RSA-AES256-SHA384"]
+HANDSHAKES = {
+    "TLS 1.0": (("-tls1", *ANY), False),
+    "TLS 1.1": (("-tls1_1", *ANY), False),
+    "TLS 1.2": (("-tls1_2", *ANY), True),
+    "TLS 1.3": (("-tls1_3",), True),
+    "ECDHE-RSA-AES128-GCM-SHA256": (("-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256"), True),
+    "ECDHE-RSA-CHACHA20-POLY1305": (("-tls1_2", "-cipher", "ECDHE-RSA-CHACHA20-POLY1305"), True),
+} | {cipher: (("-tls1_2", "-cipher", f"{cipher}:@SECLEVEL=0"), False) for cipher in WEAK}
+
+
+def test_old_versions_and_weak_ciphers_of_tls_are_refused(up, rsa_certificate):
+    cert, key = rsa_certificate
+    _, port = up("--tls-cert-file", cert, "--tls-key-file", key).address
+    taken = {name: shakes_hands(port, *flags) for name, (flags, _) in HANDSHAKES.items()}
+    assert taken == {name: accepted for name, (_, accepted) in HANDSHAKES.items()}
+
+
+def test_the_client_of_that_test_could_connect(rsa_certificate):
+    """To a server that takes anything, so that a refusal is the server's."""
+    cert, key = rsa_certificate
+    port = free_port()
+    server = subprocess.Popen(
+        ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", cert, "-key", key, "-cipher", "ALL:@SECLEVEL=0", "-quiet"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        eventually(lambda: shakes_hands(port, "-tls1_2", *ANY), "it listens")
+        assert {name: shakes_hands(port, *flags) for name, (flags, _) in HANDSHAKES.items()} == dict.fromkeys(HANDSHAKES, True)
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_browsers_are_told_to_stay_with_tls(up, certificate):
     cert, key = certificate
     server = up("--tls-cert-file", cert, "--tls-key-file", key)
-    host, port = server.address
-    for version, accepted in (("-tls1_1", False), ("-tls1_2", True), ("-tls1_3", True)):
-        result = subprocess.run(
-            ["openssl", "s_client", "-connect", f"{host}:{port}", version, "-CAfile", cert]
-            + ["-cipher", "DEFAULT:@SECLEVEL=0"],
-            input=b"",
-            capture_output=True,
-            timeout=PATIENCE_S,
-        )
-        assert (result.returncode == 0) == accepted, (version, result.stderr)
+    for path in ("/", "/livez", "/nowhere"):
+        assert server.get(path, verify=str(cert)).headers["Strict-Transport-Security"] == "max-age=31536000"
 
 
 @pytest.mark.parametrize("missing", ["--tls-cert-file", "--tls-key-file"])

@@ -467,7 +467,8 @@ void StreamConnection<Stream>::write_ready() {
     } else {
       const bool last = slots_.size() == 1 && (read_ended_ || (finishing_ && idle()));
       close_after_write_ = !slot.keep_alive || last;
-      append_response(*slot.response, slot.head_only, !close_after_write_, unix_s(), out_);
+      append_response(*slot.response, slot.head_only, !close_after_write_,
+                      {.tls = std::is_same_v<Stream, TlsStream>, .unix_s = unix_s()}, out_);
     }
     slots_.pop_front();
     ++first_slot_;

@@ -48,7 +48,6 @@ http::Handler asset_handler(const Asset& asset) {
     response.content_type = asset.content_type;
     response.headers = {{"ETag", std::string(asset.etag)},
                         {"Cache-Control", "no-cache"},
-                        {"X-Content-Type-Options", "nosniff"},
                         {"Referrer-Policy", "no-referrer"},
                         {"Content-Security-Policy", std::string(kContentSecurityPolicy)}};
     if (matches(request.header("If-None-Match"), asset.etag)) {
@@ -86,7 +85,6 @@ void Page::add_routes(http::Router& router, const Guard& guard) {
   Impl* impl = impl_.get();
   router.add("GET", "/api/stats", guard(impl->pooled([impl](const http::Request&) {
                http::Response response;
-               response.headers.emplace_back("Cache-Control", "no-store");
                response.body = impl->stats.to_json();
                return response;
              })));

@@ -42,7 +42,6 @@ http::Response failure(const Status& status) {
 
 http::Response json(std::string body) {
   http::Response response;
-  response.headers.emplace_back("Cache-Control", "no-store");
   response.body = std::move(body);
   return response;
 }
@@ -165,8 +164,7 @@ http::Response media_answer(const PageParts& parts, const http::Request& request
   if (!media) return failure(media.status());
   http::Response response;
   response.content_type = media->content_type;
-  response.headers = {{"X-Content-Type-Options", "nosniff"},
-                      {"Content-Security-Policy", "default-src 'none'"},
+  response.headers = {{"Content-Security-Policy", "default-src 'none'"},
                       {"Cache-Control", "private, max-age=300"}};
   response.body = std::move(media->bytes);
   return response;
