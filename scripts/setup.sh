@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what CA4 needs, in steps that can be named: `build` (compilers and libraries), `demo` (also a model and
 # photographs), `sim` (also servers and what makes machines of namespaces), `test` (also browser, linters, load generators and the
-# tests' Python environment), `deploy` (what the ca4-* targets use), `package` (what makes packages), `sbom` (what lists what is in it). Debian packages go into the
-# system; everything else into .deps/ of the project. A second run finds all of it there and ends in a moment.
+# tests' Python environment), `deploy` (what the ca4-* targets use), `package` (what makes packages), `sbom` (what lists
+# what the program is made of). Debian packages go into the system; everything else into .deps/ of the project. A second run
+# finds all of it there and ends in a moment.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

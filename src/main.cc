@@ -28,6 +28,7 @@ constexpr Entry kCommands[] = {
     {"db", "make MongoDB's indexes; see whether it answers", make_db},
     {"topics", "the topics in Kafka: what there is, and making what there is not", make_topics},
     {"spool", "the outbox, where events wait while Kafka is away; import an old one", make_spool},
+    {"token", "who may use a processor: make a token, list those there are", make_token},
     {"config", "show every setting, its value and where that comes from; check a file",
      make_config},
     {"top", "a running pipeline in the terminal: rates, latency, lag, spool, errors, GPUs",

@@ -92,7 +92,7 @@ def test_the_log_level_changes_while_it_runs(up):
     port = Admin(server.data_dir, "up")
     assert port.get("/log-level").json() == {"level": "info"}
     assert port.put("/log-level", '{"level":"error"}').json() == {"level": "error"}
-    assert "log level error instead of info, as 127.0.0.1:" in server.said()
+    assert "audit: log level error instead of info, as 127.0.0.1:" in server.said()
     before = server.said()
     assert port.put("/log-level", "warn").status_code == 200
     assert_problem(port.put("/log-level", "loud"), 400)

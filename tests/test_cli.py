@@ -12,7 +12,7 @@ import pytest
 from support import BINARY, ENVIRONMENT, documents, event, eventually, run
 
 COMMANDS = [
-    "up", "serve", "work", "produce", "query", "log", "dlq", "replay", "tunnel", "verify", "db", "topics", "spool",
+    "up", "serve", "work", "produce", "query", "log", "dlq", "replay", "tunnel", "verify", "db", "topics", "spool", "token",
     "config", "completion",
 ]  # fmt: skip
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from netlab import Machine, command
-from support import MODEL, PHOTOS, PATIENCE_S, ROOT, event, eventually
+from support import MODEL, PHOTOS, PATIENCE_S, ROOT, event, eventually, run
 
 CONTAINERFILE = ROOT / "deploy/image/Containerfile"
 NONROOT = 65532
@@ -258,17 +258,20 @@ def test_worker_and_processor_run_as_their_manifests_are_written(pod, tmp_path, 
 def test_the_gpu_job_has_all_it_needs_where_its_manifest_says(pod, tmp_path):
     """On a CPU: which ONNX Runtime the image has makes no difference to the rest."""
     container = container_of("gpu-job/job.yaml", "Job")
-    tokens, claim = tmp_path / "tokens", tmp_path / "claim"
+    tokens, token, claim = tmp_path / "tokens", tmp_path / "token", tmp_path / "claim"
     (claim / "images").mkdir(parents=True)
     shutil.copy(next(PHOTOS.glob("*.png")), claim / "images")
     shutil.copy(MODEL, claim / "model.onnx")
     os.chown(claim, NONROOT, NONROOT)  # fsGroup
     tokens.mkdir()
-    (tokens / "tokens").write_text("a-token-for-this-test\n")
+    token.mkdir()
+    made = run("token", "new", "--token-file", tokens / "tokens", "--name", "gpu-job")
+    os.chown(tokens / "tokens", NONROOT, NONROOT)
+    (token / "token").write_text(made.stdout)
     serve = pod("ca4", "up", mounts={"/etc/ca4/tokens": tokens}, env=["CA4_PROCESSOR_TOKEN_FILE=/etc/ca4/tokens/tokens"])
     eventually(lambda: ready(pod), lambda: f"ready: {serve.said()}")
     env = {variable["name"]: variable["value"] for variable in container["env"]} | {"CA4_PRODUCER_ENDPOINT": "http://127.0.0.1:8000"}
-    outside = {"/data": claim, "/etc/ca4/tokens": tokens, "/tmp": None}
+    outside = {"/data": claim, "/etc/ca4/token": token, "/tmp": None}
     assert {mount["mountPath"] for mount in container["volumeMounts"]} == set(outside)
     for sent in ("1 sent", "1 already sent"):
         job = pod(*container["command"], mounts=outside | {"/var/lib/ca4": None}, env=[f"{k}={v}" for k, v in env.items()])

@@ -162,6 +162,7 @@ def every_probe_asks_at_a_port_that_is_there(docs):
 MADE_AT_DEPLOYMENT = {
     ("app", "Secret", "ca4-database"),
     ("app", "Secret", "ca4-processor-tokens"),
+    ("app", "Secret", "ca4-producer-token"),
     ("app", "Secret", "ca4-processor-tls"),
     ("app", "ConfigMap", "ca4-database-ca"),
     ("platform", "Secret", "ca4-mongo-dev"),

@@ -39,7 +39,7 @@ def test_ngrok_gives_a_public_url_that_asks_for_the_token(serve, agent, tmp_path
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert str(file) in server.said()
     token = file.read_text().strip()
-    assert len(token) == 64
+    assert re.fullmatch("ca4_[0-9a-f]{64}", token)
     assert requests.post(url + "/metadata", json=event("a"), timeout=PATIENCE_S).status_code == 401
     answer = requests.post(url + "/metadata", json=event("a"), headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE_S)
     assert answer.status_code == 200

@@ -9,6 +9,7 @@
 #
 #   CA4_OVERLAY   folder of deploy/k8s/overlays (k3s, k3s-ha, dev)
 #   CA4_IMAGE     image of ca4 in a registry, with a tag or digest; not set: that of this tree, brought to the nodes over SSH
+#   CA4_TOKENS_FILE, CA4_PRODUCER_TOKEN_FILE    tokens that the processor in the cluster takes; the one that deploy/k8s/gpu-job sends
 #   MONGO_URI     a database of your own; otherwise DocumentDB, or with CA4_OVERLAY=dev the MongoDB in the cluster
 #   CA4_METRICS_BUCKET, CA4_LOGS_BUCKET    monitoring: S3 buckets for Thanos and for Loki; not set: their disks alone
 #   CA4_BUCKETS_REGION                     their region; otherwise that of the outputs
@@ -130,6 +131,7 @@ edge_secrets() {
       kubectl apply --filename -
   fi
   if [ -n "${CA4_TOKENS_FILE:-}" ]; then secret app ca4-processor-tokens --from-file="tokens=$CA4_TOKENS_FILE"; fi
+  if [ -n "${CA4_PRODUCER_TOKEN_FILE:-}" ]; then secret app ca4-producer-token --from-file="token=$CA4_PRODUCER_TOKEN_FILE"; fi
   if [ -n "${CA4_TLS_CERT_FILE:-}" ]; then
     kubectl create secret tls ca4-processor-tls --namespace app --cert="$CA4_TLS_CERT_FILE" --key="${CA4_TLS_KEY_FILE:?}" \
       --dry-run=client --output yaml | kubectl apply --filename -

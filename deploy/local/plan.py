@@ -28,7 +28,7 @@ class Plan:
     env: dict  # of the programs
     settings: dict  # {"kafka.bootstrap": value}, as the programs will see them
     tunnel: bool  # whether there is a bastion to go through
-    token_file: str  # what the processor will ask for; empty: nothing
+    token_file: str  # the token that the checks send, in its first line; empty: none
 
     @property
     def data_dir(self):
@@ -93,7 +93,8 @@ def make(layout, env, public=""):
     check_address(settings["processor.listen"])
     if tunnel:
         check_tunnel(settings)
-    token_file = settings["processor.token_file"]
+    # The processor's own file may hold hashes only.
+    token_file = settings["producer.token_file"] or settings["processor.token_file"]
     if not token_file and settings["processor.tunnel"] != "none":
         token_file = f"{settings['data_dir']}/tunnel-token"  # made by `ca4 serve`
     return Plan(env, settings, tunnel, os.path.abspath(token_file) if token_file else "")

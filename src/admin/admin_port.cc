@@ -14,9 +14,11 @@
 #include "http/job_pool.h"
 #include "http/local_guard.h"
 #include "http/problem.h"
+#include "http/request_id.h"
 #include "http/router.h"
 #include "http/server.h"
 #include "http/tokens.h"
+#include "ops/log_context.h"
 #include "ops/metrics.h"
 
 namespace ca4::admin {
@@ -57,7 +59,7 @@ class Port final : public AdminPort {
     server.connections_max = kConnectionsMax;
     Result<std::unique_ptr<http::Server>> started =
         http::Server::start(server, [this](http::Request request, http::Respond respond) {
-          router_.route(std::move(request), std::move(respond));
+          route(std::move(request), std::move(respond));
         });
     if (!started) return {started.status().code(), "admin port: " + started.status().message()};
     server_ = std::move(*started);
@@ -72,6 +74,15 @@ class Port final : public AdminPort {
   }
 
  private:
+  void route(http::Request request, http::Respond respond) {
+    std::string id = request_ids_.of(request);
+    const ops::LogContext context(id, "");
+    router_.route(std::move(request), [id, respond = std::move(respond)](http::Response response) {
+      response.headers.emplace_back(http::kRequestId, id);
+      respond(std::move(response));
+    });
+  }
+
   void leave_address() {
     if (options_.folder.empty()) return;
     Result<std::unique_ptr<AddressFile>> file =
@@ -101,10 +112,10 @@ class Port final : public AdminPort {
                   return http::Response{.content_type = std::string(ops::kMetricsContentType),
                                         .body = answers_.metrics()};
                 }));
-    router_.add("GET", "/log-level", guard(get_log_level));
-    router_.add("PUT", "/log-level", guard(put_log_level));
+    router_.add("GET", "/log-level", guard(http::Scope::kRead, get_log_level));
+    router_.add("PUT", "/log-level", guard(http::Scope::kAdmin, put_log_level));
     for (const GuardedRoute& route : answers_.guarded) {
-      router_.add(route.method, route.path, guard(route.handler));
+      router_.add(route.method, route.path, guard(route.scope, route.handler));
     }
   }
 
@@ -119,8 +130,8 @@ class Port final : public AdminPort {
     return http::Response{.body = R"({"status":"ready"})"};
   }
 
-  http::Handler guard(http::Handler inner) const {
-    if (tokens_.required()) return tokens_.guard(std::move(inner));
+  http::Handler guard(http::Scope scope, http::Handler inner) const {
+    if (tokens_.required()) return tokens_.guard(scope, std::move(inner));
     if (http::is_loopback(options_.host)) {
       return guard_local(std::move(inner), options_.host, "--admin-token-file");
     }
@@ -134,6 +145,7 @@ class Port final : public AdminPort {
   const AdminOptions options_;
   const AdminAnswers answers_;
   http::Tokens tokens_;
+  const http::RequestIds request_ids_;
   http::Router router_;
   std::optional<Status> ready_;        // in the thread of checks_
   steady_clock::time_point ready_at_;  // the same

@@ -10,6 +10,7 @@
 
 #include "base/status.h"
 #include "http/server.h"
+#include "http/token_file.h"
 
 namespace ca4::admin {
 
@@ -26,6 +27,7 @@ struct AdminOptions {
 struct GuardedRoute {
   std::string method;
   std::string path;
+  http::Scope scope;
   http::Handler handler;
 };
 
@@ -38,9 +40,9 @@ struct AdminAnswers {
 };
 
 // GET /livez, /readyz, /health and /metrics are open to whoever reaches the port: they hold no data
-// and no secrets. What shows data or changes the process (PUT /log-level) needs a token; without a
-// token file only a port on a loopback address answers it, and no page of another site gets
-// through.
+// and no secrets. What shows data needs a token with the scope read, what changes the process (PUT
+// /log-level) one with the scope admin; without a token file only a port on a loopback address
+// answers either, and no page of another site gets through. Every answer has an X-Request-Id.
 class AdminPort {
  public:
   // Reads the token file and listens. kConfig for a bad token file, kIo when the address is taken.

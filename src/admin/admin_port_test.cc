@@ -12,6 +12,7 @@
 
 #include "base/test_dir.h"
 #include "http/fetch.h"
+#include "http/token_file.h"
 #include "ops/logging.h"
 
 namespace ca4::admin {
@@ -156,6 +157,33 @@ TEST_F(AdminLevelTest, WithTokensItNeedsOne) {
   for (const char* open : {"/metrics", "/livez", "/readyz", "/health"}) {
     EXPECT_EQ(ask(open).status, 200) << open;
   }
+}
+
+TEST_F(AdminLevelTest, ReadingIsNotChangingAndBothAreAudited) {
+  const std::string path = dir_.path() + "/tokens";
+  const std::string reader = http::add_token(path, "reader", 2).value();
+  const std::string operator_token = http::add_token(path, "ops", 4).value();
+  start({.token_file = path});
+  const auto with = [](const std::string& token) {
+    return std::vector<std::pair<std::string, std::string>>{{"Authorization", "Bearer " + token},
+                                                            {"X-Request-Id", "r1"}};
+  };
+  testing::internal::CaptureStderr();
+  ASSERT_TRUE(ops::setup_logging("info", "text").is_ok());
+  EXPECT_EQ(ask("/log-level", "GET", "", with(reader)).status, 200);
+  EXPECT_EQ(ask("/log-level", "PUT", "debug", with(reader)).status, 403);
+  EXPECT_EQ(spdlog::get_level(), spdlog::level::info);
+  EXPECT_EQ(ask("/log-level", "GET", "", with(operator_token)).status, 403);
+  EXPECT_EQ(ask("/log-level", "PUT", "loud", with(operator_token)).status, 400);
+  EXPECT_EQ(ask("/log-level", "PUT", "warn", with(operator_token)).status, 200);
+  spdlog::default_logger()->flush();
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(said, testing::ContainsRegex("audit: PUT /log-level from 127.0.0.1:[0-9]+ is refused "
+                                           "403: token 'reader' has no scope admin request_id=r1"));
+  EXPECT_THAT(said, testing::ContainsRegex("audit: PUT /log-level of token 'ops' from "
+                                           "127.0.0.1:[0-9]+ is refused 400: .* request_id=r1"));
+  EXPECT_THAT(said, testing::ContainsRegex("audit: log level warn instead of info, as token 'ops' "
+                                           "from 127.0.0.1:[0-9]+ asked request_id=r1"));
 }
 
 TEST_F(AdminLevelTest, ElsewhereThanOnLoopbackItNeedsTokensToBeAnsweredAtAll) {

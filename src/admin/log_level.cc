@@ -1,6 +1,7 @@
 #include "admin/log_level.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -30,8 +31,14 @@ void get_log_level(const http::Request&, const http::Respond& respond) {
 }
 
 void put_log_level(const http::Request& request, const http::Respond& respond) {
-  const Status set = ops::set_log_level(word_of(request.body()), request.peer);
-  if (!set.is_ok()) return respond(http::problem(400, set.message(), "level"));
+  const std::string who = request.caller.empty()
+                              ? request.peer
+                              : fmt::format("token '{}' from {}", request.caller, request.peer);
+  const Status set = ops::set_log_level(word_of(request.body()), who);
+  if (!set.is_ok()) {
+    spdlog::warn("audit: PUT /log-level of {} is refused 400: {}", who, set.message());
+    return respond(http::problem(400, set.message(), "level"));
+  }
   get_log_level(request, respond);
 }
 

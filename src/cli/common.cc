@@ -122,6 +122,13 @@ Result<std::string> read_token(const std::string& path) {
     return Status(Code::kConfig, fmt::format("token file {}: its first line is empty", path));
   }
   const std::string token = line.substr(begin, line.find_last_not_of(" \t\r") + 1 - begin);
+  if (token.find(" sha256:") != std::string::npos) {
+    return Status(Code::kConfig,
+                  fmt::format("token file {}: its first line is the hash of a token, as servers "
+                              "keep it; a client needs the token itself, which `ca4 token new` "
+                              "printed",
+                              path));
+  }
   // Anything else could smuggle a header into the request.
   if (std::any_of(token.begin(), token.end(), [](char c) { return c <= ' ' || c > '~'; })) {
     return Status(Code::kConfig,

@@ -2,12 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <openssl/rand.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
@@ -16,11 +14,10 @@
 #include "cli/common.h"
 #include "config/address.h"
 #include "door/door.h"
+#include "http/token_file.h"
 
 namespace ca4::cli {
 namespace {
-
-constexpr size_t kTokenBytes = 32;  // 256 bits: nobody guesses it
 
 door::DoorOptions options_of(const config::Processor& from) {
   door::DoorOptions out;
@@ -34,14 +31,12 @@ Status failed(const std::string& path, int error) {
   return {Code::kIo, fmt::format("{}: {}", path, std::generic_category().message(error))};
 }
 
+// As it is, not its hash: here it is also read by who gives it to others, `ca4 up` itself and the
+// checks of this machine.
 Status write_new_token(const std::string& path) {
-  std::array<unsigned char, kTokenBytes> bytes{};
-  if (RAND_bytes(bytes.data(), bytes.size()) != 1) {
-    return {Code::kInternal, "OpenSSL gives no random bytes"};
-  }
-  std::string text;
-  for (const unsigned char byte : bytes) text += fmt::format("{:02x}", byte);
-  text += "\n";
+  const Result<std::string> token = http::make_token();
+  if (!token) return token.status();
+  const std::string text = *token + "\n";
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return failed(path, errno);
   const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&

@@ -74,6 +74,7 @@ Front::Front(const config::Settings& settings, Ports& ports, const Clock& clock,
       processor_(std::make_unique<processor::Processor>(*ports.events, clock, metrics.registry(),
                                                         traffic_, processor_options(settings))),
       http_metrics_(std::make_unique<processor::HttpMetrics>(metrics.registry())),
+      tokens_({.refused = [this](std::string_view reason) { http_metrics_->kept_out(reason); }}),
       request_log_(std::make_unique<processor::RequestLog>()) {}
 
 Front::~Front() {
@@ -96,10 +97,12 @@ Status Front::open(ops::Metrics& metrics) {
   }
   const Status seeded = seed_versions();
   if (!seeded.is_ok()) return seeded;
-  add_routes(metrics, guard_for(address->host));
+  add_routes(metrics, address->host);
   add_gauges(metrics);
   http::ServerOptions options = server_options(settings_, *address);
   options.refused = [this](int status) { http_metrics_->refused(status); };
+  options.refuse_early = request_log_->watch_early(
+      [this](const http::Request& request) { return tokens_.refuse_early(request); });
   Result<std::unique_ptr<http::Server>> server =
       http::Server::start(options, request_log_->watch(http_metrics_->count(router_)));
   if (!server) return server.status();
@@ -152,25 +155,27 @@ page::PageParts Front::page_parts() {
   return parts;
 }
 
-page::Guard Front::guard_for(const std::string& listen_host) const {
+page::Guard Front::guard_for(const std::string& listen_host, http::Scope scope) const {
   if (!tokens_.required() && http::is_loopback(listen_host)) {
     return [listen_host](http::Handler inner) {
       return http::guard_local(std::move(inner), listen_host, "--token-file");
     };
   }
-  return [this](http::Handler inner) { return tokens_.guard(std::move(inner)); };
+  return [this, scope](http::Handler inner) { return tokens_.guard(scope, std::move(inner)); };
 }
 
-void Front::add_routes(ops::Metrics& metrics, const page::Guard& guard) {
-  processor_->add_routes(router_, guard);
+void Front::add_routes(ops::Metrics& metrics, const std::string& listen_host) {
+  processor_->add_routes(router_, guard_for(listen_host, http::Scope::kWrite));
   page_ = std::make_unique<page::Page>(page_parts());
-  page_->add_routes(router_, guard);
+  page_->add_routes(router_, guard_for(listen_host, http::Scope::kRead));
   const http::Handler scrape = [&metrics](const http::Request&, const http::Respond& respond) {
     respond(http::Response{.content_type = std::string(ops::kMetricsContentType),
                            .body = metrics.text()});
   };
   // By any Host, as the probes: a scraper may know this machine by another name.
-  router_.add("GET", "/metrics", settings_.processor.metrics_auth ? tokens_.guard(scrape) : scrape);
+  router_.add(
+      "GET", "/metrics",
+      settings_.processor.metrics_auth ? tokens_.guard(http::Scope::kRead, scrape) : scrape);
 }
 
 void Front::add_gauges(ops::Metrics& metrics) {

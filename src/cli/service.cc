@@ -65,7 +65,7 @@ int serve_until_stopped(const char* who, const config::Settings& settings, Roles
       open_admin(settings, who,
                  {.metrics = [&metrics] { return metrics.text(); },
                   .ready = [&] { return readiness(*ports, roles); },
-                  .guarded = {{"GET", "/tap", taps->handler()}}},
+                  .guarded = {{"GET", "/tap", http::Scope::kRead, taps->handler()}}},
                  admin_dir(settings));
   if (!admin) return report(who, admin.status());
   // On standard output, for scripts: everything else goes to standard error.

@@ -56,21 +56,21 @@ class Front {
   // asked again in the background: meanwhile the clock alone makes versions grow.
   Status seed_versions();
   Status seed_once();
-  // What stands before everything that holds or takes data: tokens, or without them, where only
-  // this machine can connect, a look at where the request comes from.
-  page::Guard guard_for(const std::string& listen_host) const;
-  void add_routes(ops::Metrics& metrics, const page::Guard& guard);
+  // What stands before everything that holds or takes data: tokens with a scope, or without tokens,
+  // where only this machine can connect, a look at where the request comes from.
+  page::Guard guard_for(const std::string& listen_host, http::Scope scope) const;
+  void add_routes(ops::Metrics& metrics, const std::string& listen_host);
   void add_gauges(ops::Metrics& metrics);
   page::PageParts page_parts();
 
   const config::Settings& settings_;
   Ports& ports_;
   const Clock& clock_;
-  http::Tokens tokens_;
   ops::Traffic traffic_;
   std::unique_ptr<ImageEmbedder> embedder_;
   std::unique_ptr<processor::Processor> processor_;
   std::unique_ptr<processor::HttpMetrics> http_metrics_;
+  http::Tokens tokens_;
   std::unique_ptr<processor::RequestLog> request_log_;
   std::unique_ptr<page::Page> page_;
   http::Router router_;

@@ -44,6 +44,7 @@ std::unique_ptr<Subcommand> make_db();
 std::unique_ptr<Subcommand> make_topics();
 std::unique_ptr<Subcommand> make_spool();
 std::unique_ptr<Subcommand> make_tap();
+std::unique_ptr<Subcommand> make_token();
 std::unique_ptr<Subcommand> make_top();
 std::unique_ptr<Subcommand> make_metrics();
 std::unique_ptr<Subcommand> make_config();

@@ -146,7 +146,7 @@ const Setting kTable[] = {
      "event loops; 0: one a core",
      WholeNumber{CA4_FIELD(processor.threads), 0, 256, "threads"}},
     {Section::kProcessor, "token_file", "CA4_PROCESSOR_TOKEN_FILE", "--token-file",
-     "bearer tokens that may write and read, one a line, read again on SIGHUP; empty: no token needed",
+     "bearer tokens that may write and read, one a line as `ca4 token new` makes them, read again on SIGHUP; empty: no token needed",
      Text{CA4_FIELD(processor.token_file), "FILE", nullptr}},
     {Section::kProcessor, "tls_cert_file", "CA4_PROCESSOR_TLS_CERT_FILE", "--tls-cert-file",
      "PEM certificate chain; with tls_key_file it turns HTTPS on",
@@ -451,7 +451,7 @@ const Setting kTable[] = {
      "address for /metrics, /livez, /readyz, /health, /log-level and /tap, left in DATA_DIR/admin (by produce where DATA_DIR is there); port 0 takes any free one; none: no such port",
      Text{CA4_FIELD(admin.listen), "HOST:PORT", check_admin_address}},
     {Section::kAdmin, "token_file", "CA4_ADMIN_TOKEN_FILE", "--admin-token-file",
-     "bearer tokens for what shows data or changes something there, one a line, read again on SIGHUP; empty: only a loopback address answers that",
+     "bearer tokens for what shows data (scope read) or changes something (scope admin) there, as processor.token_file; empty: only a loopback address answers that",
      Text{CA4_FIELD(admin.token_file), "FILE", nullptr}},
 
     {Section::kLogging, "level", "CA4_LOGGING_LEVEL", "--log-level",

@@ -224,6 +224,8 @@ bool StreamConnection<Stream>::step_head() {
     return true;
   }
   in_.consume(head_bytes);
+  head_.request.peer = peer_;
+  head_.request.id = loop_->shared().next_request_id.fetch_add(1, std::memory_order_relaxed);
   begin_body();
   return true;
 }
@@ -235,6 +237,7 @@ void StreamConnection<Stream>::begin_body() {
     return refuse(413, fmt::format("the body of {} bytes is larger than {} bytes",
                                    head_.content_bytes, options.body_bytes_max));
   }
+  if (refused_early()) return;
   body_received_ = 0;
   body_began_ms_ = steady_ms();
   if (head_.chunked) {
@@ -249,6 +252,17 @@ void StreamConnection<Stream>::begin_body() {
     write_ready();
   }
   await_body();
+}
+
+template <class Stream>
+bool StreamConnection<Stream>::refused_early() {
+  const ServerOptions& options = loop_->shared().options;
+  const bool ask = head_.chunked || head_.content_bytes > options.unasked_bytes_max;
+  if (!ask || !options.refuse_early) return false;
+  std::optional<Response> answer = options.refuse_early(head_.request);
+  if (!answer) return false;
+  refuse(std::move(*answer));
+  return true;
 }
 
 // Slower than the least rate is too slow, whatever the length.
@@ -409,8 +423,6 @@ template <class Stream>
 void StreamConnection<Stream>::dispatch() {
   Shared& shared = loop_->shared();
   Request request = std::move(head_.request);
-  request.peer = peer_;
-  request.id = shared.next_request_id.fetch_add(1, std::memory_order_relaxed);
   if (finishing_) read_ended_ = true;
   if (!head_.keep_alive) read_ended_ = true;
   slots_.push_back({.response = std::nullopt,
@@ -427,13 +439,17 @@ void StreamConnection<Stream>::dispatch() {
 // The answer to a request that can't be read, the last one of this connection.
 template <class Stream>
 void StreamConnection<Stream>::refuse(int status, std::string_view detail) {
+  refuse(status == 503 ? problem_retry(status, detail, 1) : problem(status, detail));
+}
+
+template <class Stream>
+void StreamConnection<Stream>::refuse(Response&& response) {
   read_ended_ = true;
   unread_input_ = true;
   read_deadline_ms_ = kNever;
-  Response response = status == 503 ? problem_retry(status, detail, 1) : problem(status, detail);
+  if (const auto& refused = loop_->shared().options.refused) refused(response.status);
   slots_.push_back(
       {.response = std::move(response), .head_only = asks_for_head(), .keep_alive = false});
-  if (const auto& refused = loop_->shared().options.refused) refused(status);
   write_ready();
 }
 

@@ -65,6 +65,8 @@ class StreamConnection final : public Connection,
   bool received(size_t bytes);
   void dispatch();
   void refuse(int status, std::string_view detail);
+  void refuse(Response&& response);
+  bool refused_early();
   bool asks_for_head() const;
   void write_ready();
   void on_written(const boost::system::error_code& error);

@@ -7,6 +7,7 @@
 #include <array>
 #include <utility>
 
+#include "http/audit.h"
 #include "http/problem.h"
 
 namespace ca4::http {
@@ -76,9 +77,14 @@ std::string foreign_reason(const Request& request, std::string_view listen_host,
 
 Handler guard_local(Handler inner, std::string listen_host, std::string token_flag) {
   return [inner = std::move(inner), listen_host = std::move(listen_host),
-          token_flag = std::move(token_flag)](Request request, Respond respond) {
+          token_flag = std::move(token_flag),
+          audit = std::make_shared<Audit>()](Request request, Respond respond) {
     const std::string reason = foreign_reason(request, listen_host, token_flag);
-    if (!reason.empty()) return respond(problem(403, reason));
+    if (!reason.empty()) {
+      // A page may try as often as it likes.
+      audit->refused_often(request, 403, "local", "reached by another name or from another site");
+      return respond(problem(403, reason));
+    }
     inner(std::move(request), std::move(respond));
   };
 }

@@ -28,5 +28,9 @@ TEST(ResponseText, TlsIsAskedForOnlyWhereThereIsTls) {
   EXPECT_THAT(text_of({}, {.tls = true}), HasSubstr("Strict-Transport-Security: max-age="));
 }
 
+TEST(ResponseText, WhoseTokenItWasStaysHere) {
+  EXPECT_THAT(text_of({.caller = "colab"}), Not(HasSubstr("colab")));
+}
+
 }  // namespace
 }  // namespace ca4::http

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,8 +25,9 @@ struct Request {
   std::unique_ptr<char[]> body_data;
   size_t body_bytes = 0;
   size_t body_capacity = 0;
-  std::string peer;  // "127.0.0.1:53124"
-  uint64_t id = 0;   // unique in this process
+  std::string peer;         // "127.0.0.1:53124"
+  uint64_t id = 0;          // unique in this process
+  std::string caller = {};  // name of the token that let it in; empty where none was asked for
 
   std::string_view body() const { return {body_data.get(), body_bytes}; }
   std::string_view header(std::string_view name) const;  // empty when absent
@@ -36,12 +38,17 @@ struct Response {
   std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers = {};
   std::string body = {};
-  bool close = false;  // end the connection after this response
+  bool close = false;       // end the connection after this response
+  std::string caller = {};  // Request::caller, for the log: not sent
 };
 
 // Sends the response. Must be called exactly once, from any thread; the server keeps pipelined
 // responses in order. Dropping it uncalled closes the connection (nothing was promised).
 using Respond = std::function<void(Response)>;
+
+// Whether a request is refused by its head alone: the answer, or none. Called on event-loop
+// threads.
+using EarlyRefusal = std::function<std::optional<Response>(const Request&)>;
 
 // Called on an event-loop thread; must not block. Different connections call it from different
 // threads at once.
@@ -71,6 +78,11 @@ struct ServerOptions {
   size_t connections_max = 4096;
   // Requests of one connection read ahead of their answers: fills a group commit, bounds memory.
   size_t pipeline_max = 32;
+  // Asked before a body of more than `unasked_bytes_max`, or of unknown length, is read: who may
+  // not send it makes nobody hold it.
+  EarlyRefusal refuse_early = {};
+  // For each of connections_max that is 64 MiB.
+  size_t unasked_bytes_max = 16 << 10;
   // Told of every request that never reached the handler, with the status it was answered with.
   // Called on event-loop threads.
   std::function<void(int status)> refused = {};

@@ -422,6 +422,42 @@ TEST_F(ServerTest, StopEndsAlsoWhileClientsConnect) {
   for (std::thread& client : clients) client.join();
 }
 
+TEST_F(ServerTest, AnEarlyRefusalSparesTheServerALargeBody) {
+  ServerOptions options;
+  options.threads = 1;
+  options.unasked_bytes_max = 4;
+  std::vector<std::string> asked;
+  options.refuse_early = [&](const Request& request) {
+    asked.emplace_back(request.header("Name"));
+    EXPECT_THAT(request.peer, StartsWith("127.0.0.1:"));
+    return request.header("Name") == "stranger" ? std::optional(Response{.status = 401})
+                                                : std::nullopt;
+  };
+  std::vector<int> refused;
+  options.refused = [&](int status) { refused.push_back(status); };
+  start(options);
+  const auto head = [](const std::string& name, const std::string& length) {
+    return "POST /echo HTTP/1.1\r\nHost: x\r\nName: " + name + "\r\n" + length + "\r\n\r\n";
+  };
+  TestClient known(server_->port());
+  known.send(head("known", "Content-Length: 5") + "12345");
+  EXPECT_THAT(known.response(), HasSubstr("200 OK"));
+  TestClient small(server_->port());
+  small.send(head("stranger", "Content-Length: 4") + "1234");
+  EXPECT_THAT(small.response(), HasSubstr("200 OK"));
+  for (const char* length : {"Content-Length: 10000000", "Transfer-Encoding: chunked",
+                             "Expect: 100-continue\r\nContent-Length: 5"}) {
+    TestClient stranger(server_->port());
+    stranger.send(head("stranger", length));  // and nothing of the body
+    EXPECT_THAT(stranger.response(),
+                testing::AllOf(HasSubstr("HTTP/1.1 401 "), HasSubstr("Connection: close")))
+        << length;
+  }
+  server_->stop(kGraceMs);
+  EXPECT_THAT(asked, testing::ElementsAre("known", "stranger", "stranger", "stranger"));
+  EXPECT_THAT(refused, testing::ElementsAre(401, 401, 401));
+}
+
 TEST_F(ServerTest, AnAddressInUseIsNamed) {
   start();
   ServerOptions options;

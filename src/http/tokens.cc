@@ -2,75 +2,69 @@
 
 #include <fmt/format.h>
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 
 #include <algorithm>
-#include <fstream>
+#include <chrono>
+#include <utility>
+#include <vector>
 
 #include "http/problem.h"
 
 namespace ca4::http {
 namespace {
 
-// Shorter ones can be guessed; longer ones do not fit a request head.
-constexpr size_t kTokenBytesMin = 16;
-constexpr size_t kTokenBytesMax = 4096;
-// A team, not a user database.
-constexpr size_t kTokensMax = 1000;
+using std::chrono::steady_clock;
 
-bool is_token(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("-._~+/=").find(c) != std::string_view::npos;
-  });
+// The token of "Authorization: Bearer TOKEN"; empty when there is none.
+std::string_view bearer_token(const Request& request) {
+  std::string_view header = request.header("Authorization");
+  constexpr std::string_view kScheme = "bearer ";
+  const bool bearer =
+      header.size() > kScheme.size() &&
+      std::equal(kScheme.begin(), kScheme.end(), header.begin(),
+                 [](char a, char b) { return a == (b >= 'A' && b <= 'Z' ? b + 32 : b); });
+  if (!bearer) return {};
+  header.remove_prefix(kScheme.size());
+  const size_t begin = std::min(header.find_first_not_of(" \t"), header.size());
+  return header.substr(begin, header.find_last_not_of(" \t") + 1 - begin);
 }
 
-std::string_view trimmed(std::string_view line) {
-  const size_t begin = line.find_first_not_of(" \t\r");
-  if (begin == std::string_view::npos) return {};
-  return line.substr(begin, line.find_last_not_of(" \t\r") + 1 - begin);
+void tell_of_plain(const std::string& path, const std::vector<KnownToken>& tokens) {
+  const auto plain =
+      std::count_if(tokens.begin(), tokens.end(), [](const KnownToken& one) { return one.plain; });
+  if (plain == 0) return;
+  struct stat file{};
+  const bool open = ::stat(path.c_str(), &file) == 0 && (file.st_mode & S_IROTH) != 0;
+  spdlog::log(open ? spdlog::level::warn : spdlog::level::info,
+              "{} of {} tokens in {} stand there as they are{}; `ca4 token new` keeps only hashes",
+              plain, tokens.size(), path, open ? ", for everybody on this machine to read" : "");
 }
 
-std::array<unsigned char, 32> digest_of(std::string_view token) {
-  std::array<unsigned char, 32> out{};
-  SHA256(reinterpret_cast<const unsigned char*>(token.data()), token.size(), out.data());
-  return out;
+int seconds(Allowance::Wait wait) {
+  return std::max<int>(1, static_cast<int>((wait.count() + 999) / 1000));
 }
 
 }  // namespace
 
 Status Tokens::load(const std::string& path) {
-  std::ifstream file(path);
-  const auto refuse = [&](size_t line, std::string_view why) {
-    return Status(Code::kConfig, line == 0 ? fmt::format("{}: {}", path, why)
-                                           : fmt::format("{}:{}: {}", path, line, why));
-  };
-  if (!file) return refuse(0, "the token file can't be read");
-  std::vector<Digest> digests;
-  std::string line;
-  for (size_t number = 1; std::getline(file, line); ++number) {
-    const std::string_view token = trimmed(line);
-    if (token.empty() || token.starts_with('#')) continue;
-    // The token itself is never shown.
-    if (token.size() < kTokenBytesMin || token.size() > kTokenBytesMax) {
-      return refuse(number, fmt::format("a token has {} to {} characters, this one has {}",
-                                        kTokenBytesMin, kTokenBytesMax, token.size()));
-    }
-    if (!is_token(token)) return refuse(number, "a token is made of A-Z a-z 0-9 - . _ ~ + / =");
-    if (digests.size() == kTokensMax)
-      return refuse(number, fmt::format("more than {} tokens", kTokensMax));
-    digests.push_back(digest_of(token));
+  const Result<std::vector<KnownToken>> tokens = read_token_file(path);
+  if (!tokens) return tokens.status();
+  auto fresh = std::make_shared<std::deque<Entry>>();
+  for (const KnownToken& token : *tokens) {
+    const auto per_s = static_cast<double>(std::max<int64_t>(token.requests_per_s_max, 1));
+    fresh->push_back({token, Allowance(per_s, per_s * 2)});
   }
-  if (digests.empty()) return refuse(0, "the token file has no token; nobody could get in");
+  tell_of_plain(path, *tokens);
   const std::lock_guard lock(mutex_);
-  digests_ = std::make_shared<const std::vector<Digest>>(std::move(digests));
+  entries_ = std::move(fresh);
   return Status::ok();
 }
 
-Tokens::Digests Tokens::digests() const {
+Tokens::Entries Tokens::entries() const {
   const std::lock_guard lock(mutex_);
-  return digests_;
+  return entries_;
 }
 
 void Tokens::reload(const std::string& path) {
@@ -80,34 +74,113 @@ void Tokens::reload(const std::string& path) {
 }
 
 bool Tokens::required() const {
-  return digests() != nullptr;
+  return entries() != nullptr;
 }
 
-bool Tokens::allow(const Request& request) const {
-  const Digests known = digests();
-  if (!known) return true;
-  const std::string_view header = request.header("Authorization");
-  constexpr std::string_view kScheme = "bearer ";
-  const bool bearer =
-      header.size() > kScheme.size() &&
-      std::equal(kScheme.begin(), kScheme.end(), header.begin(),
-                 [](char a, char b) { return a == (b >= 'A' && b <= 'Z' ? b + 32 : b); });
+Tokens::Entry* Tokens::find(const Entries& known, std::string_view given) {
   // Digests have one length and tell nothing of the token where they begin to differ.
-  const Digest given =
-      digest_of(bearer ? trimmed(header.substr(kScheme.size())) : std::string_view());
-  bool found = false;
-  for (const Digest& digest : *known) {
-    found |= CRYPTO_memcmp(digest.data(), given.data(), digest.size()) == 0;
+  const Digest digest = token_digest(given);
+  Entry* found = nullptr;
+  for (Entry& entry : *known) {
+    const Digest& one = entry.token.digest;
+    if (CRYPTO_memcmp(one.data(), digest.data(), one.size()) == 0) found = &entry;
   }
   return found;
 }
 
-Handler Tokens::guard(Handler inner) const {
-  return [this, inner = std::move(inner)](Request request, Respond respond) {
-    if (allow(request)) return inner(std::move(request), std::move(respond));
-    Response refusal = problem(401, "send one of the server's tokens: Authorization: Bearer TOKEN");
-    refusal.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"ca4\"");
-    respond(std::move(refusal));
+Tokens::Refusal Tokens::stranger(const Request& request, bool has_token) const {
+  const Allowance::Wait wait = attempts_.count(client_address(request), steady_clock::now());
+  if (wait > Allowance::Wait::zero()) {
+    return {429, "attempts", "too many wrong tokens from this address: wait", "too many tries",
+            wait};
+  }
+  return {401,
+          has_token ? "unknown" : "missing",
+          "send one of the server's tokens: Authorization: Bearer TOKEN",
+          has_token ? "a token that is none" : "no token",
+          {}};
+}
+
+Allowance::Wait Tokens::use(Entry& entry) const {
+  if (entry.token.requests_per_s_max == 0) return Allowance::Wait::zero();
+  const std::lock_guard lock(mutex_);
+  return entry.allowance.take(steady_clock::now());
+}
+
+Tokens::Refusal Tokens::judge(Request& request, Scope scope, const Entries& known) const {
+  const std::string_view given = bearer_token(request);
+  Entry* const entry = find(known, given);
+  if (entry == nullptr) return stranger(request, !given.empty());
+  if (!is_made(given)) {
+    const Allowance::Wait wait = attempts_.wait(client_address(request), steady_clock::now());
+    if (wait > Allowance::Wait::zero()) {
+      return {429, "attempts", "too many wrong tokens from this address: wait", "too many tries",
+              wait};
+    }
+  }
+  const KnownToken& token = entry->token;
+  if (!has(token.scopes, scope)) {
+    return {403,
+            "scope",
+            fmt::format("the token '{}' has no scope {}, only {}", token.name, scope_name(scope),
+                        scopes_text(token.scopes)),
+            fmt::format("token '{}' has no scope {}", token.name, scope_name(scope)),
+            {}};
+  }
+  if (const Allowance::Wait wait = use(*entry); wait > Allowance::Wait::zero()) {
+    return {429, "rate",
+            fmt::format("the token '{}' may make {} requests a second", token.name,
+                        token.requests_per_s_max),
+            fmt::format("token '{}' makes more than {} requests a second", token.name,
+                        token.requests_per_s_max),
+            wait};
+  }
+  request.caller = token.name;
+  return {};
+}
+
+Response Tokens::refusal(const Request& request, Scope scope, const Refusal& why) const {
+  if (options_.refused) options_.refused(why.reason);
+  if (why.status == 429) {
+    audit_.refused_often(request, why.status, why.reason == "rate" ? why.audit : why.reason,
+                         why.audit);
+    return problem_retry(why.status, why.detail, seconds(why.retry_after));
+  }
+  if (why.status == 403) {
+    audit_.refused_often(request, why.status, why.audit, why.audit);
+  } else {
+    audit_.refused(request, why.status, why.audit);  // as often as Attempts lets it
+  }
+  Response answer = problem(why.status, why.detail);
+  std::string challenge = "Bearer realm=\"ca4\"";
+  if (why.status == 403) {
+    challenge += fmt::format(", error=\"insufficient_scope\", scope=\"{}\"", scope_name(scope));
+  } else if (why.reason == "unknown") {
+    challenge += ", error=\"invalid_token\"";
+  }
+  answer.headers.emplace_back("WWW-Authenticate", std::move(challenge));
+  return answer;
+}
+
+std::optional<Response> Tokens::refuse_early(const Request& request) const {
+  const Entries known = entries();
+  const std::string_view given = bearer_token(request);
+  if (!known || find(known, given) != nullptr) return std::nullopt;
+  return refusal(request, Scope::kWrite, stranger(request, !given.empty()));
+}
+
+Handler Tokens::guard(Scope scope, Handler inner) const {
+  return [this, scope, inner = std::move(inner)](Request request, Respond respond) {
+    const Entries known = entries();
+    if (!known) return inner(std::move(request), std::move(respond));
+    const Refusal why = judge(request, scope, known);
+    if (why.status != 0) return respond(refusal(request, scope, why));
+    std::string caller = request.caller;
+    inner(std::move(request),
+          [caller = std::move(caller), respond = std::move(respond)](Response response) mutable {
+            response.caller = std::move(caller);
+            respond(std::move(response));
+          });
   };
 }
 

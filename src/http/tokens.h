@@ -1,48 +1,87 @@
-// Bearer tokens (RFC 6750) from a file.
+// Bearer tokens (RFC 6750) from a file, before the handlers that ask for one.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 #include "base/status.h"
+#include "http/allowance.h"
+#include "http/attempts.h"
+#include "http/audit.h"
 #include "http/server.h"
+#include "http/token_file.h"
 
 namespace ca4::http {
 
-// Who may write and read. Thread-safe.
+struct TokensOptions {
+  // Told of every refusal: "missing", "unknown", "scope", "rate" or "attempts". From event loops.
+  std::function<void(std::string_view reason)> refused = {};
+};
+
+// Who may do what. Thread-safe.
 class Tokens {
  public:
-  // No file: everybody may.
-  Tokens() = default;
+  explicit Tokens(TokensOptions options = {}) : options_(std::move(options)) {}
 
-  // One token a line, 16 to 4096 characters of RFC 6750; blank lines and those that begin with '#'
-  // are skipped. kConfig, naming file and line, for anything else and for a file without a token;
-  // the tokens from before stay then.
+  // See read_token_file. The tokens from before stay when the file is bad. How many
+  // tokens stand in the file as they are, is said: at warn where others may read it, else at info.
   Status load(const std::string& path);
 
   // The same while requests are served: what came of it is logged.
   void reload(const std::string& path);
 
+  // Without a file everybody may.
   bool required() const;
 
-  // Whether the request carries one of them. Takes the same time whichever it is, or none.
-  bool allow(const Request& request) const;
+  // A handler that lets pass what has a token for that scope, with its name in Request::caller, and
+  // answers the rest, with an audit line:
+  // - 401 without a token of the file,
+  // - 403 when it is not for this scope,
+  // - 429 with Retry-After when the token was used too often, or when too many wrong ones came from
+  //   an address. Tokens of make_token are taken from there all the same: nobody guesses them, and
+  //   who shares an address with others must not be able to keep them out.
+  // Which token it is, and that it is none, takes the same time to find out. This object must
+  // outlive the handler.
+  Handler guard(Scope scope, Handler inner) const;
 
-  // A handler that answers 401 unless `allow`. This object must outlive it.
-  Handler guard(Handler inner) const;
+  // For ServerOptions::refuse_early: what `guard` would answer to a request without a token of the
+  // file.
+  std::optional<Response> refuse_early(const Request& request) const;
 
  private:
-  using Digest = std::array<unsigned char, 32>;
-  using Digests = std::shared_ptr<const std::vector<Digest>>;
-  Digests digests() const;
+  struct Entry {
+    KnownToken token;
+    Allowance allowance;  // guarded by mutex_
+  };
+  using Entries = std::shared_ptr<std::deque<Entry>>;
+  struct Refusal {
+    int status = 0;
+    std::string reason;  // of the metric
+    std::string detail;  // for the client
+    std::string audit;   // for the log
+    Allowance::Wait retry_after{};
+  };
 
+  Entries entries() const;
+  static Entry* find(const Entries& known, std::string_view given);
+  // What keeps the request out; status 0: nothing, and it has its caller.
+  Refusal judge(Request& request, Scope scope, const Entries& known) const;
+  Refusal stranger(const Request& request, bool has_token) const;
+  Allowance::Wait use(Entry& entry) const;
+  Response refusal(const Request& request, Scope scope, const Refusal& why) const;
+
+  const TokensOptions options_;
   mutable std::mutex mutex_;
-  Digests digests_;  // none: everybody may; guarded by mutex_
+  Entries entries_;  // none: everybody may; guarded by mutex_
+  mutable Attempts attempts_;
+  mutable Audit audit_;
 };
 
 }  // namespace ca4::http

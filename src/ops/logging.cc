@@ -136,7 +136,7 @@ Status set_log_level(const std::string& level, const std::string& who) {
   const std::string before = log_level();
   // Under the more talkative of the two, so that the log itself says why it grows or falls silent.
   spdlog::set_level(std::min(spdlog::get_level(), *wanted));
-  spdlog::info("log level {} instead of {}, as {} asked", level, before, who);
+  spdlog::info("audit: log level {} instead of {}, as {} asked", level, before, who);
   spdlog::set_level(*wanted);
   return Status::ok();
 }

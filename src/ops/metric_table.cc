@@ -39,7 +39,9 @@ constexpr MetricRow kProcessor[] = {
     {"ca4_http_request_seconds", kHistogram, "route",
      "from a complete request to its answer", kAnswerSeconds},
     {"ca4_http_refused_total", kCounter, "code",
-     "requests and connections refused before they had a route: limits, bad syntax, too slow"},
+     "requests and connections refused before they had a route: limits, bad syntax, too slow, a large body without a token"},
+    {"ca4_auth_refused_total", kCounter, "reason",
+     "requests that no token let in: `missing`, `unknown`, `scope` (not for this), `rate` (too many with one), `attempts` (too many wrong ones from an address)"},
     {"ca4_http_connections", kGauge, "", "connections open now"},
 };
 

@@ -24,7 +24,8 @@ struct HttpMetrics::Impl {
   explicit Impl(prometheus::Registry& registry)
       : requests(ops::counters(registry, "ca4_http_requests_total")),
         seconds(ops::histograms(registry, "ca4_http_request_seconds")),
-        refused(ops::counters(registry, "ca4_http_refused_total")) {}
+        refused(ops::counters(registry, "ca4_http_refused_total")),
+        kept_out(ops::counters(registry, "ca4_auth_refused_total")) {}
 
   void answered(const std::string& route, int code, double took_s) {
     prometheus::Counter* counter = nullptr;
@@ -53,6 +54,7 @@ struct HttpMetrics::Impl {
   prometheus::Family<prometheus::Counter>& requests;
   ops::Histograms seconds;
   prometheus::Family<prometheus::Counter>& refused;
+  prometheus::Family<prometheus::Counter>& kept_out;
   std::shared_mutex mutex;
   std::map<std::string, Route> routes;  // guarded by mutex
 };
@@ -75,6 +77,10 @@ http::Handler HttpMetrics::count(const http::Router& router) {
 
 void HttpMetrics::refused(int status) {
   impl_->refused.Add({{"code", std::to_string(status)}}).Increment();
+}
+
+void HttpMetrics::kept_out(std::string_view reason) {
+  impl_->kept_out.Add({{"reason", std::string(reason)}}).Increment();
 }
 
 }  // namespace ca4::processor

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "http/router.h"
 
@@ -26,6 +27,9 @@ class HttpMetrics {
   http::Handler count(const http::Router& router);
 
   void refused(int status);
+
+  // Of http::Tokens: ca4_auth_refused_total{reason}.
+  void kept_out(std::string_view reason);
 
  private:
   struct Impl;

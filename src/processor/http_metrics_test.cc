@@ -24,11 +24,13 @@ TEST(HttpMetricsTest, AnswersAreCountedByRouteAndStatusAndUnknownPathsTogether) 
     handler(std::move(request), [](const http::Response&) {});
   }
   metrics.refused(431);
+  metrics.kept_out("scope");
   const std::string text = all.text();
   EXPECT_THAT(text, HasSubstr("ca4_http_requests_total{code=\"200\",route=\"/a\"} 2"));
   EXPECT_THAT(text, HasSubstr("ca4_http_requests_total{code=\"404\",route=\"other\"} 2"));
   EXPECT_THAT(text, HasSubstr("ca4_http_request_seconds_count{route=\"/a\"} 2"));
   EXPECT_THAT(text, HasSubstr("ca4_http_refused_total{code=\"431\"} 1"));
+  EXPECT_THAT(text, HasSubstr("ca4_auth_refused_total{reason=\"scope\"} 1"));
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "processor/request_log.h"
 
 #include <fmt/format.h>
-#include <openssl/rand.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 
 #include "base/log_limiter.h"
 #include "event/traceparent.h"
+#include "http/request_id.h"
 #include "ops/log_context.h"
 
 namespace ca4::processor {
@@ -20,18 +20,9 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr const char* kRequestId = "X-Request-Id";
-constexpr size_t kRequestIdBytesMax = 64;
 // A line stays a line.
 constexpr size_t kPathBytesMax = 200;
 constexpr int kOurFault = 500;
-
-bool is_request_id(std::string_view text) {
-  constexpr std::string_view kAllowed =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-  return !text.empty() && text.size() <= kRequestIdBytesMax &&
-         text.find_first_not_of(kAllowed) == std::string_view::npos;
-}
 
 // Behind the version and its dash.
 std::string_view trace_id_of(const http::Request& request) {
@@ -41,13 +32,6 @@ std::string_view trace_id_of(const http::Request& request) {
   return event::is_traceparent(trace) ? trace.substr(kBegin, kBytes) : std::string_view();
 }
 
-// Two processes, or one before and after a restart, give different ids.
-std::string process_prefix() {
-  uint32_t number = 0;
-  RAND_bytes(reinterpret_cast<unsigned char*>(&number), sizeof number);
-  return fmt::format("{:08x}", number);
-}
-
 // The detail of a problem; empty where the answer has none.
 std::string reason_of(const http::Response& response) {
   const auto problem = nlohmann::json::parse(response.body, nullptr, /*allow_exceptions=*/false);
@@ -55,6 +39,11 @@ std::string reason_of(const http::Response& response) {
     return {};
   }
   return ": " + problem["detail"].get<std::string>();
+}
+
+// By whose token; nothing where none was asked for.
+std::string by(const std::string& caller) {
+  return caller.empty() ? "" : fmt::format(" by token '{}'", caller);
 }
 
 struct Entry {
@@ -70,8 +59,7 @@ struct Entry {
 struct RequestLog::Impl {
   Entry entry_of(const http::Request& request) const {
     Entry out;
-    const std::string_view given = request.header(kRequestId);
-    out.id = is_request_id(given) ? std::string(given) : fmt::format("{}-{:x}", prefix, request.id);
+    out.id = ids.of(request);
     out.trace_id = trace_id_of(request);
     out.what = fmt::format("{} {}", request.method, request.path.substr(0, kPathBytesMax));
     out.peer = request.peer;
@@ -81,7 +69,8 @@ struct RequestLog::Impl {
 
   void answered(const Entry& entry, const http::Response& response) {
     const auto now = steady_clock::now();
-    spdlog::debug("{} from {}: {} in {:.3f} ms, {} bytes", entry.what, entry.peer, response.status,
+    spdlog::debug("{} from {}{}: {} in {:.3f} ms, {} bytes", entry.what, entry.peer,
+                  by(response.caller), response.status,
                   std::chrono::duration<double, std::milli>(now - entry.began).count(),
                   response.body.size());
     if (response.status < kOurFault) return;
@@ -91,7 +80,7 @@ struct RequestLog::Impl {
                  reason_of(response), and_like_it(*kept_back));
   }
 
-  const std::string prefix = process_prefix();
+  const http::RequestIds ids;
   LogLimiter limiter;
 };
 
@@ -105,9 +94,22 @@ http::Handler RequestLog::watch(http::Handler inner) {
     inner(std::move(request), [this, entry, respond = std::move(respond)](http::Response response) {
       const ops::LogContext own(entry->id, entry->trace_id);
       impl_->answered(*entry, response);
-      response.headers.emplace_back(kRequestId, entry->id);
+      response.headers.emplace_back(http::kRequestId, entry->id);
       respond(std::move(response));
     });
+  };
+}
+
+http::EarlyRefusal RequestLog::watch_early(http::EarlyRefusal inner) {
+  return [this, inner = std::move(inner)](const http::Request& request) {
+    const Entry entry = impl_->entry_of(request);
+    const ops::LogContext context(entry.id, entry.trace_id);
+    std::optional<http::Response> refusal = inner(request);
+    if (refusal) {
+      impl_->answered(entry, *refusal);
+      refusal->headers.emplace_back(http::kRequestId, entry.id);
+    }
+    return refusal;
   };
 }
 

@@ -86,7 +86,9 @@ TEST_F(RequestLogTest, LinesAboutARequestHaveItsIds) {
 TEST_F(RequestLogTest, AtDebugEachIsALineWithoutWhatIsSecret) {
   const std::string text = logged("debug", [&] {
     ask({{"X-Request-Id", "r1"}, {"Authorization", "Bearer in-the-header"}}, {.body = "12345"});
+    ask({}, {.caller = "colab"});
   });
+  EXPECT_THAT(text, HasSubstr("POST /metadata from 127.0.0.1:5 by token 'colab': 200 in "));
   EXPECT_THAT(text, HasSubstr("POST /metadata from 127.0.0.1:5: 200 in "));
   EXPECT_THAT(text, HasSubstr(" ms, 5 bytes request_id=r1\n"));
   EXPECT_THAT(text, Not(HasSubstr("in-the-")));

@@ -193,6 +193,23 @@ TEST(Sender, LongBatchIsCutBelowTheBodyLimit) {
   EXPECT_EQ(f.acknowledged(), 5U);
 }
 
+TEST(Sender, AServerThatSaysWhenIsNotAskedBefore) {
+  using std::chrono::steady_clock;
+  std::vector<steady_clock::time_point> asked;
+  Fixture f(
+      [&](const FakeRequest& request) {
+        asked.push_back(steady_clock::now());
+        return asked.size() == 1 ? FakeEndpoint::response(429, "", "Retry-After: 1\r\n")
+                                 : all_ok(request);
+      },
+      quick());
+  EXPECT_TRUE(f.sender.submit(parcels(1)));
+  EXPECT_TRUE(f.sender.finish().is_ok());
+  EXPECT_EQ(f.acknowledged(), 1U);
+  ASSERT_EQ(asked.size(), 2U);
+  EXPECT_GE(asked[1] - asked[0], std::chrono::seconds(1));
+}
+
 TEST(Sender, WrongTokenEndsTheRunAtOnce) {
   Fixture f(
       [](const FakeRequest&) { return FakeEndpoint::response(401, R"({"title":"No token"})"); },

@@ -72,7 +72,9 @@ Finding wrong_answer(const Processor& processor, const http::Fetched& answer) {
                                     : "the token is not one of the processor's: see its "
                                       "processor.token_file");
     case 403:
-      return Finding::fail(why, "address it as 127.0.0.1 or localhost, or give it tokens");
+      return Finding::fail(why, processor.token.empty()
+                                    ? "address it as 127.0.0.1 or localhost, or give it tokens"
+                                    : "make one that may: ca4 token new --scope write");
     case 404:
     case 405:
       return Finding::fail(why, "that is no processor of ca4: see --endpoint");

@@ -51,7 +51,8 @@ async function request(path, options = {}) {
       signal: AbortSignal.timeout(options.timeout_ms ?? kTimeoutMs),
     });
     if (response.ok) return response;
-    if (response.status === 401) {
+    // 403 with a token: one that may send, and not see.
+    if (response.status === 401 || (response.status === 403 && sent)) {
       if (sent === token) await askToken();  // else another request asked meanwhile
       continue;
     }
