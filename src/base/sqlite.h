@@ -35,8 +35,9 @@ class Statement;
 // A connection. Moveable; closes itself. Must outlive its statements.
 class Database {
  public:
-  // Everything that can be read survives power loss. kNotFound when a read-only file is missing, kIo when the file can't be opened. That a file is
-  // not a database shows only at the first statement (kCorruption).
+  // Everything that can be read survives power loss. kNotFound when a read-only file is missing,
+  // kIo when the file can't be opened. That a file is not a database shows only at the first
+  // statement (kCorruption).
   static Result<Database> open(const std::string& path, const OpenOptions& options);
   Database(Database&& other) noexcept;
   Database& operator=(Database&& other) noexcept;
