@@ -93,30 +93,18 @@ Result<std::map<int32_t, int64_t>> offsets_at(KafkaClient& client, const std::st
   return offsets;
 }
 
-Result<std::map<int32_t, int64_t>> committed_by(KafkaClient& client, const std::string& group,
-                                                const std::string& topic, Deadline deadline) {
-  const Queue queue(rd_kafka_queue_new(client.handle()));
-  const AdminOptions options =
-      admin_options(client, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, deadline);
-  rd_kafka_ListConsumerGroupOffsets_t* asked =
-      rd_kafka_ListConsumerGroupOffsets_new(group.c_str(), nullptr);
-  rd_kafka_ListConsumerGroupOffsets(client.handle(), &asked, 1, options.get(), queue.get());
-  rd_kafka_ListConsumerGroupOffsets_destroy(asked);
-  const Result<Event> event = admin_outcome(queue.get(), topic, deadline);
-  if (!event) return event.status();
-
-  size_t count = 0;
-  const rd_kafka_group_result_t** groups = rd_kafka_ListConsumerGroupOffsets_result_groups(
-      rd_kafka_event_ListConsumerGroupOffsets_result(event->get()), &count);
+Result<std::map<int32_t, int64_t>> committed_by(KafkaClient& member, const std::string& topic,
+                                                const std::vector<int32_t>& partitions,
+                                                Deadline deadline) {
+  const Partitions list = list_of(topic, partitions, RD_KAFKA_OFFSET_INVALID);
+  const rd_kafka_resp_err_t err =
+      rd_kafka_committed(member.handle(), list.get(), deadline.left_ms());
+  if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return member.why(err, topic);
   std::map<int32_t, int64_t> committed;
-  if (count == 0) return committed;
-  if (const rd_kafka_error_t* error = rd_kafka_group_result_error(groups[0])) {
-    return kafka_status(rd_kafka_error_code(error), topic, "group " + group);
-  }
-  const rd_kafka_topic_partition_list_t* rows = rd_kafka_group_result_partitions(groups[0]);
-  for (int i = 0; rows != nullptr && i < rows->cnt; ++i) {
-    const rd_kafka_topic_partition_t& row = rows->elems[i];
-    if (row.topic == topic && row.offset >= 0) committed[row.partition] = row.offset;
+  for (int i = 0; i < list->cnt; ++i) {
+    const rd_kafka_topic_partition_t& row = list->elems[i];
+    if (row.err != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_status(row.err, topic);
+    if (row.offset >= 0) committed[row.partition] = row.offset;
   }
   return committed;
 }

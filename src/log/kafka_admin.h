@@ -52,9 +52,11 @@ Result<std::map<int32_t, int64_t>> offsets_at(KafkaClient& client, const std::st
                                               const std::vector<int32_t>& partitions, int64_t where,
                                               Deadline deadline);
 
-// By partition, what `group` has committed; partitions without a commit are left out.
-Result<std::map<int32_t, int64_t>> committed_by(KafkaClient& client, const std::string& group,
-                                                const std::string& topic, Deadline deadline);
+// By partition, what the group of `member` has committed; partitions without a commit are left out.
+// `member`: a consumer with that group.id, which need not have joined.
+Result<std::map<int32_t, int64_t>> committed_by(KafkaClient& member, const std::string& topic,
+                                                const std::vector<int32_t>& partitions,
+                                                Deadline deadline);
 
 struct AdminOptionsCloser {
   void operator()(rd_kafka_AdminOptions_t* options) const {

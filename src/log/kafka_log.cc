@@ -64,10 +64,8 @@ Result<std::vector<Record>> read_last(const KafkaOptions& options, const Offsets
 }  // namespace
 
 Result<std::unique_ptr<KafkaLog>> KafkaLog::open(const KafkaOptions& options) {
-  // For questions. It joins no group; but librdkafka 2.0.2 crashes where a client that has none
-  // asks for the offsets of one and the coordinator has just moved.
-  Result<OwnedClient> client =
-      KafkaClient::create(RD_KAFKA_CONSUMER, options, {{"group.id", "ca4-observer"}}, {});
+  // For questions; it joins no group.
+  Result<OwnedClient> client = KafkaClient::create(RD_KAFKA_CONSUMER, options, {}, {});
   if (!client) return client.status();
   std::unique_ptr<KafkaLog> log(new KafkaLog(
       options,
@@ -138,6 +136,21 @@ Result<std::vector<Record>> KafkaLog::newest() {
   return read_last(options_, last, watch_, deadline);
 }
 
+// Whom to ask what a group has committed. Not the admin request for it, ListConsumerGroupOffsets:
+// librdkafka, from 2.0.2 to 2.13 at the least, ends the process when the coordinator's connection
+// breaks at the wrong moment (confluentinc/librdkafka issues 3663 and 4605).
+Result<KafkaClient*> KafkaLog::member_of(const std::string& group) {
+  const std::lock_guard lock(mutex_);
+  OwnedClient& member = members_[group];
+  if (!member) {
+    Result<OwnedClient> made =
+        KafkaClient::create(RD_KAFKA_CONSUMER, options_, {{"group.id", group}}, {});
+    if (!made) return made.status();
+    member = std::move(*made);
+  }
+  return member.get();
+}
+
 Result<std::vector<PartitionLag>> KafkaLog::lag(const std::string& group) {
   if (const Status away = watch_->away(); !away.is_ok()) return away;
   const Deadline deadline(kLagMs);
@@ -145,7 +158,9 @@ Result<std::vector<PartitionLag>> KafkaLog::lag(const std::string& group) {
   if (!told) return told.status();
   Offsets committed;
   if (group != kNobody) {
-    Result<Offsets> known = committed_by(watch_->client(), group, options_.topic, deadline);
+    const Result<KafkaClient*> member = member_of(group);
+    if (!member) return member.status();
+    Result<Offsets> known = committed_by(**member, options_.topic, told->partitions, deadline);
     if (!known) return known.status();
     committed = std::move(*known);
   }

@@ -17,11 +17,14 @@
 //   - Nothing is limited by size here but the queue to the brokers; retention is the topic's.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "log/event_log.h"
+#include "log/kafka_client.h"
 #include "log/kafka_options.h"
 
 namespace ca4::log {
@@ -58,10 +61,13 @@ class KafkaLog final : public EventLog {
 
  private:
   KafkaLog(const KafkaOptions& options, std::shared_ptr<KafkaWatch> watch);
+  Result<KafkaClient*> member_of(const std::string& group);
 
   const KafkaOptions options_;
   const std::shared_ptr<KafkaWatch> watch_;
   std::unique_ptr<KafkaProducer> producer_;  // none for a log that only reads
+  std::mutex mutex_;
+  std::map<std::string, OwnedClient> members_;  // by group; made at its first question
 };
 
 }  // namespace ca4::log
