@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -31,23 +32,31 @@ Status sync_folder(const std::string& path) {
 
 Status make_durable_folders(const std::string& path) {
   std::error_code error;
-  fs::path folder = fs::absolute(path, error).lexically_normal();
+  // Without links: "LINK/.." is not where LINK stands, and a link's target has a name of its own.
+  fs::path folder = fs::absolute(path, error);
+  if (!error) folder = fs::weakly_canonical(folder, error);
   if (error) return io_error(path, "absolute path", error.value());
   if (!folder.has_filename()) folder = folder.parent_path();
-  // From the folder up, each with the one it stands in, until one is there.
+  // From the folder up, until one is there.
   std::vector<fs::path> missing;
-  for (fs::path at = folder; at.has_relative_path() && !fs::exists(at, error);
-       at = at.parent_path()) {
-    missing.push_back(at);
+  fs::path there = folder;
+  for (; there.has_relative_path() && !fs::exists(there, error); there = there.parent_path()) {
+    missing.push_back(there);
   }
-  fs::create_directories(folder, error);
-  if (error) return io_error(path, "create", error.value());
+  if (::access(there.parent_path().c_str(), R_OK) == 0) {
+    Status status = sync_folder(there.parent_path().string());
+    if (!status.is_ok()) return status;
+  }
+  // Each only when those above it are durable: then one that is there says as much of them.
+  std::reverse(missing.begin(), missing.end());
   for (const fs::path& made : missing) {
+    fs::create_directory(made, error);
+    if (error) return io_error(path, "create", error.value());
     Status status = sync_folder(made.parent_path().string());
     if (!status.is_ok()) return status;
   }
-  if (!missing.empty() || ::access(folder.parent_path().c_str(), R_OK) != 0) return Status::ok();
-  return sync_folder(folder.parent_path().string());
+  if (!fs::is_directory(folder, error)) return io_error(path, "create", ENOTDIR);
+  return Status::ok();
 }
 
 }  // namespace ca4

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "base/test_dir.h"
 
@@ -20,6 +21,23 @@ TEST(Folders, AreMadeWithThoseAboveAndMayBeThereAlready) {
   EXPECT_TRUE(make_durable_folders(path + "/").is_ok());
   EXPECT_TRUE(make_durable_folders(".").is_ok());
   EXPECT_TRUE(make_durable_folders("/").is_ok());
+}
+
+TEST(Folders, BehindALinkAreWhereTheKernelLooksForThem) {
+  TempDir dir;
+  std::filesystem::create_directories(dir.path() + "/elsewhere/5");
+  std::filesystem::create_directory_symlink(dir.path() + "/elsewhere/5", dir.path() + "/current");
+  ASSERT_TRUE(make_durable_folders(dir.path() + "/current/../shared/log").is_ok());
+  EXPECT_TRUE(std::filesystem::is_directory(dir.path() + "/elsewhere/shared/log"));
+  ASSERT_TRUE(make_durable_folders(dir.path() + "/current/data").is_ok());
+  EXPECT_TRUE(std::filesystem::is_directory(dir.path() + "/elsewhere/5/data"));
+}
+
+TEST(Folders, AFileInTheWayIsAnIoError) {
+  TempDir dir;
+  std::ofstream(dir.path() + "/file") << "x";
+  EXPECT_EQ(make_durable_folders(dir.path() + "/file").code(), Code::kIo);
+  EXPECT_EQ(make_durable_folders(dir.path() + "/file/log").code(), Code::kIo);
 }
 
 TEST(Folders, WhatCanNotBeMadeIsAnIoErrorWithItsPath) {

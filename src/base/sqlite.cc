@@ -46,8 +46,9 @@ Code code_of(int rc) {
 // A process that was killed between writing a transaction and syncing it has left it to the kernel.
 // Whoever opens the file next sees it, may pass it on or find nothing left to write, and power loss
 // would still take it. Nobody locks the write-ahead log, so a descriptor of our own does no harm.
-Status sync_wal_of(const std::string& path) {
-  const std::string wal = path + "-wal";
+Status sync_wal_of(sqlite3* db) {
+  // As SQLite names it: it follows links first.
+  const std::string wal = sqlite3_filename_wal(sqlite3_db_filename(db, "main"));
   const int fd = ::open(wal.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0 && errno == ENOENT) return Status::ok();
   const bool synced = fd >= 0 && ::fsync(fd) == 0;
@@ -84,7 +85,7 @@ Result<Database> Database::open(const std::string& path, const OpenOptions& opti
     return db.error("open");
   }
   // The file itself is looked at by the first statement: nothing is seen before it is durable.
-  if (Status synced = sync_wal_of(path); !synced.is_ok()) return synced;
+  if (Status synced = sync_wal_of(raw); !synced.is_ok()) return synced;
   sqlite3_busy_timeout(raw, options.busy_timeout_ms);
   if (options.page_size_bytes > 0 && !options.read_only) {
     Status status = db.exec(fmt::format("PRAGMA page_size={}", options.page_size_bytes));

@@ -101,6 +101,7 @@ Status RecordsFile::refresh_size() {
 }
 
 Status RecordsFile::append(const std::vector<PendingAppend>& group, int64_t now_us) {
+  if (!sync_failed_.is_ok()) return sync_failed_;
   if (wal_pages_ * page_bytes_ >= kWalBytesMax) {
     Status status = checkpoint_if_due();
     if (!status.is_ok()) return status;
@@ -133,7 +134,8 @@ void RecordsFile::overwrite_failed() {
   const Status written =
       db_.exec("BEGIN IMMEDIATE; UPDATE log SET id=-id; UPDATE log SET id=-id; COMMIT");
   if (!written.is_ok() && sqlite3_get_autocommit(db_.handle()) == 0) (void)db_.exec("ROLLBACK");
-  (void)db_.exec("PRAGMA synchronous=FULL");
+  // Without FULL no further append may be acknowledged.
+  sync_failed_ = db_.exec("PRAGMA synchronous=FULL");
 }
 
 Status RecordsFile::insert(const std::vector<PendingAppend>& group, int64_t now_us) {

@@ -72,6 +72,7 @@ class RecordsFile {
   int64_t bytes_used_ = 0;
   int64_t bytes_free_ = 0;  // in the file, for records to come
   int64_t wal_pages_ = 0;   // set by SQLite's commit hook
+  Status sync_failed_;      // commits are not synced any more: nothing is taken
 };
 
 }  // namespace ca4::log
