@@ -71,11 +71,11 @@ Front::Front(const config::Settings& settings, Ports& ports, const Clock& clock,
     : settings_(settings),
       ports_(ports),
       clock_(clock),
-      processor_(std::make_unique<processor::Processor>(*ports.events, clock, metrics.registry(),
-                                                        traffic_, processor_options(settings))),
       http_metrics_(std::make_unique<processor::HttpMetrics>(metrics.registry())),
       tokens_({.refused = [this](std::string_view reason) { http_metrics_->kept_out(reason); }}),
-      request_log_(std::make_unique<processor::RequestLog>()) {}
+      request_log_(std::make_unique<processor::RequestLog>()),
+      processor_(std::make_unique<processor::Processor>(*ports.events, clock, metrics.registry(),
+                                                        traffic_, processor_options(settings))) {}
 
 Front::~Front() {
   stop();

@@ -68,10 +68,11 @@ class Front {
   const Clock& clock_;
   ops::Traffic traffic_;
   std::unique_ptr<ImageEmbedder> embedder_;
-  std::unique_ptr<processor::Processor> processor_;
   std::unique_ptr<processor::HttpMetrics> http_metrics_;
   http::Tokens tokens_;
   std::unique_ptr<processor::RequestLog> request_log_;
+  // Behind those two: its threads may still answer, through them, what the server has cut off.
+  std::unique_ptr<processor::Processor> processor_;
   std::unique_ptr<page::Page> page_;
   http::Router router_;
   std::jthread seeding_;
