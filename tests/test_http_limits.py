@@ -139,6 +139,17 @@ def test_a_compressed_bomb_is_413(up):
     server.accept(event())
 
 
+def test_small_compressed_bodies_need_no_queue_for_large_ones(up):
+    server = up()
+    post = request("POST", "/metadata", gzip.compress(BODY), {"Content-Encoding": "gzip"})
+    clients = [Wire(server.address) for _ in range(20)]
+    for client in clients:
+        client.send(post * 16)
+    assert {client.receive().status for client in clients for _ in range(16)} == {200}
+    for client in clients:
+        client.close()
+
+
 def test_a_head_that_never_ends_is_cut_off(wire):
     connection = wire("--header-timeout-ms", "500")
     connection.send(b"GET /livez HTTP/1.1\r\nHost:")

@@ -155,10 +155,7 @@ void StreamConnection<Stream>::pump() {
       read_ended_ = true;
       break;
     }
-    if (phase_ == Phase::kHead && (slots_.size() >= loop_->shared().options.pipeline_max ||
-                                   unread_answers_bytes_ > kUnreadAnswersBytesMax)) {
-      break;
-    }
+    if (phase_ == Phase::kHead && !reads_ahead()) break;
     if (step()) continue;
     if (!tried && take_body()) {
       tried = true;  // once a turn: other connections want theirs
@@ -169,6 +166,16 @@ void StreamConnection<Stream>::pump() {
   }
   pumping_ = false;
   close_when_done();
+}
+
+// Whether another request may be begun before all are answered. Behind a GET whose answer another
+// thread makes none: how large it becomes is not known yet. Without one to begin it is read on, to
+// see a client hang up.
+template <class Stream>
+bool StreamConnection<Stream>::reads_ahead() const {
+  if (slots_.size() >= loop_->shared().options.pipeline_max) return false;
+  if (unread_answers_bytes_ > kUnreadAnswersBytesMax) return false;
+  return slots_.empty() || !slots_.back().reads || slots_.back().response || in_.size() == 0;
 }
 
 // One step with what was read; false when it takes more bytes.
@@ -427,7 +434,8 @@ void StreamConnection<Stream>::dispatch() {
   if (!head_.keep_alive) read_ended_ = true;
   slots_.push_back({.response = std::nullopt,
                     .head_only = request.method == "HEAD",
-                    .keep_alive = head_.keep_alive});
+                    .keep_alive = head_.keep_alive,
+                    .reads = request.method == "GET" || request.method == "HEAD"});
   const uint64_t slot = first_slot_ + slots_.size() - 1;
   await_head();
   auto promise = std::make_shared<Promise>(loop_, this->shared_from_this(), slot,

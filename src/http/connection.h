@@ -44,6 +44,7 @@ class StreamConnection final : public Connection,
     bool head_only = false;
     bool keep_alive = true;
     bool interim = false;  // "100 Continue": nothing else
+    bool reads = false;    // a GET or HEAD, whose answer may be large
   };
   static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
@@ -68,6 +69,7 @@ class StreamConnection final : public Connection,
   void refuse(Response&& response);
   bool refused_early();
   bool asks_for_head() const;
+  bool reads_ahead() const;
   void write_ready();
   void on_written(const boost::system::error_code& error);
   void close_when_done();

@@ -121,6 +121,9 @@ Status inflate_body(Request& request, size_t inflated_bytes_max) {
   request.body_data = std::move(out.data);
   request.body_bytes = out.bytes;
   request.body_capacity = out.capacity + kPadding;
+  std::erase_if(request.headers, [](const auto& header) {
+    return boost::beast::iequals({header.first.data(), header.first.size()}, "Content-Encoding");
+  });
   return Status::ok();
 }
 

@@ -55,7 +55,8 @@ std::string host_of_origin(std::string_view origin) {
 bool is_loopback(const std::string& host) {
   if (host == "localhost") return true;
   in_addr v4{};
-  if (inet_pton(AF_INET, host.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
+  // As getaddrinfo reads it, which the server listens by: 127.1 too.
+  if (inet_aton(host.c_str(), &v4) != 0) return ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
   in6_addr v6{};
   return inet_pton(AF_INET6, host.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }

@@ -18,11 +18,11 @@ Request request(const std::string& method, const std::string& host,
 }
 
 TEST(LocalGuard, OnlyAddressesOfThisMachineAreLoopback) {
-  for (const char* host : {"127.0.0.1", "127.9.9.9", "::1", "localhost"}) {
+  for (const char* host : {"127.0.0.1", "127.9.9.9", "127.1", "0x7f.1", "::1", "localhost"}) {
     EXPECT_TRUE(is_loopback(host)) << host;
   }
   // A name that begins like one may lead anywhere.
-  for (const char* host : {"127.evil.example", "127.0.0.1.evil.example", "127.1", "127.", "0.0.0.0",
+  for (const char* host : {"127.evil.example", "127.0.0.1.evil.example", "127.", "0.0.0.0",
                            "::", "128.0.0.1", "::ffff:10.0.0.1", "localhost.evil.example", ""}) {
     EXPECT_FALSE(is_loopback(host)) << host;
   }

@@ -27,8 +27,8 @@ using http::json_string;
 // What a client waits before it comes again: several group commits, and most checkpoints.
 constexpr int kRetryAfterS = 1;
 
-// What takes longer than about a millisecond to parse leaves the event loop, where hundreds of
-// other clients may wait behind it. So does what is compressed: 2 kB can be 64 MiB.
+// What takes longer than some milliseconds to inflate and parse leaves the event loop, where
+// hundreds of other clients may wait behind it: of what is compressed, 2 kB can be 64 MiB.
 constexpr size_t kLargeBodyBytes = 1 << 20;
 // The largest of them take a second or two together; their bodies are in ServerOptions's bound.
 constexpr size_t kLargeWaitingMax = 32;
@@ -391,11 +391,17 @@ http::Response Processor::ready() const {
   return http::Response{.body = R"({"status":"ready"})"};
 }
 
+// Whether the body is small, also inflated; it is then.
+bool Processor::is_small(http::Request& request) const {
+  if (request.body_bytes > kLargeBodyBytes) return false;
+  const size_t inflated_max = std::min(kLargeBodyBytes, options_.inflated_bytes_max);
+  // What is wrong with it otherwise is found again, and said, by read_body.
+  return http::inflate_body(request, inflated_max).code() != Code::kTooLarge;
+}
+
 http::Handler Processor::taking(void (Processor::*post)(http::Request, http::Respond)) {
   return [this, post](http::Request request, http::Respond respond) {
-    if (request.body_bytes <= kLargeBodyBytes && request.header("Content-Encoding").empty()) {
-      return (this->*post)(std::move(request), std::move(respond));
-    }
+    if (is_small(request)) return (this->*post)(std::move(request), std::move(respond));
     const int64_t began_us = steady_us();
     // std::function wants what it holds to be copyable.
     const auto shared = std::make_shared<http::Request>(std::move(request));

@@ -67,6 +67,7 @@ class Processor {
   void post_one(http::Request request, http::Respond respond);
   void post_batch(http::Request request, http::Respond respond);
   void append_batch(const std::shared_ptr<Batch>& batch, http::Respond respond);
+  bool is_small(http::Request& request) const;
   bool read_body(http::Request& request, bool ndjson, const http::Respond& respond,
                  int64_t began_us);
   // Gives an accepted event its time, version and, where it has none, an id.
