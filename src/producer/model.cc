@@ -133,12 +133,13 @@ class OnnxModel final : public Embedder {
     if (!device) return device.status();
     advice_ = device->advice;
     shape_.on_gpu = device->is_cuda;
-    if (device->is_cuda) info_.device = "cuda:0";
+    info_.device = device->is_cuda ? "cuda:0" : "cpu";
     share_cores(options);
     session_options.SetIntraOpNumThreads(info_.threads);
     session_options.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
     // Idle threads of the model must not take the cores from the decoders.
     session_options.AddConfigEntry("session.intra_op.allow_spinning", "0");
+    session_ = Ort::Session(nullptr);  // of two at once a GPU may have no room for the second
     session_ = Ort::Session(env_, options.path.c_str(), session_options);
     return Status::ok();
   }
