@@ -27,9 +27,10 @@ std::string_view host_of_peer(std::string_view peer) {
   return peer.substr(0, peer.rfind(':'));
 }
 
-// Behind the last comma, without blanks; empty when that is no address.
+// Behind the last comma of the last such field, without blanks; empty when that is no address. A
+// proxy may add a field of its own behind that of the client, as HAProxy does.
 std::string last_forwarded(const Request& request) {
-  std::string_view text = request.header("X-Forwarded-For");
+  std::string_view text = request.last_header("X-Forwarded-For");
   text = text.substr(text.rfind(',') + 1);
   const size_t begin = std::min(text.find_first_not_of(" \t"), text.size());
   text = text.substr(begin, text.find_last_not_of(" \t") + 1 - begin);
@@ -46,7 +47,10 @@ std::string unmapped(const std::string& address) {
   if (inet_pton(AF_INET6, address.c_str(), &bytes) != 1 || !IN6_IS_ADDR_V4MAPPED(&bytes)) {
     return address;
   }
-  return address.substr(address.rfind(':') + 1);
+  constexpr size_t kPrefixBytes = 12;
+  std::array<char, INET_ADDRSTRLEN> text{};
+  inet_ntop(AF_INET, bytes.s6_addr + kPrefixBytes, text.data(), text.size());
+  return text.data();
 }
 
 std::string network_of(const std::string& address) {

@@ -33,6 +33,14 @@ TEST(ClientAddress, OnlyAProgramOfThisMachineSpeaksForOthers) {
   }
 }
 
+TEST(ClientAddress, AFieldThatTheProxyAddedStandsBehindTheClients) {
+  Request request;
+  request.peer = "127.0.0.1:5";
+  request.headers = {{"X-Forwarded-For", "198.51.100.1"}, {"x-forwarded-for", "203.0.113.9"}};
+  EXPECT_EQ(client_address(request), "203.0.113.9");
+  EXPECT_EQ(address("127.0.0.1:5", "::ffff:cb00:7109"), "203.0.113.9");
+}
+
 TEST(AttemptsTest, AnAddressMayFailTwentyTimesAndThenOnceASecond) {
   Attempts attempts;
   for (int i = 0; i < 20; ++i) EXPECT_EQ(attempts.count("a", kBegin).count(), 0);

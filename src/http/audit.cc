@@ -11,6 +11,7 @@ namespace ca4::http {
 namespace {
 
 // A line stays a line.
+constexpr size_t kMethodBytesMax = 32;
 constexpr size_t kPathBytesMax = 200;
 
 // "127.0.0.1:5", and whom it speaks for where it says so.
@@ -23,7 +24,7 @@ std::string from(const Request& request) {
 }  // namespace
 
 void Audit::refused(const Request& request, int status, std::string_view why) {
-  spdlog::warn("audit: {} {} from {} is refused {}: {}", request.method,
+  spdlog::warn("audit: {} {} from {} is refused {}: {}", request.method.substr(0, kMethodBytesMax),
                request.path.substr(0, kPathBytesMax), from(request), status, why);
 }
 

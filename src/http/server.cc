@@ -23,6 +23,14 @@ std::string_view Request::header(std::string_view name) const {
   return {};
 }
 
+std::string_view Request::last_header(std::string_view name) const {
+  std::string_view out;
+  for (const auto& [key, value] : headers) {
+    if (boost::beast::iequals({key.data(), key.size()}, {name.data(), name.size()})) out = value;
+  }
+  return out;
+}
+
 namespace {
 
 using Acceptor = net::basic_socket_acceptor<net::ip::tcp, net::io_context::executor_type>;

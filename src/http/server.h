@@ -30,7 +30,8 @@ struct Request {
   std::string caller = {};  // name of the token that let it in; empty where none was asked for
 
   std::string_view body() const { return {body_data.get(), body_bytes}; }
-  std::string_view header(std::string_view name) const;  // empty when absent
+  std::string_view header(std::string_view name) const;  // empty when absent; else the first one
+  std::string_view last_header(std::string_view name) const;  // the same of the last one
 };
 
 struct Response {

@@ -112,6 +112,8 @@ Result<KnownToken> parse_line(const std::vector<std::string_view>& words, size_t
   }
   const bool hashed = words.size() == 3 || words.size() == 4;
   const std::optional<Digest> digest = hashed ? parse_hash(words[2]) : std::optional<Digest>();
+  // `printf "$UNSET" | sha256sum`: whoever sends no token would be let in.
+  if (digest == token_digest({})) return refuse("this is the hash of nothing");
   if (!digest || !is_name(words[0])) {
     return refuse("expected a token, or NAME SCOPES sha256:HEX [N/s] as `ca4 token new` writes it");
   }
@@ -288,6 +290,10 @@ Result<std::string> add_token(const std::string& file, const std::string& name, 
     if (!known) return known.status();
     const bool taken = std::any_of(known->begin(), known->end(),
                                    [&](const KnownToken& token) { return token.name == name; });
+    if (known->size() >= kTokensMax) {
+      return refuse(
+          fmt::format("{} has {} tokens already, as many as there may be", file, known->size()));
+    }
     if (taken) {
       return refuse(fmt::format(
           "{} has a token '{}' already: give the new one another name, or take that line out", file,

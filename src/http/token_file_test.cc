@@ -73,6 +73,9 @@ TEST_F(TokenFile, SaysTheLineThatIsWrongAndNothingThatStandsThere) {
         "colab write " + hash + "0", "colab write SHA256:" + hash.substr(7),
         "colab write md5:" + hash.substr(7), "colab write,fly " + hash, "colab , " + hash,
         "co/lab write " + hash, std::string(65, 'n') + " write " + hash,
+        // printf '' | sha256sum
+        std::string("colab write sha256:") +
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         "colab write " + hash + " more", "colab write " + hash + " 0/s",
         "colab write " + hash + " 5/m", "colab write " + hash + " 1/s 2/s",
         std::string("s3cret")}) {
@@ -131,6 +134,14 @@ TEST_F(TokenFile, NothingIsWrittenOverWhatCannotBeUnderstood) {
   std::ofstream(path_) << bad;
   EXPECT_EQ(add_token(path_, "new", kAllScopes).status().code(), Code::kConfig);
   EXPECT_EQ(content(), bad);
+}
+
+TEST_F(TokenFile, AFullOneTakesNoMoreAndCanStillBeRead) {
+  std::ofstream file(path_);
+  for (int i = 0; i < 1000; ++i) file << "a-token-of-before-" << i << "\n";
+  file.close();
+  EXPECT_EQ(add_token(path_, "one-more", kAllScopes).status().code(), Code::kInvalidArgument);
+  EXPECT_TRUE(read_token_file(path_));
 }
 
 TEST_F(TokenFile, BadNamesAndTakenOnesAreRefused) {

@@ -78,6 +78,7 @@ bool Tokens::required() const {
 }
 
 Tokens::Entry* Tokens::find(const Entries& known, std::string_view given) {
+  if (given.empty()) return nullptr;
   // Digests have one length and tell nothing of the token where they begin to differ.
   const Digest digest = token_digest(given);
   Entry* found = nullptr;
@@ -89,16 +90,19 @@ Tokens::Entry* Tokens::find(const Entries& known, std::string_view given) {
 }
 
 Tokens::Refusal Tokens::stranger(const Request& request, bool has_token) const {
+  constexpr const char* kSend = "send one of the server's tokens: Authorization: Bearer TOKEN";
+  // No guess: a page left open without a token must not keep out whoever shares its address.
+  if (!has_token) return {401, "missing", kSend, "no token", {}};
   const Allowance::Wait wait = attempts_.count(client_address(request), steady_clock::now());
-  if (wait > Allowance::Wait::zero()) {
-    return {429, "attempts", "too many wrong tokens from this address: wait", "too many tries",
-            wait};
-  }
-  return {401,
-          has_token ? "unknown" : "missing",
-          "send one of the server's tokens: Authorization: Bearer TOKEN",
-          has_token ? "a token that is none" : "no token",
-          {}};
+  if (wait == Allowance::Wait::zero()) return {401, "unknown", kSend, "a token that is none", {}};
+  return {429, "attempts", "too many wrong tokens from this address: wait", "too many tries", wait};
+}
+
+Tokens::Refusal Tokens::guessed(const Request& request, std::string_view given) const {
+  if (is_made(given)) return {};
+  const Allowance::Wait wait = attempts_.wait(client_address(request), steady_clock::now());
+  if (wait == Allowance::Wait::zero()) return {};
+  return {429, "attempts", "too many wrong tokens from this address: wait", "too many tries", wait};
 }
 
 Allowance::Wait Tokens::use(Entry& entry) const {
@@ -111,13 +115,7 @@ Tokens::Refusal Tokens::judge(Request& request, Scope scope, const Entries& know
   const std::string_view given = bearer_token(request);
   Entry* const entry = find(known, given);
   if (entry == nullptr) return stranger(request, !given.empty());
-  if (!is_made(given)) {
-    const Allowance::Wait wait = attempts_.wait(client_address(request), steady_clock::now());
-    if (wait > Allowance::Wait::zero()) {
-      return {429, "attempts", "too many wrong tokens from this address: wait", "too many tries",
-              wait};
-    }
-  }
+  if (Refusal slower = guessed(request, given); slower.status != 0) return slower;
   const KnownToken& token = entry->token;
   if (!has(token.scopes, scope)) {
     return {403,
@@ -146,7 +144,7 @@ Response Tokens::refusal(const Request& request, Scope scope, const Refusal& why
                          why.audit);
     return problem_retry(why.status, why.detail, seconds(why.retry_after));
   }
-  if (why.status == 403) {
+  if (why.reason != "unknown") {
     audit_.refused_often(request, why.status, why.audit, why.audit);
   } else {
     audit_.refused(request, why.status, why.audit);  // as often as Attempts lets it
@@ -165,8 +163,13 @@ Response Tokens::refusal(const Request& request, Scope scope, const Refusal& why
 std::optional<Response> Tokens::refuse_early(const Request& request) const {
   const Entries known = entries();
   const std::string_view given = bearer_token(request);
-  if (!known || find(known, given) != nullptr) return std::nullopt;
-  return refusal(request, Scope::kWrite, stranger(request, !given.empty()));
+  if (!known) return std::nullopt;
+  // A right token that has to wait looks as a wrong one does, here too: else whether the body is
+  // asked for would tell which of many guesses is right.
+  const Refusal why =
+      find(known, given) == nullptr ? stranger(request, !given.empty()) : guessed(request, given);
+  if (why.status == 0) return std::nullopt;
+  return refusal(request, Scope::kWrite, why);
 }
 
 Handler Tokens::guard(Scope scope, Handler inner) const {

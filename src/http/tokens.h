@@ -52,7 +52,7 @@ class Tokens {
   Handler guard(Scope scope, Handler inner) const;
 
   // For ServerOptions::refuse_early: what `guard` would answer to a request without a token of the
-  // file.
+  // file, or with one that has to wait for too many wrong ones.
   std::optional<Response> refuse_early(const Request& request) const;
 
  private:
@@ -74,6 +74,8 @@ class Tokens {
   // What keeps the request out; status 0: nothing, and it has its caller.
   Refusal judge(Request& request, Scope scope, const Entries& known) const;
   Refusal stranger(const Request& request, bool has_token) const;
+  // Of a token of the file that could have been guessed: status 429 after too many wrong ones.
+  Refusal guessed(const Request& request, std::string_view given) const;
   Allowance::Wait use(Entry& entry) const;
   Response refusal(const Request& request, Scope scope, const Refusal& why) const;
 

@@ -205,6 +205,30 @@ TEST_F(TokensTest, GuessingIsSlowedDownForTheOneWhoGuesses) {
   EXPECT_THAT(reasons_, Contains("attempts").Times(2));
 }
 
+TEST_F(TokensTest, WhoSendsNoTokenGuessesNone) {
+  use({});
+  ASSERT_TRUE(load(std::string(kFirst) + "\n").is_ok());
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(ask("").status, 401) << i;
+  EXPECT_EQ(ask(bearer(kFirst)).status, 200);
+}
+
+TEST_F(TokensTest, TheHeadAloneDoesNotTellARightGuessFromAWrongOne) {
+  ASSERT_TRUE(load(std::string(kFirst) + "\n").is_ok());
+  const std::string colab = made("colab", "write");
+  const auto early = [this](const std::string& token) {
+    Request request;
+    request.peer = "203.0.113.9:5";
+    request.headers.emplace_back("Authorization", bearer(token));
+    const std::optional<Response> refused = tokens_->refuse_early(request);
+    return refused ? refused->status : 0;
+  };
+  EXPECT_EQ(early(kFirst), 0);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(early(kSecond), 401) << i;
+  EXPECT_EQ(early(kSecond), 429);
+  EXPECT_EQ(early(kFirst), 429);
+  EXPECT_EQ(early(colab), 0);
+}
+
 TEST_F(TokensTest, TokensThatStandInTheFileAreSaidWithHowOpenItIs) {
   ASSERT_TRUE(load(std::string(kFirst) + "\n").is_ok());
   std::filesystem::permissions(path_, std::filesystem::perms(0644));

@@ -134,8 +134,8 @@ Status set_log_level(const std::string& level, const std::string& who) {
   const std::optional<spdlog::level::level_enum> wanted = find_level(level);
   if (!wanted) return no_level(level);
   const std::string before = log_level();
-  // Under the more talkative of the two, so that the log itself says why it grows or falls silent.
-  spdlog::set_level(std::min(spdlog::get_level(), *wanted));
+  // Whatever the two are, so that the log itself says why it grows or falls silent.
+  spdlog::set_level(std::min({spdlog::get_level(), *wanted, spdlog::level::info}));
   spdlog::info("audit: log level {} instead of {}, as {} asked", level, before, who);
   spdlog::set_level(*wanted);
   return Status::ok();
