@@ -194,11 +194,11 @@ bool has_cuda_device(const GpuProbe& probe) {
 
 bool sleep_while_gpu_works(const GpuProbe& probe) {
   // Never closed: the driver would forget it.
-  const auto* const cuda = new SharedLibrary(probe.cuda_library);
+  static const SharedLibrary& cuda = *new SharedLibrary(probe.cuda_library);
   int device = 0;
-  return call(cuda->get<CudaInit>("cuInit"), 0U) &&
-         call(cuda->get<CudaDeviceGet>("cuDeviceGet"), &device, 0) &&
-         call(cuda->get<CudaPrimaryFlags>("cuDevicePrimaryCtxSetFlags_v2"), device,
+  return call(cuda.get<CudaInit>("cuInit"), 0U) &&
+         call(cuda.get<CudaDeviceGet>("cuDeviceGet"), &device, 0) &&
+         call(cuda.get<CudaPrimaryFlags>("cuDevicePrimaryCtxSetFlags_v2"), device,
               kCudaBlockingSync);
 }
 

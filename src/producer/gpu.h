@@ -67,7 +67,7 @@ bool has_cuda_device(const GpuProbe& probe = {});
 
 // Threads of this process that wait for its first GPU sleep from now on, where CUDA by default lets
 // them spin: the decoders want their cores. False when the driver refuses. Call before the GPU is
-// first used.
+// first used. The driver's library stays open, that of the first call.
 bool sleep_while_gpu_works(const GpuProbe& probe = {});
 
 }  // namespace ca4::producer
