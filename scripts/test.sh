@@ -22,11 +22,13 @@ behind_all() {
 # contract, the limits and refusals of HTTP, TLS and sign-in, batches, door, taps and admin port, the worker, kill -9 on every store of
 # events, the producer, search, replay and verify, and round trips with Kafka, MongoDB and S3. What the others would add are waits for
 # servers to be missed and found again, a browser, and deploy/, which holds no C++.
-sanitized=(admin auth_tls batch door durability http_limits kafka kafka_log mongo produce refusals replay s3 servers similar spool tap verify
-  wire_contract worker)
+sanitized=(admin auth_tls batch door durability http_limits kafka kafka_log mongo produce refusals replay s3 security servers similar spool tap
+  verify wire_contract worker)
 under_sanitizers() {
+  local name files=()
+  for name in "${sanitized[@]}"; do files+=("tests/test_$name.py"); done
   ctest --preset asan -L unit -j "$(nproc)"
-  CA4_BINARY=$PWD/build/asan/ca4 "${pytest[@]}" "${beside[@]}" -m "not alone" "${sanitized[@]/#/tests/test_}"
+  CA4_BINARY=$PWD/build/asan/ca4 "${pytest[@]}" "${beside[@]}" -m "not alone" "${files[@]}"
 }
 
 stage "set-up" scripts/setup.sh test
