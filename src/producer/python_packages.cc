@@ -1,6 +1,7 @@
 #include "producer/python_packages.h"
 
 #include <dlfcn.h>
+#include <fmt/format.h>
 #include <glob.h>
 
 #include <cstdlib>
@@ -72,7 +73,7 @@ std::vector<std::string> nvidia_packages(const std::string& ort) {
     std::set<std::string> seen;
     for (const std::string& folder : folders) {
       // nvidia/cublas/lib of CUDA 12, nvidia/cu13/lib since.
-      const std::string pattern = folder + "/nvidia/*/lib/lib" + name + ".so.[0-9]*";
+      const std::string pattern = fmt::format("{}/nvidia/*/lib/lib{}.so.[0-9]*", folder, name);
       for (std::string& path : matching_files(pattern)) {
         if (seen.insert(fs::path(path).filename()).second) out.push_back(std::move(path));
       }
