@@ -14,8 +14,6 @@ behind_all() {
   piece sanitizers-built bash -c 'scripts/build.sh asan all && scripts/tsan.sh build'
   piece lint scripts/lint.sh
   piece wheel-built scripts/wheel.sh
-  # A moment each, always the same inputs; `make fuzz` takes longer.
-  piece fuzzed env JOBS=1 SEED=1 scripts/fuzz.sh 10
 }
 
 # The unit tests, and then the files of the end-to-end tests that drive most of the C++ code, each part of it at least once: the wire
@@ -43,4 +41,3 @@ stage "concurrent parts under ThreadSanitizer" scripts/tsan.sh
 await wheel-built
 stage "the Python package, installed, and its notebook" scripts/test-wheel.sh
 await lint
-await fuzzed
