@@ -29,3 +29,17 @@ private_apt() {
   # apt's download user cannot read a private directory; signatures are checked all the same.
   printf -- '-oAPT::Sandbox::User=root\n'
 }
+
+# unpack_debian FOLDER PACKAGE…: makes FOLDER anew out of the files of these packages of this release, which are not installed.
+unpack_debian() {
+  local folder=$1 work package
+  shift
+  work=$(mktemp -d)
+  # shellcheck disable=SC2064  # $work is wanted as it is now
+  trap "rm -rf '$work'" EXIT
+  # The download user: as above.
+  download() { (cd "$work" && apt-get -qq -oAPT::Sandbox::User=root download "$@"); }
+  download "$@" 2>/dev/null || { apt-get -qq update && download "$@"; }
+  rm -rf "$folder"
+  for package in "$work"/*.deb; do dpkg -x "$package" "$folder"; done
+}
