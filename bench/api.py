@@ -25,6 +25,7 @@ sys.path += [str(ROOT / folder) for folder in ("tests", "lab")]
 from frame.load import BATCH, payloads, wrk  # noqa: E402
 from frame.process import cpu_seconds, memory_mib  # noqa: E402
 from frame.results import BUILD, OUT, Comparison  # noqa: E402
+from basics import percentile  # noqa: E402
 from confluent_kafka import KafkaException  # noqa: E402
 from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
 from kafka_records import produce  # noqa: E402
@@ -190,10 +191,6 @@ def compare(comparison, work, given, broker):
     for round in range(1, given.rounds + 1):
         for subject in subjects:
             one_run(comparison, subject, work, payload, round, given, broker)
-
-
-def percentile(sorted_values, share):
-    return sorted_values[min(int(len(sorted_values) * share), len(sorted_values) - 1)]
 
 
 def paced(server, payload, folder, connections, rate, seconds):

@@ -31,3 +31,8 @@ def eventually(condition, what, patience_s=PATIENCE_S):
         if time.monotonic() >= deadline:
             raise AssertionError(f"still not after {patience_s} s: {what() if callable(what) else what}")
         time.sleep(0.05)
+
+
+def percentile(ordered, share):
+    """Of a sorted list that is not empty: the smallest value that at least `share` of it are not above."""
+    return ordered[min(len(ordered) - 1, max(0, -int(-share * len(ordered) // 1) - 1))]

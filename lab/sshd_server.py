@@ -5,6 +5,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import proc
 from server_process import HERE, ServerProcess
 
 SSHD = "/usr/sbin/sshd"
@@ -68,7 +69,7 @@ class Sshd:
 
     def sessions(self):
         """The pids of the processes that carry connections: all of sshd's children and theirs."""
-        return _below(self.server.process.pid) if self.server.runs() else []
+        return proc.below(self.server.process.pid) if self.server.runs() else []
 
     def kill_sessions(self):
         """Every open connection dies; the server goes on."""
@@ -100,16 +101,3 @@ def _send(pid, number):
         os.kill(pid, number)
     except ProcessLookupError:
         pass
-
-
-def _below(pid):
-    """All descendants of a process."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = task.read_text().split()
-        except OSError:
-            continue
-        for child in map(int, children):
-            found += [child, *_below(child)]
-    return found

@@ -8,6 +8,7 @@ import subprocess
 import uuid
 from pathlib import Path
 
+import proc
 from netlab import command
 from support import eventually
 
@@ -72,8 +73,7 @@ class BootedMachine:
 
     def _init(self):
         assert self.process.poll() is None, self.log.read_text()
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        named = [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() == "systemd\n"]
+        named = [pid for pid in proc.children(self.process.pid) if Path(f"/proc/{pid}/comm").read_text() == "systemd\n"]
         return named[0] if named else None
 
     def _booted(self):

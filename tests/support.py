@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import requests
@@ -129,6 +130,18 @@ class Server(Program):
     def when_stored(self, ids):
         """Waits until the documents of these ids are in the store; returns {id: document}."""
         return when_stored(self.data_dir, ids)
+
+
+@contextmanager
+def running(command, data_dir, *flags):
+    """A Server that listens, for the tests of a whole file. It must end with exit code 0 when they are over."""
+    server = Server(command, data_dir, *flags)
+    try:
+        server.wait_until_listening()
+        yield server
+        server.stop()
+    finally:
+        server.kill()
 
 
 def metric(text, name, **labels):

@@ -2,20 +2,19 @@
 
 import json
 import os
-import re
 import signal
 import socket
 import threading
 import time
-from pathlib import Path
 
 import attacks
 import numpy
+import proc
 import pytest
 import slope
 import soak
 import steady
-from support import PATIENCE_S, Server, documents, event, eventually, run
+from support import PATIENCE_S, documents, event, eventually, run, running
 from wire import Wire, request
 
 POST = b"POST /metadata HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -33,13 +32,8 @@ MIB_MAX = 600 if "asan" not in os.environ.get("CA4_BINARY", "") else 4000
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """One pipeline for all: what it takes is told apart by its ids."""
-    server = Server("up", tmp_path_factory.mktemp("hostile"), *QUICK)
-    try:
-        server.wait_until_listening()
+    with running("up", tmp_path_factory.mktemp("hostile"), *QUICK) as server:
         yield server
-        server.stop()
-    finally:
-        server.kill()
 
 
 @pytest.fixture
@@ -224,19 +218,11 @@ def test_ten_thousand_requests_at_once_on_one_connection_are_all_answered_in_ord
     connection.close()
 
 
-def memory_mib(pid):
-    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) / 1024
-
-
-def descriptors(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
-
-
 def test_attacks_harm_no_honest_client_and_neither_fill_nor_end_the_process(up):
     server = up(*QUICK, "--log-level", "error")
     honest = steady.Steady(server.address, 20)
     eventually(lambda: steady.answers(honest.take())[0].get(200), "honest clients are answered")
-    idle_descriptors = descriptors(server.pid)
+    idle_descriptors = proc.descriptors(server.pid)
     most_mib = 0
     try:
         for attack, allowed in attacks.ATTACKS.items():
@@ -246,7 +232,7 @@ def test_attacks_harm_no_honest_client_and_neither_fill_nor_end_the_process(up):
             slow = "408" in allowed
             for _ in range(25 if slow else 10):
                 time.sleep(0.1)
-                most_mib = max(most_mib, memory_mib(server.pid))
+                most_mib = max(most_mib, proc.status(server.pid, "VmRSS") / 1024)
             over.set()
             attacker.join()
             assert not slow or "408" in found, f"{attack.__name__}: {found}"
@@ -258,7 +244,10 @@ def test_attacks_harm_no_honest_client_and_neither_fill_nor_end_the_process(up):
     assert statuses.keys() == {200}, statuses
     assert statuses[200] >= 10 * len(attacks.ATTACKS)
     assert most_mib < MIB_MAX
-    eventually(lambda: descriptors(server.pid) <= idle_descriptors + 5, lambda: f"{descriptors(server.pid)} descriptors, {idle_descriptors} before")
+    eventually(
+        lambda: proc.descriptors(server.pid) <= idle_descriptors + 5,
+        lambda: f"{proc.descriptors(server.pid)} descriptors, {idle_descriptors} before",
+    )
     server.accept(event("last"))
     server.when_stored(["last", "hundredfold"])
     assert [d["metadata_id"] for d in documents(server.data_dir)].count("hundredfold") == 1
@@ -274,7 +263,7 @@ def test_who_announces_a_body_and_sends_a_byte_of_it_takes_nobodys_room(up):
             slow[-1].send(POST + b"Content-Length: %d\r\n\r\n{" % size)
     for i in range(20):
         server.accept(event(f"e{i}", dim=2048))
-    assert memory_mib(server.pid) < MIB_MAX / 4
+    assert proc.status(server.pid, "VmRSS") / 1024 < MIB_MAX / 4
     for connection in slow:
         connection.close()
 
@@ -284,7 +273,7 @@ def test_who_reads_no_answers_gets_no_more_of_them_made(up):
     size = len(server.get("/openapi.json").content)
     # More than the kernel holds for a connection, and for the process still more than the 32 that are read ahead.
     asked, deaf = request("GET", "/openapi.json") * 500, []
-    before_mib = memory_mib(server.pid)
+    before_mib = proc.status(server.pid, "VmRSS") / 1024
     for _ in range(100):
         connection = socket.socket()
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -294,7 +283,7 @@ def test_who_reads_no_answers_gets_no_more_of_them_made(up):
         deaf.append(connection)
     server.accept(event())
     read_ahead_mib = 100 * 32 * size / (1 << 20)
-    assert memory_mib(server.pid) - before_mib < read_ahead_mib / 2
+    assert proc.status(server.pid, "VmRSS") / 1024 - before_mib < read_ahead_mib / 2
     # Who begins to read gets all of them.
     deaf[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     received_bytes = 0

@@ -8,7 +8,7 @@ from selenium.common.exceptions import JavascriptException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from support import MODEL, PHOTOS, Server, event, eventually, run, when_stored
+from support import MODEL, PHOTOS, event, eventually, run, running, when_stored
 
 IMAGES = ["astronaut.png", "chelsea.png", "chelsea-crop.jpg", "china.jpg", "coffee.png", "rocket.jpg", "coins.png"]
 
@@ -17,17 +17,12 @@ IMAGES = ["astronaut.png", "chelsea.png", "chelsea-crop.jpg", "china.jpg", "coff
 def server(tmp_path_factory):
     """A pipeline with a model and real photographs in it."""
     folder = tmp_path_factory.mktemp("page")
-    server = Server("up", folder / "data", "--model", MODEL, "--media-root", PHOTOS)
-    try:
-        server.wait_until_listening()
+    with running("up", folder / "data", "--model", MODEL, "--media-root", PHOTOS) as server:
         flags = ["--endpoint", server.url, "--model", MODEL, "--journal", folder / "journal", "--pipeline", "photos"]
         result = run("produce", *(PHOTOS / i for i in IMAGES), *flags, "--id-template", "{name}")
         assert result.returncode == 0, result.stderr
         when_stored(folder / "data", IMAGES)
         yield server
-        server.stop()
-    finally:
-        server.kill()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import struct
 import pytest
 import requests
 import zstandard
-from support import PATIENCE_S, Server, assert_problem, documents, event
+from support import PATIENCE_S, assert_problem, documents, event, running
 
 JSON = {"Content-Type": "application/json"}
 
@@ -56,13 +56,8 @@ INVALID = {
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """One server for all: nothing here is ever stored."""
-    server = Server("up", tmp_path_factory.mktemp("refusals"), "--body-bytes-max", str(1 << 20))
-    try:
-        server.wait_until_listening()
+    with running("up", tmp_path_factory.mktemp("refusals"), "--body-bytes-max", str(1 << 20)) as server:
         yield server
-        server.stop()
-    finally:
-        server.kill()
 
 
 @pytest.mark.parametrize("name", INVALID)

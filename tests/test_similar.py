@@ -4,7 +4,7 @@ import json
 
 import pytest
 from PIL import Image, ImageEnhance
-from support import MODEL, PHOTOS, Server, run, when_stored
+from support import MODEL, PHOTOS, run, running, when_stored
 
 # One of a kind each: no second photograph of the same thing among them.
 ORIGINALS = ["astronaut.png", "brick.png", "camera.png", "chelsea.png", "china.jpg", "coffee.png", "coins.png"]
@@ -15,16 +15,11 @@ ORIGINALS += ["flower.jpg", "grass.png", "hubble_deep_field.jpg", "moon.png", "r
 def store(tmp_path_factory):
     """The originals, produced into a store."""
     folder = tmp_path_factory.mktemp("similar")
-    server = Server("up", folder / "data")
-    try:
-        server.wait_until_listening()
+    with running("up", folder / "data") as server:
         flags = ["--endpoint", server.url, "--model", MODEL, "--journal", folder / "journal"]
         result = run("produce", *(PHOTOS / o for o in ORIGINALS), *flags, "--id-template", "{name}")
         assert result.returncode == 0, result.stderr
         when_stored(folder / "data", ORIGINALS)
-        server.stop()
-    finally:
-        server.kill()
     return folder / "data"
 
 

@@ -10,10 +10,10 @@ import time
 import uuid
 from pathlib import Path
 
+import proc
 import pytest
 from kafka_server import KafkaCluster
 from netns import Network
-from server_process import ServerProcess
 from sshd_server import Sshd, make_key
 from support import BINARY, ENVIRONMENT, Program, eventually, run, when_stored
 
@@ -159,9 +159,7 @@ class Tunnel(Program):
 
     def programs(self):
         """The pids of what runs for the tunnel, without the guards, which are ca4 itself."""
-        children = Path(f"/proc/{self.pid}/task").glob("*/children")
-        pids = [int(pid) for file in children for pid in file.read_text().split()]
-        return [pid for pid in pids if Path(f"/proc/{pid}/comm").read_text().strip() != "ca4"]
+        return [pid for pid in proc.children(self.pid) if Path(f"/proc/{pid}/comm").read_text().strip() != "ca4"]
 
 
 @pytest.fixture

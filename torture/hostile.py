@@ -7,7 +7,6 @@ not, the process ended, or honest clients waited longer than LATENCY_MAX says. b
 
 import argparse
 import os
-import re
 import shutil
 import sys
 import threading
@@ -17,7 +16,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path += [str(ROOT / folder) for folder in ("tests", "lab")]
 import attacks  # noqa: E402
+import proc  # noqa: E402
 import steady  # noqa: E402
+from basics import percentile  # noqa: E402
 from support import Server  # noqa: E402
 
 # How many times as long as without an attack honest clients may wait, by their 99th percentile.
@@ -39,9 +40,9 @@ def options():
 
 def peak_mib(pid):
     """The most memory since the last call."""
-    status = Path(f"/proc/{pid}/status").read_text()
+    peak = proc.status(pid, "VmHWM")
     Path(f"/proc/{pid}/clear_refs").write_text("5")
-    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
+    return peak / 1024
 
 
 class Attack:
@@ -55,7 +56,7 @@ class Attack:
         attacker = threading.Thread(target=lambda: self.found.update(attack(server.address, over)), daemon=True)
         attacker.start()
         self.during = self._listen(seconds)
-        self.fds = len(os.listdir(f"/proc/{server.pid}/fd"))
+        self.fds = proc.descriptors(server.pid)
         over.set()
         attacker.join(attacks.TIMEOUT_S * 2)
         assert not attacker.is_alive(), f"{attack.__name__} does not end"
@@ -81,13 +82,13 @@ class Attack:
         return found
 
     def ratio(self):
-        before, during = (steady.percentile(ms, 0.99) for _, ms in (self.before, self.during))
+        before, during = (percentile(ms, 0.99) for _, ms in (self.before, self.during))
         return during / before, during
 
 
 def row(attack):
     (_, before), (_, during) = attack.before, attack.during
-    figures = [f"{steady.percentile(ms, share):.1f}" for ms in (before, during) for share in (0.5, 0.99)]
+    figures = [f"{percentile(ms, share):.1f}" for ms in (before, during) for share in (0.5, 0.99)]
     ratio, _ = attack.ratio()
     came = ", ".join(f"{count} {name}" for name, count in sorted(attack.found.items()))
     return f"| {attack.attack.__name__} | {came} | {len(during)} | {' | '.join(figures)} | {ratio:.1f} | {attack.mib:.0f} | {attack.fds} |"

@@ -19,8 +19,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path += [str(ROOT / folder) for folder in ("tests", "lab")]
+import proc  # noqa: E402
 import slope  # noqa: E402
 import steady  # noqa: E402
+from basics import percentile  # noqa: E402
 from support import Program, Server, eventually  # noqa: E402
 
 SAMPLE_S = 2
@@ -54,9 +56,7 @@ def options():
 
 
 def process_sample(pid):
-    status = Path(f"/proc/{pid}/status").read_text()
-    value = {key: int(re.search(rf"^{key}:\s+(\d+)", status, re.MULTILINE)[1]) for key in ("VmRSS", "Threads")}
-    return {"rss": value["VmRSS"] * 1024, "threads": value["Threads"], "fds": len(os.listdir(f"/proc/{pid}/fd"))}
+    return {"rss": proc.status(pid, "VmRSS") * 1024, "threads": proc.status(pid, "Threads"), "fds": proc.descriptors(pid)}
 
 
 def bytes_below(folder):
@@ -148,7 +148,7 @@ def series(samples, windows, seconds):
     since = samples[0]["at"] + min(WARM_UP_S_MAX, WARM_UP * seconds)
     found = {name: [(s["at"], s[name]) for s in samples if s["at"] >= since] for name in samples[0] if name not in ("at", "lag")}
     for name, share in (("p50 ms", 0.5), ("p99 ms", 0.99)):
-        found[name] = [(w["at"], steady.percentile(sorted(w["ms"]), share)) for w in windows if w["ms"] and w["at"] >= since]
+        found[name] = [(w["at"], percentile(sorted(w["ms"]), share)) for w in windows if w["ms"] and w["at"] >= since]
     return found
 
 

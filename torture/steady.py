@@ -169,10 +169,5 @@ def answers(windows):
     return statuses, sorted(ms)
 
 
-def percentile(ordered, share):
-    """Of a sorted list that is not empty: the smallest value that at least `share` of it are not above."""
-    return ordered[min(len(ordered) - 1, max(0, -int(-share * len(ordered) // 1) - 1))]
-
-
 if __name__ == "__main__":
     main()

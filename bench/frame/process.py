@@ -1,13 +1,15 @@
 """A process under test with its children: CPU seconds, memory, start and end."""
 
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "lab"))
+import proc  # noqa: E402
 
 TICKS = os.sysconf("SC_CLK_TCK")
 READY_S = 300  # a JVM on a machine that is busy enough for figures to be doubtful
@@ -16,11 +18,7 @@ IDLE_CPU_S = 0.005  # in 0.1 s: timers and a virtual machine of Java never rest
 
 def tree(pid):
     """The process and all below it."""
-    found = [pid]
-    for one in found:
-        for task in Path(f"/proc/{one}/task").glob("*/children"):
-            found += [int(child) for child in task.read_text().split()]
-    return found
+    return [pid, *proc.below(pid)]
 
 
 def cpu_seconds(pid):
@@ -35,8 +33,7 @@ def cpu_seconds(pid):
 
 def memory_mib(pid, key="VmHWM"):
     """The peak (VmHWM) or what is resident now (VmRSS), of the process and its children together."""
-    sizes = (re.search(rf"{key}:\s+(\d+)", Path(f"/proc/{one}/status").read_text()) for one in tree(pid))
-    return sum(int(size[1]) for size in sizes if size) / 1024
+    return sum(proc.status(one, key) or 0 for one in tree(pid)) / 1024
 
 
 class Server:
