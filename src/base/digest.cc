@@ -51,6 +51,10 @@ std::string sha256_hex(std::string_view bytes) {
   return hash.hex();
 }
 
+bool is_hex(std::string_view text) {
+  return text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 std::string base64(std::span<const std::byte> bytes) {
   std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');  // EVP_EncodeBlock ends with a NUL
   const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),

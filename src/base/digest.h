@@ -34,6 +34,9 @@ std::string hmac_sha256(std::string_view key, std::string_view bytes);
 // Lower-case hex of raw bytes.
 std::string hex(std::string_view bytes);
 
+// Whether `text` has no characters but those of lower-case hex.
+bool is_hex(std::string_view text);
+
 // RFC 4648 section 4, padded. At most 1 GiB.
 std::string base64(std::span<const std::byte> bytes);
 

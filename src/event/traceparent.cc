@@ -2,16 +2,14 @@
 
 #include <cstddef>
 
+#include "base/digest.h"
+
 namespace ca4::event {
 namespace {
 
 constexpr size_t kVersion00Bytes = 55;
 // Of later versions; ours to choose. No known one is near it.
 constexpr size_t kBytesMax = 256;
-
-bool is_hex(std::string_view text) {
-  return text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
 
 bool is_id(std::string_view text) {
   return is_hex(text) && text.find_first_not_of('0') != std::string_view::npos;

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/rand.h>
-#include <openssl/sha.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,6 +32,7 @@ constexpr size_t kNameBytesMax = 64;
 constexpr std::string_view kMadePrefix = "ca4_";
 constexpr size_t kMadeRandomBytes = 32;
 constexpr std::string_view kHashPrefix = "sha256:";
+constexpr size_t kDigestHexBytes = 64;
 constexpr std::string_view kBlanks = " \t\r";
 constexpr mode_t kModeNew = 0600;
 
@@ -61,24 +61,11 @@ std::vector<std::string_view> words_of(std::string_view line) {
   }
 }
 
-std::optional<unsigned char> nibble(char c) {
-  if (c >= '0' && c <= '9') return static_cast<unsigned char>(c - '0');
-  if (c >= 'a' && c <= 'f') return static_cast<unsigned char>(c - 'a' + 10);
-  return std::nullopt;
-}
-
-std::optional<Digest> parse_hash(std::string_view text) {
-  if (!text.starts_with(kHashPrefix)) return std::nullopt;
+// The digest of "sha256:HEX"; empty where it is none.
+std::string_view digest_of(std::string_view text) {
+  if (!text.starts_with(kHashPrefix)) return {};
   text.remove_prefix(kHashPrefix.size());
-  Digest out{};
-  if (text.size() != out.size() * 2) return std::nullopt;
-  for (size_t i = 0; i < out.size(); ++i) {
-    const auto high = nibble(text[2 * i]);
-    const auto low = nibble(text[2 * i + 1]);
-    if (!high || !low) return std::nullopt;
-    out[i] = static_cast<unsigned char>(*high * 16 + *low);
-  }
-  return out;
+  return text.size() == kDigestHexBytes && is_hex(text) ? text : std::string_view();
 }
 
 // "50/s"
@@ -111,10 +98,10 @@ Result<KnownToken> parse_line(const std::vector<std::string_view>& words, size_t
     return out;
   }
   const bool hashed = words.size() == 3 || words.size() == 4;
-  const std::optional<Digest> digest = hashed ? parse_hash(words[2]) : std::optional<Digest>();
+  const std::string_view digest = hashed ? digest_of(words[2]) : std::string_view();
   // `printf "$UNSET" | sha256sum`: whoever sends no token would be let in.
   if (digest == token_digest({})) return refuse("this is the hash of nothing");
-  if (!digest || !is_name(words[0])) {
+  if (digest.empty() || !is_name(words[0])) {
     return refuse("expected a token, or NAME SCOPES sha256:HEX [N/s] as `ca4 token new` writes it");
   }
   if (words.size() == 4) {
@@ -126,7 +113,7 @@ Result<KnownToken> parse_line(const std::vector<std::string_view>& words, size_t
   if (!scopes) return refuse("scopes are write, read and admin, with commas between");
   out.name = words[0];
   out.scopes = *scopes;
-  out.digest = *digest;
+  out.digest = digest;
   return out;
 }
 
@@ -178,7 +165,7 @@ Result<std::vector<KnownToken>> parse_file(const std::string& path) {
   }
   std::vector<KnownToken> out;
   std::set<std::string> names;
-  std::set<Digest> digests;
+  std::set<std::string> digests;
   std::string line;
   for (size_t number = 1; std::getline(file, line); ++number) {
     const auto bad = [&](std::string_view why) {
@@ -239,10 +226,8 @@ Result<Scopes> parse_scopes(std::string_view text) {
   }
 }
 
-Digest token_digest(std::string_view token) {
-  Digest out{};
-  SHA256(reinterpret_cast<const unsigned char*>(token.data()), token.size(), out.data());
-  return out;
+std::string token_digest(std::string_view token) {
+  return sha256_hex(token);
 }
 
 Result<std::string> make_token() {
@@ -257,8 +242,7 @@ Result<std::string> make_token() {
 bool is_made(std::string_view token) {
   if (!token.starts_with(kMadePrefix)) return false;
   token.remove_prefix(kMadePrefix.size());
-  return token.size() == kMadeRandomBytes * 2 &&
-         std::all_of(token.begin(), token.end(), [](char c) { return nibble(c).has_value(); });
+  return token.size() == kMadeRandomBytes * 2 && is_hex(token);
 }
 
 Result<std::vector<KnownToken>> read_token_file(const std::string& path) {
@@ -303,9 +287,7 @@ Result<std::string> add_token(const std::string& file, const std::string& name, 
   }
   Result<std::string> token = make_token();
   if (!token) return token;
-  const Digest digest = token_digest(*token);
-  text += fmt::format("{} {} {}{}\n", name, scopes_text(scopes), kHashPrefix,
-                      hex({reinterpret_cast<const char*>(digest.data()), digest.size()}));
+  text += fmt::format("{} {} {}{}\n", name, scopes_text(scopes), kHashPrefix, token_digest(*token));
   if (requests_per_s_max > 0) {
     text.insert(text.size() - 1, fmt::format(" {}/s", requests_per_s_max));
   }

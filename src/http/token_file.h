@@ -4,7 +4,6 @@
 // Blank lines, and those that begin with '#', are skipped.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -40,8 +39,8 @@ Result<Scopes> parse_scopes(std::string_view text);
 
 // SHA-256. A plain hash is enough, as what is hashed has 256 random bits: no list of likely tokens
 // can be tried against it, which is what bcrypt's slowness is for; and each request needs one.
-using Digest = std::array<unsigned char, 32>;
-Digest token_digest(std::string_view token);
+// In lower-case hex, as in the file.
+std::string token_digest(std::string_view token);
 
 // More than a machine answers.
 inline constexpr int64_t kRequestsPerSMax = 1'000'000;
@@ -49,7 +48,7 @@ inline constexpr int64_t kRequestsPerSMax = 1'000'000;
 struct KnownToken {
   std::string name;  // of the line; "line-3" where the file holds the token itself
   Scopes scopes = kAllScopes;
-  Digest digest{};
+  std::string digest;
   bool plain = false;
   // Requests that it may make; 0: no limit, as a producer that sends as fast as the disk takes is
   // what a processor is for, and what is more than that is 503 already.

@@ -80,10 +80,10 @@ bool Tokens::required() const {
 Tokens::Entry* Tokens::find(const Entries& known, std::string_view given) {
   if (given.empty()) return nullptr;
   // Digests have one length and tell nothing of the token where they begin to differ.
-  const Digest digest = token_digest(given);
+  const std::string digest = token_digest(given);
   Entry* found = nullptr;
   for (Entry& entry : *known) {
-    const Digest& one = entry.token.digest;
+    const std::string& one = entry.token.digest;
     if (CRYPTO_memcmp(one.data(), digest.data(), one.size()) == 0) found = &entry;
   }
   return found;
