@@ -85,7 +85,9 @@ void set_host(Request& request, std::string_view authority) {
 
 // RFC 9112 section 3.2: a path; a URL, as a proxy is asked for it; or "*" for OPTIONS.
 std::optional<HeadError> take_target(std::string_view target, Request& request) {
-  const HeadError bad{400, "the request target is neither a path nor an http URL"};
+  const auto bad = [] {
+    return HeadError{400, "the request target is neither a path nor an http URL"};
+  };
   if (target == "*" && request.method == "OPTIONS") {
     request.path = target;
     return std::nullopt;
@@ -96,15 +98,15 @@ std::optional<HeadError> take_target(std::string_view target, Request& request) 
     if (scheme == std::string_view::npos ||
         (!same_ignoring_case(target.substr(0, scheme), "http") &&
          !same_ignoring_case(target.substr(0, scheme), "https"))) {
-      return bad;
+      return bad();
     }
     const std::string_view rest = target.substr(scheme + 3);
     const std::string_view authority = rest.substr(0, rest.find_first_of("/?#"));
-    if (authority.empty() || !is_host(authority)) return bad;
+    if (authority.empty() || !is_host(authority)) return bad();
     set_host(request, authority);
     path = rest.substr(authority.size());
   }
-  if (path.find('#') != std::string_view::npos) return bad;
+  if (path.find('#') != std::string_view::npos) return bad();
   const size_t question = path.find('?');
   if (question != std::string_view::npos) request.query = path.substr(question + 1);
   path = path.substr(0, question);
