@@ -59,7 +59,7 @@ CudaDevice first_cuda_device(const SharedLibrary& cuda) {
 
 Json cudnn_version(const GpuProbe& probe) {
   std::vector<std::string> candidates = probe.cudnn_libraries;
-  for (std::string& path : nvidia_packages(probe.ort_library)) {
+  for (std::string& path : nvidia_packages("")) {
     if (path.find("/libcudnn.so.") != std::string::npos) candidates.push_back(std::move(path));
   }
   for (const std::string& name : candidates) {

@@ -13,10 +13,8 @@ namespace ca4::producer {
 struct GpuProbe {
   std::string nvml_library = "libnvidia-ml.so.1";
   std::string cuda_library = "libcuda.so.1";
-  // The first that can be opened tells cudnn_version; after them that of the Python package in the
-  // folder of this file of ONNX Runtime, or of the user's and the machine's Python.
+  // The first that can be opened tells cudnn_version; after them that of NVIDIA's Python packages.
   std::vector<std::string> cudnn_libraries{"libcudnn.so.9", "libcudnn.so.8"};
-  std::string ort_library = {};
   std::string cpu_info_file = "/proc/cpuinfo";
   // A JSON object whose members are put over those found here: what only the caller knows, as
   // pytorch_version.

@@ -85,13 +85,14 @@ TEST(GpuHardware, DriverFromBeforeTheSecondMemoryQuestion) {
 
 TEST(GpuHardware, CudnnOfAPythonPackageIsFoundToo) {
   const TempDir folder;
-  const std::string packages = folder / "site-packages";
+  const std::string packages = folder / "lib/python3.12/site-packages";
   std::filesystem::create_directories(packages + "/nvidia/cudnn/lib");
   std::filesystem::copy_file(CA4_FAKE_NVIDIA, packages + "/nvidia/cudnn/lib/libcudnn.so.9");
   GpuProbe probe = fake();
   probe.cudnn_libraries = {"libabsent.so.9"};
-  probe.ort_library = packages + "/onnxruntime/capi/libonnxruntime.so.1.31.1";
+  setenv("VIRTUAL_ENV", (folder / ".").c_str(), 1);
   EXPECT_EQ(probe_as("", probe)["cudnn_version"], 90100);
+  unsetenv("VIRTUAL_ENV");
 }
 
 TEST(GpuHardware, WhatTheCallerKnowsIsPutOver) {

@@ -12,9 +12,9 @@ std::vector<std::string> matching_files(const std::string& pattern);
 // The site-packages of the active virtual environment, the user and the machine that there are.
 std::vector<std::string> python_package_folders();
 
-// Of the package folder that the file `ort` of ONNX Runtime is in, then of the others: the newest
-// of each of NVIDIA's libraries that ONNX Runtime's CUDA provider wants, in the order in which they
-// can be opened. Both layouts of NVIDIA's packages, of CUDA 12 and 13.
+// Of the package folder that the file `ort` of ONNX Runtime is in (empty: of none), then of the
+// others: NVIDIA's libraries that ONNX Runtime's CUDA provider wants, each version once, in the
+// order in which they can be opened. Both layouts of NVIDIA's packages, of CUDA 12 and 13.
 std::vector<std::string> nvidia_packages(const std::string& ort);
 
 // Opens nvidia_packages(ort), where `ort` has a CUDA provider beside it. The dynamic linker looks
