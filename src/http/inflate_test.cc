@@ -2,10 +2,11 @@
 
 #include <gtest/gtest.h>
 #include <zlib.h>
-#include <zstd.h>
 
 #include <cstring>
 #include <random>
+
+#include "base/test_zstd.h"
 
 namespace ca4::http {
 namespace {
@@ -33,12 +34,6 @@ std::string gzip(const std::string& plain) {
   EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
   out.resize(stream.total_out);
   deflateEnd(&stream);
-  return out;
-}
-
-std::string zstd(const std::string& plain) {
-  std::string out(ZSTD_compressBound(plain.size()), '\0');
-  out.resize(ZSTD_compress(out.data(), out.size(), plain.data(), plain.size(), 3));
   return out;
 }
 

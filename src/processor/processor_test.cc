@@ -2,13 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <zstd.h>
 
 #include <cstring>
 #include <future>
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "base/test_zstd.h"
 #include "log/memory_log.h"
 #include "ops/metrics.h"
 
@@ -319,12 +319,6 @@ TEST_F(ProcessorTest, ABatchOverTheLimitIsRefusedWhole) {
           ->status,
       413);
   EXPECT_TRUE(log_.records.empty());
-}
-
-std::string zstd(const std::string& plain) {
-  std::string out(ZSTD_compressBound(plain.size()), '\0');
-  out.resize(ZSTD_compress(out.data(), out.size(), plain.data(), plain.size(), 1));
-  return out;
 }
 
 TEST_F(ProcessorTest, WhatTakesLongHoldsUpNoCallerAndWhatDoesNotWaitsForNobody) {
