@@ -36,8 +36,8 @@ def test_what_a_power_cut_leaves_holds_all_that_was_acknowledged(recorded, tmp_p
 def test_an_acknowledgement_before_the_sync_is_caught(tmp_path):
     # The disk says "done" and does nothing: what a program does that acknowledges before its sync looks the same after a cut.
     lied = cuts.record(cases.empty(tmp_path / "recorded"), 1, "up", 1, lie=True)
-    found = [v for number in range(0, 12, 4) for v in cuts.cut(lied, "up", tmp_path / "cut", 1, number).violations]
-    assert "lost" in {violation.name for violation in found}
+    # A cut before the first acknowledgement loses nothing, and about every third is one: the first that comes later ends this.
+    assert "lost" in (v.name for number in range(0, 40, 4) for v in cuts.cut(lied, "up", tmp_path / "cut", 1, number).violations)
 
 
 IN_CI = [case for case in calls.CASES if case.name in ("a write fails", "a read fails", "no room from then on", "read-only from then on", "killed")]
