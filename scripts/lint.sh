@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Format and static analysis of what is committed or about to be: clang-format on every source, clang-tidy on every
-# translation unit of the release build but the tests', shellcheck on every script.
+# translation unit of the release build but the tests', shellcheck on every script, ruff on all Python.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,6 +9,7 @@ clang-format-19 --dry-run -Werror "${sources[@]}"
 
 mapfile -t scripts < <(git ls-files -co --exclude-standard '*.sh' .ci/run deploy/sim/on)
 shellcheck "${scripts[@]}"
+.deps/venv/bin/ruff check --quiet
 
 scripts/build.sh release all >/dev/null
 # The headers of the libraries are what takes the time: several files are read as one, as in the sanitizers' builds. A name of one may then

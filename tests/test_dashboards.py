@@ -18,7 +18,7 @@ from kafka_server import KafkaCluster
 from mongo_server import Database, NxServer
 from prometheus_server import DEBIAN, MONITORING, PlayedExporter, Prometheus, pod
 from server_process import ServerProcess, free_port
-from support import MODEL, PHOTOS, ROOT, Program, Server, event, eventually, nvidia_driver, run
+from support import MODEL, PHOTOS, Program, Server, event, eventually, nvidia_driver, run
 
 DASHBOARDS = {p.stem: json.loads(p.read_text()) for p in sorted((MONITORING / "dashboards").glob("*.json"))}
 

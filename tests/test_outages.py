@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from kafka_records import fresh_topic, warm_up, when_direct
 from kafka_server import KafkaCluster
-from mongo_server import Database, NxServer
+from mongo_server import Database
 from support import event, eventually
 from tcp_fault_proxy import TcpFaultProxy
 

@@ -5,13 +5,12 @@ import json
 import os
 import signal
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from server_process import ServerProcess, free_port
-from support import ENVIRONMENT, ROOT, Program, eventually, run
+from support import ROOT, Program, eventually, run
 
 AWS_FOLDER = ROOT / ".deps/venv/bin"
 TARGET = "i-0123456789abcdef0"

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import cases
 import ledger
-import oracle
 from cases import Case
 from oracle import Violation
 from support import run

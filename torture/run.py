@@ -11,7 +11,6 @@ import ledger
 import oracle
 import payload
 import requests
-import views
 import world as worlds
 from clients import Client
 from oracle import Violation

@@ -1,6 +1,7 @@
 """A process under test with its children: CPU seconds, memory, start and end."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
