@@ -177,6 +177,42 @@ TEST_F(InspectTest, AnEndThatCannotBeTrueIsNotWalkedTo) {
   EXPECT_EQ(last, kFar);
 }
 
+TEST_F(InspectTest, BehindMoreDamageThanIsLookedAtOneByOneReadingGoesOn) {
+  write(0);
+  constexpr int64_t kEnd = 112'000;
+  {
+    auto db = sqlite::Database::open(file(), {}).value();
+    ASSERT_TRUE(
+        db.exec(fmt::format("WITH RECURSIVE n(i) AS"
+                            " (SELECT 0 UNION ALL SELECT i+1 FROM n WHERE i<{})"
+                            "INSERT INTO records SELECT i, 1, CAST(i AS BLOB), NULL, CAST("
+                            " iif(i BETWEEN 2000 AND 110000, 'lost', 'kept') AS BLOB) FROM n;"
+                            "PRAGMA wal_checkpoint(TRUNCATE)",
+                            kEnd - 1))
+            .is_ok());
+  }
+  damage_pages_with("lost");
+  int64_t first_good = -1;
+  int64_t told = 0;
+  std::string last_key;
+  ASSERT_TRUE(inspector()
+                  .from(2000,
+                        [&](const StoredRecord& record) {
+                          if (!record.damage.empty()) {
+                            ++told;
+                          } else if (first_good < 0) {
+                            first_good = record.offset;
+                          }
+                          last_key = record.key;
+                          return true;
+                        })
+                  .is_ok());
+  EXPECT_EQ(told, RecordReader::kDamageRunMax + 1);  // and one for the rest
+  EXPECT_GT(first_good, 110'000);
+  EXPECT_LT(first_good, kEnd - 1000);
+  EXPECT_EQ(last_key, std::to_string(kEnd - 1));
+}
+
 TEST_F(InspectTest, AFileCutShortGivesWhatIsStillThere) {
   write(50);
   std::filesystem::resize_file(file(), kPageBytes * 40);

@@ -2,13 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "log/headers_codec.h"
 #include "log/log_files.h"
 
 namespace ca4::log {
 namespace {
+
+// An inner page has some 700 leaves, of one record each or of hundreds.
+constexpr int64_t kSearchStep = 512;
+// Of so many steps, each of some microseconds: ten million offsets in less than a second.
+constexpr int64_t kSearchSteps = 20'000;
 
 constexpr char kColumns[] = "SELECT offset, appended_at_us, key, headers, value FROM records ";
 
@@ -126,23 +133,20 @@ Status RecordReader::salvage(int64_t from, const Visit& visit) {
   return read_until(std::nullopt, from, visit);
 }
 
-// Nothing could be read of `misses` offsets in a row, the last of them `last`. An end that is far
-// behind them was read out of a damaged page, like as not: to look at each offset up to it could
-// take years.
-Status RecordReader::give_up(std::optional<int64_t> until, int64_t last, int64_t misses,
-                             const Status& why, const Visit& visit) {
-  if (!until) {
-    return {Code::kCorruption, fmt::format("nothing can be read from offset {} on: {}",
-                                           last + 1 - misses, why.message())};
-  }
-  if (last + 1 < *until) {
-    StoredRecord record;
-    record.offset = *until - 1;  // who goes on behind it is at the end
-    record.damage = fmt::format("{}: offsets {} to {} can't be read: this one stands for all: {}",
-                                db_->path(), last + 1, *until - 1, why.message());
-    (void)visit(record);
-  }
-  return Status::ok();
+// So many offsets in front of `next` gave nothing, one by one, that `until` was read out of a
+// damaged page, like as not, and may be years of looking away. `next` becomes what can be read
+// again, or `until`.
+bool RecordReader::skip_damage(int64_t& next, int64_t until, const std::string& why,
+                               const Visit& visit) {
+  const Result<std::optional<int64_t>> readable = readable_behind(next);
+  const int64_t resume = readable && *readable ? std::min(**readable, until) : until;
+  const int64_t from = std::exchange(next, resume);
+  if (resume <= from) return true;
+  StoredRecord record;
+  record.offset = resume - 1;  // who goes on behind it is at what can be read
+  record.damage = fmt::format("{}: offsets {} to {} can't be read: this one stands for all: {}",
+                              db_->path(), from, resume - 1, why);
+  return visit(record);
 }
 
 Status RecordReader::read_until(std::optional<int64_t> until, int64_t from, const Visit& visit) {
@@ -177,8 +181,14 @@ Status RecordReader::read_until(std::optional<int64_t> until, int64_t from, cons
       damaged.emplace_back(run.next, one.status.message());
     }
     if (until && !tell()) return Status::ok();
-    if (++misses >= kDamageRunMax) return give_up(until, run.next, misses, run.status, visit);
     next = run.next + 1;
+    if (++misses < kDamageRunMax) continue;
+    if (!until) {
+      return {Code::kCorruption, fmt::format("nothing can be read from offset {} on: {}",
+                                             next - misses, run.status.message())};
+    }
+    if (!skip_damage(next, *until, run.status.message(), visit)) return Status::ok();
+    misses = 0;
   }
   return Status::ok();
 }
@@ -198,15 +208,22 @@ Result<std::optional<int64_t>> RecordReader::first() {
 }
 
 Result<std::optional<int64_t>> RecordReader::first_readable() {
-  Result<std::optional<int64_t>> found = lowest(0);
-  int64_t bad = 0;
-  int64_t good = 1;
-  while (!found && found.status().code() == Code::kCorruption) {
-    found = lowest(good);
-    if (found) break;
+  return readable_behind(0);
+}
+
+// Steps are kept below the records of one intact inner page for as long as a log of any ordinary
+// length may go on, so that none is passed over; then they double up to the end of all offsets.
+Result<std::optional<int64_t>> RecordReader::readable_behind(int64_t from) {
+  Result<std::optional<int64_t>> found = lowest(from);
+  int64_t bad = from;
+  int64_t good = from;
+  int64_t step = 1;
+  for (int64_t probes = 0; !found && found.status().code() == Code::kCorruption; ++probes) {
+    if (good > std::numeric_limits<int64_t>::max() - step) return found;
     bad = good;
-    if (good > std::numeric_limits<int64_t>::max() / 2) return found;
-    good *= 2;
+    good += step;
+    found = lowest(good);
+    if (step < kSearchStep || probes > kSearchSteps) step *= 2;
   }
   while (found && good - bad > 1) {
     const int64_t middle = bad + (good - bad) / 2;

@@ -40,9 +40,9 @@ class RecordReader {
   using Visit = std::function<bool(const StoredRecord&)>;
 
   // Visits records from `from` on, in offset order, up to the end as it is at the call. Where the
-  // file is damaged every offset that can't be read or is missing is visited as such, one for very
-  // many in a row, and reading goes on behind it. kCorruption when not even the end can be found;
-  // what is before the damage was visited.
+  // file is damaged every offset that can't be read or is missing is visited as such, behind
+  // kDamageRunMax in a row one for all, and reading goes on behind it. kCorruption when not even
+  // the end can be found; what is before the damage was visited.
   Status read(int64_t from, const Visit& visit);
   // The same where the end can't be found: kCorruption says from which offset on nothing could be
   // read, given up after kDamageRunMax offsets in a row.
@@ -56,8 +56,8 @@ class RecordReader {
 
   // The smallest offset there is; none in an empty log.
   Result<std::optional<int64_t>> first();
-  // Where `first` fails with kCorruption: the smallest offset that can be read, found by bisection
-  // (so among several damaged places it may be behind the later one).
+  // Where `first` fails with kCorruption: the smallest offset that can be read, found by steps and
+  // bisection (so a few records between two damaged places may be in front of it).
   Result<std::optional<int64_t>> first_readable();
   // One past the newest; 0 in an empty log.
   Result<int64_t> end();
@@ -78,8 +78,8 @@ class RecordReader {
   bool lost_before(int64_t from);
   bool tell_missing(int64_t& next, int64_t until, const Visit& visit);
   Status read_until(std::optional<int64_t> until, int64_t from, const Visit& visit);
-  Status give_up(std::optional<int64_t> until, int64_t last, int64_t misses, const Status& why,
-                 const Visit& visit);
+  bool skip_damage(int64_t& next, int64_t until, const std::string& why, const Visit& visit);
+  Result<std::optional<int64_t>> readable_behind(int64_t from);
   Result<std::optional<int64_t>> lowest(int64_t from);
 
   std::unique_ptr<sqlite::Database> db_;
