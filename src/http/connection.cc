@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <chrono>
 #include <cstring>
@@ -21,6 +22,11 @@ constexpr size_t kChunkedReadBytes = 64 << 10;
 // Bodies up to here get their memory at once: an event of 2048 floats as Python prints them. Larger
 // ones get it as they come, so that who only announces a large body holds no memory.
 constexpr size_t kBodyBytesAtOnce = 64 << 10;
+// Then it doubles; where so much has come, it gets more at once. The kernel gives pages as they are
+// written, so that this takes no memory, only room for addresses; and copying what is there from
+// place to place would keep others of the loop waiting.
+constexpr size_t kBodyBytesTrusted = 1 << 20;
+constexpr size_t kTrustedGrowth = 16;
 // simdjson reads up to 64 bytes past the end.
 constexpr size_t kPadding = 64;
 // How long what a refused client still sends is read and dropped, so that it sees the answer before
@@ -30,6 +36,10 @@ constexpr int64_t kLingerMs = 2'000;
 // pipelined requests for large answers hold no more memory than that and one answer. Thousands of
 // ordinary answers are less.
 constexpr size_t kUnreadAnswersBytesMax = 64 << 10;
+// How long a connection takes request after request before others of its loop have their turn:
+// thousands of them, or large answers, would else keep those waiting for milliseconds. Longer than
+// any single one, so that nobody else is put off.
+constexpr auto kTurn = std::chrono::microseconds(500);
 // Chunk heads and extensions may be as much as the body itself, and a little for an empty one.
 constexpr size_t kChunkedOverhead = 64 << 10;
 
@@ -149,8 +159,13 @@ template <class Stream>
 void StreamConnection<Stream>::pump() {
   if (pumping_) return;
   pumping_ = true;
+  const auto turn_ends = std::chrono::steady_clock::now() + kTurn;
   bool tried = false;
   while (!closed_ && !reading_ && !read_ended_) {
+    if (!idle() && std::chrono::steady_clock::now() >= turn_ends) {
+      net::post(loop_->context(), [self = this->shared_from_this()] { self->pump(); });
+      break;
+    }
     if (finishing_ && idle()) {
       read_ended_ = true;
       break;
@@ -331,7 +346,8 @@ bool StreamConnection<Stream>::step_body() {
     return true;
   }
   if (request.body_capacity - kPadding == request.body_bytes) {
-    grow_body(std::min<size_t>(request.body_bytes * 2, head_.content_bytes));
+    const size_t growth = request.body_bytes < kBodyBytesTrusted ? 2 : kTrustedGrowth;
+    grow_body(std::min<size_t>(request.body_bytes * growth, head_.content_bytes));
   }
   await_body();
   return false;

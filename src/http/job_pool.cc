@@ -1,5 +1,8 @@
 #include "http/job_pool.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <memory>
 #include <utility>
 
@@ -10,6 +13,8 @@ namespace {
 
 // A short queue is through its jobs in about that time.
 constexpr int kRetryAfterS = 1;
+// Event loops, which have many clients waiting, go first where cores are few.
+constexpr int kNicer = 5;
 
 }  // namespace
 
@@ -37,6 +42,8 @@ bool JobPool::try_run(std::function<void()> job) {
 }
 
 void JobPool::work() {
+  const auto thread = static_cast<id_t>(gettid());
+  (void)setpriority(PRIO_PROCESS, thread, getpriority(PRIO_PROCESS, thread) + kNicer);
   for (;;) {
     std::function<void()> job;
     {
