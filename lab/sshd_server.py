@@ -58,10 +58,11 @@ class Sshd:
         self.server.start()
         return self
 
-    def known_hosts_line(self, name):
-        """The line of a known_hosts file that trusts this server under `name`."""
+    def known_hosts_line(self, name, port=None):
+        """The line of a known_hosts file that trusts this server under `name`, on its port or where else it is reached."""
         kind, key = self.host_key.with_suffix(".pub").read_text().split()[:2]
-        return f"{name if self.port == 22 else f'[{name}]:{self.port}'} {kind} {key}\n"
+        port = port or self.port
+        return f"{name if port == 22 else f'[{name}]:{port}'} {kind} {key}\n"
 
     def change_host_key(self):
         """As if the machine had been made anew; takes effect with the next start."""

@@ -15,16 +15,18 @@ import ledger
 import numpy
 import oracle
 import pytest
+import requests
 import run as torture
 import schedule
 import shrink
+import tunnel
 import views
 import world as worlds
 import zstandard
 from clients import Client
 from oracle import Scrape
-from server_process import ServerProcess
-from support import ROOT
+from server_process import ServerProcess, free_port
+from support import ROOT, eventually
 from views import Found, View
 
 STORE, LOG = "store/ca4.gpu_metadata.db", "log/gpu-metadata"
@@ -311,10 +313,11 @@ def test_a_schedule_is_its_seeds(ca4):
 def test_every_fault_comes_up_and_those_of_a_step_hit_different_things():
     plans = [schedule.plan(seed, 10, backend) for seed in range(4) for backend in schedule.BACKENDS]
     plans += [schedule.plan(seed, 20, "servers", broker_count=3, other_build=True) for seed in range(2)]
+    plans += [schedule.plan(seed, 20, "servers", other_build=True, tunnel=True) for seed in range(2)]
     for plan in plans:
         drawn = {(fault.kind, fault.target) for fault in plan.faults}
         more = [kind for kind in ("clock", "build") if kind in {kind for kind, _ in drawn}]
-        assert drawn == set(schedule.deck(plan.backend, plan.layout, plan.medium, plan.brokers, more))
+        assert drawn == set(schedule.deck(plan.backend, plan.layout, plan.medium, plan.brokers, more, plan.tunnel))
         for step in plan.steps:
             assert len({fault.hits for fault in step.faults}) == len(step.faults)
     assert {len(step.faults) for plan in plans for step in plan.steps} == {1, 2, 3}
@@ -383,6 +386,42 @@ def test_a_pause_counts_when_it_was_stopped(sleeper):
     fault, world = schedule.Fault("stop", "p", 0.1), OneProcess(sleeper)
     assert faults.stop(world, fault)[0]
     assert faults._state(sleeper) != "T"
+
+
+@pytest.fixture
+def dug(tmp_path):
+    """A world with nothing but a tunnel, and the URL of a server at its other end."""
+    port = free_port()
+    argv = ["/usr/bin/python3", "-m", "http.server", "--bind", "127.0.0.1", "--directory", tmp_path, port]
+    server = ServerProcess("http", argv, tmp_path / "http.log", ready=lambda: ServerProcess.answers(port)).start()
+    world = worlds.World(tmp_path, NO_FAULTS)
+    try:
+        (address,) = tunnel.dig(world, [f"127.0.0.1:{port}"]).values()
+        yield world, f"http://{address}/"
+    finally:
+        world.close()
+        server.kill()
+
+
+def test_faults_of_the_tunnel_count_when_its_ends_have_noticed_them(dug, monkeypatch):
+    world, url = dug
+    for kind, target in (("lose", "tunnel"), ("refuse", "bastion"), ("kill", "tunnel"), ("kill", "bastion")):
+        assert faults.KINDS[kind](world, schedule.Fault(kind, target, 0.1))[0], kind
+    eventually(lambda: tunnel_answers(url), "the tunnel is back")
+    monkeypatch.setattr(faults, "UNSEEN_S", 1)
+    corrupt = schedule.Fault("corrupt", "bastion", 0)
+    assert not faults.KINDS["corrupt"](world, corrupt)[0], "nothing large went through it"
+    world.proxies["bastion"].corrupt()
+    with pytest.raises(requests.ConnectionError):
+        requests.post(url, b"x" * 100_000, timeout=30)
+    eventually(lambda: world.processes["bastion"].altered() == 1, "sshd has ended the connection")
+
+
+def tunnel_answers(url):
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.RequestException:
+        return False
 
 
 # Short runs of the whole.

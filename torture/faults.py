@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import tunnel
 from basics import BINARY
 
 # The end after SIGTERM may wait for requests in flight, and for servers that are away.
@@ -135,18 +136,19 @@ def full(world, fault):
 
 
 def _net(begin, counter):
-    """A fault of a proxy, seen by one of its counters."""
+    """A fault of a proxy, seen by one of its counters, or by what those behind it say where that is known."""
 
     def net(world, fault):
         proxy = world.proxies[fault.target]
-        before = getattr(proxy, counter)
+        what, count = world.evidence.get((fault.kind, fault.target), (counter, lambda: getattr(proxy, counter)))
+        before = count()
         begin(proxy, fault)
         try:
-            _stay(fault, lambda: getattr(proxy, counter) > before, lambda: fault.kind == "cut" and not proxy.will_cut)
+            _stay(fault, lambda: count() > before, lambda: fault.kind == "cut" and not proxy.will_cut)
         finally:
             proxy.heal()
-        seen = getattr(proxy, counter) - before
-        return seen > 0, f"{counter}: {seen}"
+        seen = count() - before
+        return seen > 0, f"{what}: {seen}"
 
     return net
 
@@ -159,6 +161,8 @@ KINDS = {
     "clock": clock,
     "leaders": leaders,
     "full": full,
+    "lose": tunnel.lose,
+    "hang": tunnel.hang,
     "refuse": _net(lambda proxy, _: proxy.refuse(), "resets"),
     "drop": _net(lambda proxy, _: proxy.stall(), "held"),
     "delay": _net(lambda proxy, fault: proxy.slow(delay_s=fault.amount / 1000), "delayed"),

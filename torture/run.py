@@ -37,6 +37,9 @@ class Outcome:
         away = [f for f in self.plan.faults if f.kind == "refuse" and f.target in ("mongo", "s3") and f.lasts_s > 3]
         if away and not self.figures.get("retries"):
             missing.append("database or S3 refused, and nobody tried again")
+        cut_off = [f for f in self.plan.faults if f.target == "bastion" and f.kind in ("refuse", "stop") and f.lasts_s > 8]
+        if cut_off and not self.figures.get("outboxed"):
+            missing.append("the bastion was away, and no event went into the outbox")
         if not self.figures.get("acknowledged"):
             missing.append("no event was acknowledged")
         return missing
@@ -133,6 +136,7 @@ def _judge(outcome, world, book, scrapes):
     places = Counter((row.id, row.version) for row in {row.place: row for row in view.archive}.values())
     outcome.figures |= {
         "acknowledged": sum(a.outcome == "ok" and not a.foreign for a in book.attempts),
+        "outboxed": sum(a.durable_in == "outbox" for a in book.attempts),
         "refused": book.count("refused"),
         "unknown": book.count("unknown"),
         "documents": len(view.documents),

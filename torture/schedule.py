@@ -42,6 +42,7 @@ class Plan:
     medium: str  # of the log's files: "disk", or "tmpfs", which can be full
     steps: tuple
     brokers: int = 1
+    tunnel: bool = False  # `serve` reaches them through `ca4 tunnel`
 
     @property
     def faults(self):
@@ -62,13 +63,14 @@ class Plan:
     def __str__(self):
         head = f"seed {self.seed}, {self.minutes:g} min, {self.backend}, {self.layout}, files on {self.medium}"
         head += f", {self.brokers} brokers" if self.brokers > 1 else ""
+        head += ", through a tunnel" if self.tunnel else ""
         rows = [f"  +{step.gap_s:.1f} s  " + "  with  ".join(map(str, step.faults)) for step in self.steps]
         return "\n".join([head, *rows])
 
 
 NET = ("refuse", "drop", "delay", "narrow", "cut", "corrupt")
 # What has checksums of its own for what it carries; MongoDB's protocol leaves that to TLS.
-CHECKED = ("kafka", "s3")
+CHECKED = ("kafka", "s3", "bastion")
 # Processes of ours; two workers share the partitions of Kafka.
 OWN = {"up": ("up",), "apart": ("serve", "work"), "shared": ("serve", "work", "work2")}
 
@@ -77,17 +79,20 @@ def brokers(count):
     return ("kafka",) if count == 1 else tuple(f"kafka{number}" for number in range(1, count + 1))
 
 
-# A kill of ours is quick and finds most, so it comes often: on the embedded backend every three seconds or so.
-KILLS = {"embedded": 24, "servers": 6}
+# A kill of ours is quick and finds most, so it comes often: on the embedded backend every three seconds or so. Beside a tunnel less often:
+# its own faults are to come up within five minutes, too.
+KILLS = {"embedded": 24, "servers": 6, "tunnel": 2}
 
 
-def deck(backend, layout, medium, broker_count=1, kinds=()):
+def deck(backend, layout, medium, broker_count=1, kinds=(), tunnel=False):
     """Every (kind, target), kills of ours several times. `kinds`: those of processes that take something more, "clock" and "build"."""
     own = OWN[layout]
-    cards = [("kill", target) for target in own] * KILLS[backend]
+    cards = [("kill", target) for target in own] * KILLS["tunnel" if tunnel else backend]
     cards += [(kind, target) for target in own for kind in ("stop", "restart", *kinds)]
+    if tunnel:
+        cards += [(kind, "tunnel") for kind in ("kill", "stop", "restart", "lose", "hang", *(kind for kind in kinds if kind == "build"))]
     if backend == "servers":
-        for target in (*brokers(broker_count), "mongo", "s3"):
+        for target in (*brokers(broker_count), *(("bastion",) if tunnel else ()), "mongo", "s3"):
             checked = target.startswith(CHECKED)
             cards += [(kind, target) for kind in ("kill", "stop", *NET) if checked or kind != "corrupt"]
     if broker_count > 1:
@@ -99,6 +104,8 @@ def deck(backend, layout, medium, broker_count=1, kinds=()):
 
 
 def fault(rng, kind, target):
+    if kind == "lose":
+        return Fault(kind, target, 0.0)
     if kind in ("kill", "restart", "build"):
         # Most init systems start it again at once.
         return Fault(kind, target, 0.0 if rng.random() < 0.7 else round(rng.uniform(0, 1.5), 2))
@@ -119,10 +126,10 @@ def pair(one, other):
 
 
 # How long a fault takes beyond its own time, roughly: until what was killed is back.
-BACK_S = {"kafka": 8, "mongo": 2}
+BACK_S = {"kafka": 8, "mongo": 2, "tunnel": 2}
 
 
-def plan(seed, minutes, backend, without=(), broker_count=1, other_build=False):
+def plan(seed, minutes, backend, without=(), broker_count=1, other_build=False, tunnel=False):
     """The plan of a seed. `without`: kinds that are left out, as "full" where nobody may mount a file system."""
     rng = random.Random(f"ca4 torture {seed} {backend}")
     layout = rng.choice(("up", "apart", "apart")) if backend == "embedded" else "shared"
@@ -135,7 +142,7 @@ def plan(seed, minutes, backend, without=(), broker_count=1, other_build=False):
         for _ in range(rng.choices((1, 2, 3), (60, 28, 12))[0]):
             if not cards:
                 # A deck that is used up before it is shuffled again: all come before any comes often.
-                cards = deck(backend, layout, medium, broker_count, kinds)
+                cards = deck(backend, layout, medium, broker_count, kinds, tunnel)
                 rng.shuffle(cards)
             drawn = fault(rng, *cards.pop())
             if all(pair(drawn, other) for other in faults):
@@ -149,4 +156,4 @@ def plan(seed, minutes, backend, without=(), broker_count=1, other_build=False):
         if kept:
             steps.append(Step(gap_s, kept))
         left_s -= gap_s + max(f.lasts_s + BACK_S.get(f.target.rstrip("123"), 1) for f in faults)
-    return Plan(seed, minutes, backend, layout, medium, tuple(steps), broker_count)
+    return Plan(seed, minutes, backend, layout, medium, tuple(steps), broker_count, tunnel)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import requests
 import schedule
+import tunnel
 import views
 from basics import BINARY, ENVIRONMENT
 from confluent_kafka import ElectionType, KafkaException, TopicPartition
@@ -135,6 +136,7 @@ class World:
     def __init__(self, folder, plan, env=None):
         self.folder, self.plan, self.env = Path(folder), plan, QUICK | (env or {})
         self.processes, self.proxies, self.disk = {}, {}, None
+        self.evidence = {}  # {(kind, target): (what is counted, how often it has been seen)}; other faults are seen by a proxy's counter
         self.life = 0
         self.refused_503 = lambda: 0  # events answered so, told by whoever runs the clients
         self._log, self._log_lock = (self.folder / "timeline.txt").open("w"), threading.Lock()
@@ -236,8 +238,16 @@ class Embedded(World):
         return metadata_id in run("query", "--data-dir", self.data, "--id", metadata_id, "--format", "ndjson").stdout
 
 
+def kafka_flags(reached):
+    """`reached`: {the address that a broker tells its clients: where it is reached}."""
+    return ["--kafka-bootstrap", ",".join(reached.values()), "--kafka-broker-map", ",".join(f"{told}={used}" for told, used in reached.items())]
+
+
 class Servers(World):
-    """`ca4 serve` and two of `ca4 work` with Kafka, a MongoDB-wire database and S3, each reached through a proxy that fails."""
+    """`ca4 serve` and two of `ca4 work` with Kafka, a MongoDB-wire database and S3, each reached through a proxy that fails.
+
+    With a tunnel `serve` is on a laptop: it reaches the same proxy of a broker, but only through `ca4 tunnel`, another proxy and an sshd.
+    """
 
     def start(self):
         cluster = KafkaCluster(self.folder / "kafka", self.plan.brokers)
@@ -262,9 +272,12 @@ class Servers(World):
         env |= {"CA4_ARCHIVE_S3_BUCKET": self.bucket, "CA4_ARCHIVE_S3_ENDPOINT": f"http://{self.proxies['s3'].address}"}
         self.outbox = self.mount("outbox") / "outbox.db"
         reached = {node.address(): self.proxies[name].address for name, node in self.nodes.items()}
-        flags = ["--kafka-bootstrap", ",".join(reached.values()), "--topic", self.topic, "--kafka-outbox-file", self.outbox]
-        flags += ["--kafka-broker-map", ",".join(f"{told}={used}" for told, used in reached.items())]
+        ways = {}
+        if self.plan.tunnel:
+            through = tunnel.dig(self, [*reached.values()])
+            ways["serve"] = {told: through[used] for told, used in reached.items()}
         for name in OWN[self.plan.layout]:
+            flags = ["--topic", self.topic, "--kafka-outbox-file", self.outbox, *kafka_flags(ways.get(name, reached))]
             self.add_ca4(name, self.folder / name, flags, env)
             self.processes[name].start()
         return self
