@@ -125,6 +125,9 @@ image-archive: build ## the same without any of them, for `docker load` or `k3s 
 .PHONY: sbom
 sbom: setup-sbom build ## what the program is made of, as CycloneDX: build/sbom/ca4.cdx.json
 	@.deps/venv/bin/python scripts/sbom.py
+.PHONY: sbom-check
+sbom-check: sbom ## which of its Debian packages are older here than what Debian has, security updates first (run `apt-get update` before)
+	@.deps/venv/bin/python scripts/sbom_check.py
 
 .PHONY: bench-producer
 bench-producer: setup-test build ## measure `ca4 produce` against the model alone and a plain Python loop; build/bench/producer.md

@@ -36,13 +36,24 @@ install_missing() {
   done
   [ ${#missing[@]} -eq 0 ] && return
   echo "setup: installing ${#missing[@]} Debian packages: ${missing[*]}"
-  local sudo=()
-  if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null || { echo "setup: run as root, or install: ${missing[*]}" >&2; exit 1; }
-    sudo=(sudo)
+  as_root apt-get -qq update
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    echo "setup: run as root: $*" >&2
+    exit 1
   fi
-  "${sudo[@]}" apt-get -qq update
-  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# What scripts/sbom_check.py asks; images often come without the lists.
+package_lists() {
+  [[ $(apt-cache policy) == *-security* ]] || as_root apt-get -qq update
 }
 
 # What `test` needs in .deps/, by the tool that brings it: two of them do not get along with themselves, and all of them wait for the network.
@@ -102,6 +113,7 @@ case "${1:-}" in
     # All in one: the packages that a step installs may not change under another that runs.
     install_missing "${build_packages[@]}" "${sim_packages[@]}" "${test_packages[@]}" "${wheel_packages[@]}" "${package_packages[@]}" \
       "${deploy_packages[@]}"
+    package_lists
     scripts/setup-python.sh
     side_by_side python_parts go_parts java_parts debian_parts scripts/setup-checkov.sh
     ;;
@@ -115,6 +127,7 @@ case "${1:-}" in
     ;;
   sbom)
     "$0" build
+    package_lists
     scripts/setup-python.sh scripts/requirements-sbom.txt
     ;;
   *)

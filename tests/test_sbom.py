@@ -67,3 +67,20 @@ def test_what_is_compiled_in_and_onnx_runtime_are_listed(sbom):
     assert all(c["version"] for c in sbom["components"])
     (whole,) = [d for d in sbom["dependencies"] if d["ref"] == sbom["metadata"]["component"]["bom-ref"]]
     assert {c["bom-ref"] for c in sbom["components"] if "arch=source" not in c["purl"]} == set(whole["dependsOn"])
+
+
+def checked(sbom, tmp_path, versions):
+    """`make sbom-check` on the list with these versions in place of its own."""
+    components = [c | {"version": versions(c["name"], c["version"])} for c in sbom["components"]]
+    (tmp_path / "sbom.json").write_text(json.dumps(sbom | {"components": components}))
+    return subprocess.run([sys.executable, ROOT / "scripts/sbom_check.py", tmp_path / "sbom.json"], capture_output=True, text=True)
+
+
+def test_a_package_that_is_older_than_what_debian_has_is_told(sbom, tmp_path):
+    newest = checked(sbom, tmp_path, lambda name, version: "999:1")
+    assert (newest.returncode, newest.stderr) == (0, "")
+    assert newest.stdout.startswith("sbom-check: 0 of ")
+    old = checked(sbom, tmp_path, lambda name, version: "0.1" if name == "libssl3" else "999:1")
+    assert old.returncode == 1
+    assert re.match(r"libssl3 0\.1: Debian has 3\.0\.\S+", old.stdout)
+    assert "sbom-check: 1 of " in old.stdout
