@@ -58,8 +58,14 @@ class Help final : public CLI::Formatter {
                         CLI::AppFormatMode mode) const override {
     if (app->get_parent() != nullptr) {
       // CLI11 puts a blank line after a group and another before the next.
-      return CLI::detail::find_and_replace(CLI::Formatter::make_help(app, full_name(app), mode),
-                                           "\n\n\n", "\n\n");
+      std::string out = CLI::detail::find_and_replace(
+          CLI::Formatter::make_help(app, full_name(app), mode), "\n\n\n", "\n\n");
+      // A command within a command takes the options of both.
+      if (app->get_parent()->get_parent() != nullptr) {
+        out +=
+            fmt::format("\nMore options, for settings: {} --help\n", full_name(app->get_parent()));
+      }
+      return out;
     }
     std::string out(kOverview);
     out += "\nUsage: ca4 COMMAND [OPTIONS]\n\nCommands:\n";
