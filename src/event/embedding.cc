@@ -5,12 +5,15 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "event/json_copy.h"
@@ -92,15 +95,28 @@ bool decode_base64(std::string_view text, std::vector<float>& out, Refusal& why)
   return true;
 }
 
+// simdjson 3.0.1, Debian 12's, reads 0.145500160753726931472 as 0.016: it is wrong about many
+// numbers of more digits than fit 64 bits. Those are read again.
+constexpr size_t kDigitsSure = 19;
+
+// `token` is a number.
+double read_long(std::string_view token, double wide) {
+  token = trim_token(token);
+  const auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), wide);
+  // That says neither whether it is too large or too small, nor how it was rounded.
+  if (error == std::errc::result_out_of_range)
+    wide = std::strtod(std::string(token).c_str(), nullptr);
+  return wide;
+}
+
 struct Numbers {
   size_t count = 0;
   simdjson::error_code error = simdjson::SUCCESS;
   std::string_view stopped_at;  // raw token of what is no double; empty where no element was found
 };
 
-// The whole list, as far as it is one of numbers; CAPACITY when it is too long. With room for any
-// list, without looking for infinities and with little to do on failure: so all that the loop needs
-// stays in registers, which makes it a seventh faster.
+// The whole list, as far as it is one of numbers; CAPACITY when it is too long. Infinities are left
+// in it.
 Numbers read_numbers(ondemand::array array, std::span<float, kDimMax> out) {
   size_t count = 0;
   for (auto element : array) {
@@ -110,6 +126,8 @@ Numbers read_numbers(ondemand::array array, std::span<float, kDimMax> out) {
       if (element.error()) return {count, error, {}};
       return {count, error, element.value_unsafe().raw_json_token()};
     }
+    const std::string_view token = element.value_unsafe().raw_json_token();
+    if (token.size() > kDigitsSure) wide = read_long(token, wide);
     out[count++] = static_cast<float>(wide);
   }
   return {count, simdjson::SUCCESS, {}};

@@ -1,6 +1,8 @@
 // One pass over the payload with simdjson's on-demand interface: numbers go straight into the
 // event's vector; everything else is checked and copied, compact, into a buffer a field, from which
-// meta_json is put together in its fixed order at the end.
+// meta_json is put together in its fixed order at the end. Where a list of ordinary numbers can be
+// cut out first (number_list.h), the pass is over what is left, and whatever it meets that is not
+// as it should be, the whole payload is read as if nothing had been cut.
 #include <fmt/format.h>
 #include <simdjson.h>
 
@@ -20,6 +22,7 @@
 #include "event/event.h"
 #include "event/json_copy.h"
 #include "event/json_text.h"
+#include "event/number_list.h"
 
 namespace ca4::event {
 namespace {
@@ -87,6 +90,8 @@ struct Parser::Impl {
   ondemand::parser json;
   // For the largest embedding; memory that no embedding has needed yet is not touched.
   std::unique_ptr<float[]> floats{new float[kDimMax]};
+  CutPayload cut;
+  bool cut_met = false;  // its place was where it has to be
 
   // What one payload gave; cleared, not freed, between payloads.
   std::array<bool, kFieldCount> seen{};
@@ -99,16 +104,19 @@ struct Parser::Impl {
 
   bool parse(std::string_view payload, Event& out, Refusal& why);
   bool parse_wire(std::string_view value, Event& out, Refusal& why);
+  bool parse_cut(std::string_view payload, Event& out, Refusal& why);
+  bool parse_whole(std::string_view payload, Event& out, Refusal& why);
   void clear(Event& out);
   bool read_member(std::string_view key, ondemand::value value, Event& out, Refusal& why);
   bool read_known(Field field, ondemand::value value, Event& out, Refusal& why);
+  bool read_list(ondemand::value value, std::vector<float>& out, Refusal& why);
   bool read_id(ondemand::value value, std::string& id, Refusal& why);
   bool read_source_uri(ondemand::value value, Refusal& why);
   bool read_extra(ondemand::value value, Refusal& why);
   bool read_timestamp(ondemand::value value, Refusal& why);
   bool read_dim(ondemand::value value, Refusal& why);
   bool read_acceptance(Event& out, Refusal& why) const;
-  bool check_whole(const Event& event, Refusal& why);
+  bool check_members(const Event& event, Refusal& why);
   void write_meta(Event& event) const;
 };
 
@@ -126,6 +134,20 @@ void Parser::Impl::clear(Event& out) {
 }
 
 bool Parser::Impl::parse(std::string_view payload, Event& out, Refusal& why) {
+  return parse_cut(payload, out, why) || parse_whole(payload, out, why);
+}
+
+// False where the payload has to be read whole; what is in `why` says nothing then. No padding is
+// needed.
+bool Parser::Impl::parse_cut(std::string_view payload, Event& out, Refusal& why) {
+  cut_met = false;
+  if (!cut.cut(payload, std::span<float, kDimMax>(floats.get(), kDimMax))) return false;
+  const bool good = parse_whole(cut.rest(), out, why) && cut_met;
+  cut.forget();
+  return good;
+}
+
+bool Parser::Impl::parse_whole(std::string_view payload, Event& out, Refusal& why) {
   why = Refusal{.malformed = true, .field = "", .reason = ""};
   clear(out);
   if (payload.starts_with("\xEF\xBB\xBF")) {
@@ -158,7 +180,7 @@ bool Parser::Impl::parse(std::string_view payload, Event& out, Refusal& why) {
     why.reason = "invalid JSON: more text after the object";
     return false;
   }
-  if (!check_whole(out, why)) return false;
+  if (!check_members(out, why)) return false;
   write_meta(out);
   return true;
 }
@@ -192,8 +214,7 @@ bool Parser::Impl::read_known(Field field, ondemand::value value, Event& out, Re
         return refuse_content(why, "give embedding or embedding_b64, not both");
       }
       if (field == kEmbeddingB64) return read_float_base64(value, out.embedding, why);
-      return read_float_list(value, std::span<float, kDimMax>(floats.get(), kDimMax), out.embedding,
-                             why);
+      return read_list(value, out.embedding, why);
     case kSourceUri:
       return read_source_uri(value, why);
     case kGpuHardware:
@@ -221,6 +242,15 @@ bool Parser::Impl::read_known(Field field, ondemand::value value, Event& out, Re
       break;
   }
   return refuse_content(why, "unknown field");
+}
+
+bool Parser::Impl::read_list(ondemand::value value, std::vector<float>& out, Refusal& why) {
+  cut_met = cut.is_place(token_of(value).data());
+  if (cut_met) {
+    out.assign(floats.get(), floats.get() + cut.count());
+    return true;
+  }
+  return read_float_list(value, std::span<float, kDimMax>(floats.get(), kDimMax), out, why);
 }
 
 bool Parser::Impl::read_id(ondemand::value value, std::string& id, Refusal& why) {
@@ -300,9 +330,11 @@ bool Parser::Impl::read_dim(ondemand::value value, Refusal& why) {
 }
 
 bool Parser::Impl::parse_wire(std::string_view value, Event& out, Refusal& why) {
-  padded.assign(value);
-  padded.append(kPaddingBytes, '\0');
-  if (!parse({padded.data(), value.size()}, out, why)) return false;
+  if (!parse_cut(value, out, why)) {
+    padded.assign(value);
+    padded.append(kPaddingBytes, '\0');
+    if (!parse_whole({padded.data(), value.size()}, out, why)) return false;
+  }
   if (out.metadata_id.empty()) {
     why.field = "metadata_id";
     return refuse_content(why, "is required");
@@ -329,7 +361,7 @@ bool Parser::Impl::read_acceptance(Event& out, Refusal& why) const {
 }
 
 // What only the whole payload can tell: the fields come in any order.
-bool Parser::Impl::check_whole(const Event& event, Refusal& why) {
+bool Parser::Impl::check_members(const Event& event, Refusal& why) {
   if (has_duplicate(unknown_keys, why)) return false;
   if (!seen[kEmbedding] && !seen[kEmbeddingB64]) {
     why.field = "embedding";

@@ -45,6 +45,22 @@ TEST(Parse, NullsThatTheContractAllowsAreAsIfAbsent) {
             accepted_event(R"({"extra":{"a":1},"embedding":[1]})").meta_json);
 }
 
+// Blanks keep the list from being read by number_list.h, which is not asked about these numbers
+// then.
+TEST(Parse, NumbersOfMoreDigitsThan64BitsAreReadAsWritten) {
+  const std::string blanks(5000, ' ');
+  for (const std::string& before : {std::string(), blanks}) {
+    EXPECT_THAT(accepted_event(before +
+                               R"({"embedding":[0.145500160753726931472,)"
+                               R"(-0.50663480162620533361363503748434, 1e-400,)"
+                               R"(12345678901234567890123, 0.)" +
+                               std::string(400, '0') + "1]}")
+                    .embedding,
+                ElementsAre(0.145500160753726931472F, -0.50663480162620533361363503748434F, 0.0F,
+                            12345678901234567890123.0F, 0.0F));
+  }
+}
+
 TEST(Parse, PipelineIsAddedAfterOtherMembersOfExtra) {
   const Event event = accepted_event(R"({"extra":{"a":1},"embedding":[1]})");
   EXPECT_THAT(event.meta_json, ::testing::HasSubstr(R"("extra":{"a":1,"pipeline":"unknown"})"));
