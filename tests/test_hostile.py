@@ -81,6 +81,7 @@ SMUGGLED = {
     "6.1 length in front of chunked": POST + b"Content-Length: 19\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKED_EVENT,
     "6.1 length behind chunked": POST + b"Transfer-Encoding: chunked\r\nContent-Length: 19\r\n\r\n" + CHUNKED_EVENT,
     "6.3 equal lengths": POST + b"Content-Length: 19\r\nContent-Length: 19\r\n\r\n" + EVENT,
+    "6.3 equal lengths in one field": POST + b"Content-Length: 19, 19\r\n\r\n" + EVENT,
     "6.3 a length of two numbers": POST + b"Content-Length: 19 19\r\n\r\n" + EVENT,
     "6.3 a length with a fraction": POST + b"Content-Length: 19.0\r\n\r\n" + EVENT,
     "6.3 no length in its field": POST + b"Content-Length: \r\n\r\n" + EVENT,

@@ -54,20 +54,15 @@ Status inflate_gzip(std::string_view in, Output& out) {
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data()));
   stream.avail_in = static_cast<uInt>(in.size());
   while (true) {
-    if (out.room() == 0 && !out.grow()) {
-      // Full to the limit: fine if that was all.
-      char beyond = 0;
-      stream.next_out = reinterpret_cast<Bytef*>(&beyond);
-      stream.avail_out = 1;
-      const int end = inflate(&stream, Z_NO_FLUSH);
-      if (stream.avail_out == 0) return too_large(out.limit);
-      return end == Z_STREAM_END && stream.avail_in == 0 ? Status::ok() : damaged("gzip");
-    }
-    stream.next_out = reinterpret_cast<Bytef*>(out.room_begin());
-    stream.avail_out = static_cast<uInt>(std::min<size_t>(out.room(), 1U << 30));
+    char beyond = 0;
+    const bool full = out.room() == 0 && !out.grow();
+    stream.next_out = reinterpret_cast<Bytef*>(full ? &beyond : out.room_begin());
+    stream.avail_out = full ? 1 : static_cast<uInt>(std::min<size_t>(out.room(), 1U << 30));
     const uInt room = stream.avail_out;
     const int result = inflate(&stream, Z_NO_FLUSH);
-    out.bytes += room - stream.avail_out;
+    const uInt made = room - stream.avail_out;
+    if (full && made > 0) return too_large(out.limit);
+    if (!full) out.bytes += made;
     if (result == Z_STREAM_END) {
       if (stream.avail_in == 0) return Status::ok();
       if (inflateReset(&stream) != Z_OK) return damaged("gzip");  // members may follow (RFC 1952)

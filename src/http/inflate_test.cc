@@ -93,6 +93,16 @@ TEST_P(InflateTest, TwoMembersAreOneBody) {
   EXPECT_EQ(request.body(), "one,two");
 }
 
+TEST_P(InflateTest, EmptyMembersBehindABodyAtTheLimitAddNothing) {
+  const std::string nothing = GetParam().compress("");
+  Request request = request_with(GetParam().compress("four") + nothing + nothing, GetParam().name);
+  ASSERT_TRUE(inflate_body(request, 4).is_ok());
+  EXPECT_EQ(request.body(), "four");
+  Request more = request_with(GetParam().compress("four") + nothing + GetParam().compress("5"),
+                              GetParam().name);
+  EXPECT_EQ(inflate_body(more, 4).code(), Code::kTooLarge);
+}
+
 INSTANTIATE_TEST_SUITE_P(Codings, InflateTest,
                          testing::Values(Coding{"gzip", gzip}, Coding{"zstd", zstd}),
                          [](const auto& coding) { return std::string(coding.param.name); });

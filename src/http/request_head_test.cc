@@ -76,6 +76,16 @@ TEST(RequestHeadTest, BadPercentEncodingIsRefused) {
   }
 }
 
+TEST(RequestHeadTest, ALengthIsOneNumber) {
+  for (const char* length : {"3, 3", "3,3", "3 3", "+3", "0x3", "3.0", ""}) {
+    Head head;
+    const auto error = parse_head(
+        std::string("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ") + length + "\r\n\r\n", head);
+    ASSERT_TRUE(error) << length;
+    EXPECT_EQ(error->status, 400);
+  }
+}
+
 TEST(RequestHeadTest, Http10ClosesUnlessAskedNotTo) {
   Head head;
   ASSERT_FALSE(parse_head("GET / HTTP/1.0\r\n\r\n", head));
@@ -97,17 +107,21 @@ TEST(RequestHeadTest, Http10ExpectsNothing) {
 }
 
 TEST(ChunkedBodyTest, ArrivesInAnyPieces) {
-  const std::string coded = "5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n";
-  ChunkedBody body(100);
-  std::string pending;
-  for (const char c : coded) {
-    pending.push_back(c);
-    size_t used = 0;
-    ASSERT_FALSE(body.take(pending, used));
-    pending.erase(0, used);
+  for (const auto& [coded, decoded] :
+       {std::pair("5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n", "hello!"), std::pair("0\r\n\r\n", ""),
+        std::pair("0;a\r\nTrailer: b\r\n\r\n", "")}) {
+    ChunkedBody body(100);
+    std::string pending;
+    for (const char c : std::string(coded)) {
+      ASSERT_FALSE(body.done()) << coded;
+      pending.push_back(c);
+      size_t used = 0;
+      ASSERT_FALSE(body.take(pending, used)) << coded;
+      pending.erase(0, used);
+    }
+    EXPECT_TRUE(body.done()) << coded;
+    EXPECT_EQ(body.bytes(), decoded);
   }
-  EXPECT_TRUE(body.done());
-  EXPECT_EQ(body.bytes(), "hello!");
 }
 
 }  // namespace
