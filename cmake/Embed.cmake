@@ -3,7 +3,7 @@
 # Generates `<dir>/assets.h` and `<dir>/assets.cc`, where <dir> is the name of that folder, so that
 # `#include "<dir>/assets.h"` gives `std::span<const ca4::<dir>::Asset> ca4::<dir>::assets()`: an asset has a file
 # name, a content type, an ETag (quoted SHA-256 of the bytes, shortened to 128 bits) and the bytes. Made again when a
-# file changes. The same file is also the script that does the work at build time (cmake -P).
+# file changes; TARGET_assets only makes them. The same file is also the script that does the work at build time (cmake -P).
 
 if(NOT CMAKE_SCRIPT_MODE_FILE)
   set(CA4_EMBED_SCRIPT ${CMAKE_CURRENT_LIST_FILE})
@@ -22,6 +22,7 @@ if(NOT CMAKE_SCRIPT_MODE_FILE)
       COMMENT "Embedding the files of ${name}"
       VERBATIM)
     target_sources(${TARGET} PRIVATE ${out}.cc ${out}.h)
+    add_custom_target(${TARGET}_assets DEPENDS ${out}.cc ${out}.h)
     # Where clang-tidy reads, nothing is built.
     set_source_files_properties(${out}.cc PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   endfunction()

@@ -21,14 +21,18 @@ limits=(-timeout=60 -rss_limit_mb=2048 -max_len=4096)
 [ -z "${SEED:-}" ] || limits+=("-seed=$SEED")
 
 one() {
-  local target=$1 dictionary=()
+  local target=$1 dictionary=() code=0
   case $target in
-    event_json | kafka_value | csv_outbox) dictionary=(-dict=fuzz/json.dict) ;;
-    config_file) dictionary=(-dict=fuzz/config_file.dict) ;;
+    event_json | kafka_value | csv_outbox | ndjson) dictionary=(-dict=fuzz/json.dict) ;;
+    config_file | http_head) dictionary=("-dict=fuzz/$target.dict") ;;
   esac
   mkdir -p "$out/corpus/$target" "$out/found/$target" "fuzz/corpus/$target"
-  "$out/fuzz/fuzz_$target" "${limits[@]}" "${dictionary[@]}" -max_total_time="$seconds" -print_final_stats=1 \
-    -artifact_prefix="$out/found/$target/" "$out/corpus/$target" "fuzz/corpus/$target" >"$out/$target.log" 2>&1
+  local TIMEFORMAT='%U %S'
+  {
+    time "$out/fuzz/fuzz_$target" "${limits[@]}" "${dictionary[@]}" -max_total_time="$seconds" -print_final_stats=1 \
+      -artifact_prefix="$out/found/$target/" "$out/corpus/$target" "fuzz/corpus/$target" >"$out/$target.log" 2>&1 || code=$?
+  } 2>"$out/$target.time"
+  return "$code"
 }
 
 merge() {
@@ -42,12 +46,26 @@ merge() {
 
 report() {
   local target=$1 log=$out/$1.log
-  local runs coverage
+  local runs coverage added processor_s
   runs=$(awk '/stat::number_of_executed_units/ {print $2}' "$log")
   coverage=$(grep -oE 'cov: [0-9]+' "$log" | tail -1 | cut -d' ' -f2)
-  local added
   added=$(awk '/stat::new_units_added/ {print $2}' "$log")
-  printf '%-14s %10s runs, coverage %6s, %5s new inputs\n' "$target" "${runs:-0}" "${coverage:-?}" "${added:-0}"
+  processor_s=$(awk '{printf "%.0f", $1 + $2}' "$out/$target.time")
+  printf '%-14s %10s runs in %s s of a processor, coverage %6s, %5s new inputs\n' \
+    "$target" "${runs:-0}" "$processor_s" "${coverage:-?}" "${added:-0}"
+}
+
+# The input itself is printed: of a machine that is gone afterwards, the output is what is left.
+report_found() {
+  local target=$1 input
+  tail -40 "$out/$target.log"
+  input=$(sed -n 's/.*Test unit written to //p' "$out/$target.log" | tail -1)
+  echo "FAILED: the fuzzer $target"
+  [ -n "$input" ] || return 0
+  echo "To see it again:"
+  echo "  scripts/build.sh fuzz fuzz_$target"
+  echo "  base64 -d <<<'$(base64 -w0 "$input")' >build/input"
+  echo "  $out/fuzz/fuzz_$target build/input"
 }
 
 failed=0
@@ -71,8 +89,7 @@ for target in "${targets[@]}"; do
     report "$target"
   else
     failed=1
-    echo "$target has found something; run it with build/fuzz/fuzz/fuzz_$target FILE"
-    tail -40 "$out/$target.log"
+    report_found "$target"
   fi
 done
 exit "$failed"
