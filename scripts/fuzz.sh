@@ -50,8 +50,8 @@ report() {
   runs=$(awk '/stat::number_of_executed_units/ {print $2}' "$log")
   coverage=$(grep -oE 'cov: [0-9]+' "$log" | tail -1 | cut -d' ' -f2)
   added=$(awk '/stat::new_units_added/ {print $2}' "$log")
-  processor_s=$(awk '{printf "%.0f", $1 + $2}' "$out/$target.time")
-  printf '%-14s %10s runs in %s s of a processor, coverage %6s, %5s new inputs\n' \
+  processor_s=$(awk '{printf "%.1f", $1 + $2}' "$out/$target.time")
+  printf '%-14s %10s runs in %5s s of a processor, coverage %6s, %5s new inputs\n' \
     "$target" "${runs:-0}" "$processor_s" "${coverage:-?}" "${added:-0}"
 }
 

@@ -14,6 +14,8 @@ behind_all() {
   piece sanitizers-built bash -c 'scripts/build.sh asan all && scripts/tsan.sh build'
   piece lint scripts/lint.sh
   piece wheel-built scripts/wheel.sh
+  # More at a time than cores, each with a part of one: what is left of the stages' time.
+  piece fuzzed env JOBS=4 SEED=1 scripts/fuzz.sh 60
 }
 
 # The unit tests, and then the files of the end-to-end tests that drive most of the C++ code, each part of it at least once: the wire
@@ -41,3 +43,5 @@ stage "concurrent parts under ThreadSanitizer" scripts/tsan.sh
 await wheel-built
 stage "the Python package, installed, and its notebook" scripts/test-wheel.sh
 await lint
+await fuzzed
+printf '\n' && cat build/stages/fuzzed.log
