@@ -10,6 +10,7 @@ import cases
 import cuts
 import damage
 import disk
+import outbox
 import powercut
 import pytest
 from disk import Operation
@@ -69,6 +70,34 @@ def whole(tmp_path_factory):
 def test_damage_is_told_and_the_rest_survives(whole, tmp_path, number):
     source, prepared = whole
     clean(damage.harm(prepared, source, tmp_path / "harmed", 1, number))
+
+
+# The outbox, with one broker for all.
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory):
+    with outbox.broker(tmp_path_factory.mktemp("kafka")) as address:
+        yield address
+
+
+def test_an_outbox_whose_disk_fails_keeps_what_it_acknowledged_and_nothing_else(broker, tmp_path):
+    (case,) = [case for case in calls.CASES if case.name == "syncs fail from then on"]
+    clean(calls.spoil(tmp_path / "case", 1, case, 20, "outbox", broker))
+
+
+def test_what_waits_in_the_outbox_survives_a_power_cut(broker, tmp_path):
+    # The 30 syncs before the first event are those of the start.
+    assert clean(cuts.cut_outbox(broker, tmp_path / "case", 1, 36)).acknowledged > 0
+
+
+def test_an_outbox_that_acknowledges_before_the_sync_is_caught(broker, tmp_path):
+    assert "lost" in {violation.name for violation in cuts.cut_outbox(broker, tmp_path / "case", 4, 32, lie=True).violations}
+
+
+def test_damage_of_an_outbox_is_told_and_the_rest_gets_to_kafka(broker, tmp_path):
+    prepared = damage.prepare(cases.empty(tmp_path / "whole"), 1, "outbox", broker)
+    clean(damage.harm(prepared, tmp_path / "whole", tmp_path / "harmed", 1, 0, "outbox", broker))
 
 
 # The rules of a power cut, on records that are made up.

@@ -1,5 +1,6 @@
-"""The N-th call that fails, for every N: a program starts, takes events and stores them, while one of its calls on the data directory fails,
-or all from one on. Then the disk is well again, and all that was acknowledged must be there, and nothing that was refused."""
+"""The N-th call that fails, for every N: a program starts, takes events and stores them, or keeps them in its outbox until Kafka is there,
+while one of its calls on the data directory fails, or all from one on. Then the disk is well again, and all that was acknowledged must be
+there, and nothing that was refused."""
 
 import errno
 import time
@@ -7,10 +8,10 @@ from dataclasses import dataclass
 
 import cases
 import ledger
+import outbox
 from cases import Case
 from disk import EVER, Disk
 from oracle import Violation
-from world import Embedded
 
 LOAD_S = 0.6
 SEEDS = 5  # of what happens in the middle of a load
@@ -44,21 +45,20 @@ CASES = (
 )
 
 
-def spoil(folder, seed, case, skip, layout="up"):
-    """One case: the call after `skip` others."""
+def spoil(folder, seed, case, skip, layout="up", broker=None):
+    """One case: the call after `skip` others. `broker`: see cases.world()."""
     disk = Disk(cases.empty(folder) / "data", folder)
-    world = Embedded(folder, cases.plan(seed, layout), disk.env)
+    world = cases.world(folder, seed, layout, disk.env, broker)
     book = ledger.Writer(folder / "ledger.ndjson", lambda: world.life)
     found = []
     try:
         disk.spoil(case.kinds, skip=skip, count=case.count, way=case.way, error=case.error)
-        found += _live(world, disk, seed, book)
+        found += live(world, disk, seed, book)
         disk.heal()
         book.close()
-        for process in world.processes.values():
-            # Half of them without a chance to tidy up.
-            process.kill() if skip % 2 else process.stop()
-            process.start()
+        # Half of them without a chance to tidy up.
+        world.front.kill() if skip % 2 else world.front.stop()
+        world.front.start()
         attempts = ledger.read(folder / "ledger.ndjson").attempts
         found += cases.judge(world, attempts)
         acknowledged = sum(a.outcome == "ok" for a in attempts)
@@ -79,10 +79,10 @@ UNDER_LOAD = {
 }
 
 
-def under_load(folder, seed, name):
+def under_load(folder, seed, name, layout="up", broker=None):
     """One of UNDER_LOAD, and a kill."""
     disk = Disk(cases.empty(folder) / "data", folder)
-    world = Embedded(folder, cases.plan(seed, "up"), disk.env)
+    world = cases.world(folder, seed, layout, disk.env, broker)
     book = ledger.Writer(folder / "ledger.ndjson", lambda: world.life)
     try:
         world.start()
@@ -100,19 +100,22 @@ def under_load(folder, seed, name):
         world.close()
         book.close()
     missing = "" if disk.delayed or disk.hits and book.answered_503 else "nothing was spoilt"
-    return Case(f"up: {name}, then killed", folder, sum(a.outcome == "ok" for a in attempts), found, missing)
+    return Case(f"{layout}: {name}, then killed", folder, sum(a.outcome == "ok" for a in attempts), found, missing)
 
 
-def _live(world, disk, seed, book):
-    """Starts, takes events and stops, as far as the disk lets it. Returns what went wrong beyond that."""
+def live(world, disk, seed, book):
+    """Starts and takes events, as far as the disk lets it, and more of them when what was away is back. Returns what went wrong beyond that."""
     try:
         world.start(READY_S)
     except AssertionError:
         # One that ended and was started again may be on its way to the same end.
-        hung = [process for process in world.processes.values() if process.runs() and not process.false_starts]
-        return [_wrong("start", process, f"neither ready nor ended within {READY_S} s") for process in hung] or _ended(world, 1)
+        if world.front.runs() and not world.front.false_starts:
+            return [_wrong("start", world.front, f"neither ready nor ended within {READY_S} s")]
+        return _ended(world, 1)
     with cases.Load(world, seed, book, 200):
         time.sleep(LOAD_S)
+        if world.come_back():
+            time.sleep(LOAD_S)
     return [] if disk.kills else _ended(world, 256)
 
 
@@ -126,18 +129,27 @@ def _wrong(name, process, what):
     return Violation(name, process.name, f"{what}:\n{process.said(2000)}")
 
 
-def every_n(options, wanted):
+def every_n(options, wanted, layout="up", broker=None):
     """Every N until there are no more calls, `repeats` of them at most; with a stride, every so many-th."""
     for case in wanted:
         for skip in range(options.seed % options.stride, options.repeats * options.stride, options.stride):
-            done = spoil(options.folder / f"calls-{case.name.replace(' ', '-')}-{skip}", options.seed, case, skip)
+            folder = options.folder / f"calls-{layout}-{case.name.replace(' ', '-')}-{skip}"
+            done = spoil(folder, options.seed, case, skip, layout, broker)
             if done.missing and not done.violations:
                 break
             yield done
 
 
-def all_of(options):
-    yield from every_n(options, CASES)
+def _all_of_one(options, layout, broker=None):
+    yield from every_n(options, CASES, layout, broker)
     for seed in range(options.seed, options.seed + SEEDS):
         for name in UNDER_LOAD:
-            yield under_load(options.folder / f"calls-{name.replace(' ', '-')}-{seed}", seed, name)
+            yield under_load(options.folder / f"calls-{layout}-{name.replace(' ', '-')}-{seed}", seed, name, layout, broker)
+
+
+def all_of(options):
+    if "up" in options.layout:
+        yield from _all_of_one(options, "up")
+    if "outbox" in options.layout:
+        with outbox.broker(cases.empty(options.folder / "calls-kafka")) as broker:
+            yield from _all_of_one(options, "outbox", broker)

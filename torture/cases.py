@@ -10,6 +10,8 @@ import run as torture
 import schedule
 from clients import Client
 from oracle import Violation
+from outbox import Outbox
+from world import Embedded
 
 CLIENTS = 3
 
@@ -25,6 +27,13 @@ class Case:
 
 def plan(seed, layout):
     return schedule.Plan(seed, 0, "embedded", layout, "disk", ())
+
+
+def world(folder, seed, layout, env=None, broker=None):
+    """`broker`: the address of a Kafka, for the layout "outbox"."""
+    if broker:
+        return Outbox(folder, plan(seed, layout), env, broker)
+    return Embedded(folder, plan(seed, layout), env)
 
 
 def empty(folder):
@@ -51,7 +60,8 @@ class Load:
 
 
 def judge(world, attempts):
-    """Drains a healthy world, sends it a fresh event, and compares what is there with these attempts and that. Returns the violations."""
+    """Drains a world whose disk is well, sends it a fresh event, and compares what is there with these attempts and that. Returns the violations."""
+    world.come_back()
     outcome = torture.Outcome(world.plan)
     file = world.folder / "fresh.ndjson"
     book = ledger.Writer(file, lambda: world.life)

@@ -4,15 +4,16 @@ acknowledged."""
 import random
 import time
 
+import calls
 import cases
 import ledger
+import outbox
 import powercut
 import run as torture
 import schedule
 from cases import Case
 from disk import EVER, Disk, read_record
 from oracle import Violation
-from world import Embedded
 
 LOAD_S = 0.3
 DIES_S = 20  # how long a death that was ordered may take: a sync comes several times a second
@@ -27,7 +28,7 @@ def record(folder, seed, layout, seconds, events_per_s=150, lie=False):
     """
     rng = random.Random(f"{seed} {layout} record")
     disk = Disk(folder / "data", folder, record=True)
-    world = Embedded(folder, cases.plan(seed, layout), disk.env | RETENTION)
+    world = cases.world(folder, seed, layout, disk.env | RETENTION)
     book, back = ledger.Writer(folder / "ledger.ndjson", lambda: world.life, disk.clock), []
     try:
         world.start()
@@ -94,7 +95,7 @@ def cut(recorded, layout, folder, seed, number):
 
 def _judge(folder, seed, layout, known):
     """Starts on what is left, and compares that with what is known to be acknowledged."""
-    world = Embedded(folder, cases.plan(seed, layout))
+    world = cases.world(folder, seed, layout)
     try:
         world.start_on(folder / "data")
         return cases.judge(world, known.attempts)
@@ -109,7 +110,7 @@ def cut_after_a_death(folder, seed, layout, skip):
     which drops what was never synced."""
     before = cases.empty(cases.empty(folder) / "before")
     disk = Disk(before / "data", before, record=True)
-    world = Embedded(before, cases.plan(seed, layout), disk.env)
+    world = cases.world(before, seed, layout, disk.env)
     book = ledger.Writer(folder / "ledger.ndjson", lambda: world.life, disk.clock)
     try:
         world.start()
@@ -133,16 +134,60 @@ def cut_after_a_death(folder, seed, layout, skip):
     return Case(f"cut {layout} after a death at sync {skip}", folder, known.count("ok"), _judge(folder, seed, layout, known), missing)
 
 
+def cut_outbox(broker, folder, seed, skip, lie=False):
+    """Events wait in the outbox, Kafka comes back, and before a sync the machine of the processor loses its power. Kafka keeps what it has."""
+    disk = Disk(cases.empty(folder) / "data", folder, record=True)
+    world = cases.world(folder, seed, "outbox", disk.env, broker)
+    book = ledger.Writer(folder / "ledger.ndjson", lambda: world.life, disk.clock)
+    found, known, died, moment = [], ledger.Ledger(), 0, 0
+    way = powercut.WAYS[(seed + skip) % len(powercut.WAYS)]
+    try:
+        if lie:
+            disk.lie()
+        disk.spoil(["sync"], skip=skip, way="dies")
+        found += calls.live(world, disk, seed, book)
+        world.front.kill()
+        book.close()
+        died, moment = disk.hits, disk.clock()
+        disk.heal()
+        recording = powercut.Recording(disk.folder, read_record(disk.record_file))
+        disk.folder.rename(folder / "before")
+        recording.rebuild(disk.folder, moment, way, random.Random(f"{seed} outbox cut {skip}"))
+        known = ledger.read(folder / "ledger.ndjson")
+        world.front.start()
+        found += cases.judge(world, known.attempts)
+    except AssertionError as error:
+        found.append(Violation("start", "-", str(error)))
+    finally:
+        world.close()
+        book.close()
+    missing = "" if died else f"there were only {disk.calls['sync']} syncs"
+    return Case(f"cut outbox at sync {skip}: {way} at {moment}", folder, known.count("ok"), found, missing)
+
+
+def _until_missing(done):
+    """Cases until the first that did not come to it."""
+    for case in done:
+        if case.missing and not case.violations:
+            return
+        yield case
+
+
+def _all_of_embedded(options, layout):
+    folder = cases.empty(options.folder / f"cut-{layout}-{options.seed}")
+    recorded = record(folder, options.seed, layout, options.record_s)
+    book, recording, *_ = recorded
+    print(f"{layout}: {len(recording.operations)} operations recorded, {book.count('ok')} events acknowledged", flush=True)
+    for number in range(options.repeats):
+        yield cut(recorded, layout, folder / str(number), options.seed, number)
+    yield from _until_missing(cut_after_a_death(folder / f"death-{n}", options.seed, layout, n) for n in range(options.repeats))
+
+
 def all_of(options):
     for layout in ("up", "apart"):
-        folder = cases.empty(options.folder / f"cut-{layout}-{options.seed}")
-        recorded = record(folder, options.seed, layout, options.record_s)
-        book, recording, *_ = recorded
-        print(f"{layout}: {len(recording.operations)} operations recorded, {book.count('ok')} events acknowledged", flush=True)
-        for number in range(options.repeats):
-            yield cut(recorded, layout, folder / str(number), options.seed, number)
-        for skip in range(options.repeats):
-            done = cut_after_a_death(folder / f"death-{skip}", options.seed, layout, skip)
-            if done.missing and not done.violations:
-                break
-            yield done
+        if layout in options.layout:
+            yield from _all_of_embedded(options, layout)
+    if "outbox" in options.layout:
+        folder = cases.empty(options.folder / f"cut-outbox-{options.seed}")
+        with outbox.broker(folder / "kafka") as broker:
+            yield from _until_missing(cut_outbox(broker, folder / str(n), options.seed, n) for n in range(options.repeats))

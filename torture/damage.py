@@ -1,20 +1,21 @@
-"""Damage of the event log: bits flipped, sectors gone, an end that is missing or torn. `ca4 log check` must tell each offset that can't be
-read, a worker must store all the others, and nothing may be stored that was never sent."""
+"""Damage of the event log, and of an outbox: bits flipped, sectors gone, an end that is missing or torn. `ca4 log check` or `ca4 spool check`
+must tell of it, all that can still be read must be stored, and nothing that was never sent."""
 
 import json
 import random
 import shutil
 import time
+from collections import Counter
 from pathlib import Path
 
 import cases
 import ledger
+import outbox
 from cases import Case
 from oracle import Violation
 from support import run
-from world import Embedded
 
-FILE = Path("log/gpu-metadata.db")
+FILES = {"apart": Path("log/gpu-metadata.db"), "outbox": Path(outbox.FILE)}
 LOAD_S = 2
 LISTED = 1_000_000  # more than there are
 
@@ -40,13 +41,25 @@ def _torn(content, rng):
 WAYS = {"a bit flipped": _flip, "a sector of zeros": _sector, "cut off": _truncate, "its end overwritten": _torn}
 
 
-def prepare(folder, seed):
-    """A data directory whose log holds acknowledged events that nobody has read. Returns (ledger, {offset: id})."""
-    world = Embedded(folder, cases.plan(seed, "apart"))
+def _ask(data, layout, *words):
+    outbox_file = ["--kafka-outbox-file", data / FILES[layout]] if layout == "outbox" else []
+    return run("spool" if layout == "outbox" else "log", *words, "--data-dir", data, *outbox_file, "--format", "ndjson")
+
+
+def _readable(data, layout):
+    """{id: how many of its records can be read}, and whether that is all that there is."""
+    shown = _ask(data, layout, "export") if layout == "outbox" else _ask(data, layout, "head", "--limit", LISTED)
+    rows = map(json.loads, shown.stdout.splitlines())
+    return Counter(row.get("metadata_id") or row.get("key") for row in rows if "damage" not in row), shown.returncode == 0
+
+
+def prepare(folder, seed, layout="apart", broker=None):
+    """A data directory whose log or outbox holds acknowledged events that nobody has read. Returns (ledger, {id: how many records})."""
+    world = cases.world(folder, seed, layout, None, broker)
     book = ledger.Writer(folder / "ledger.ndjson", lambda: world.life)
     try:
         world.start()
-        # Started and stopped: both files of the log are there, and no event is read.
+        # Started and stopped: all files are there, and no event is read.
         world.processes["work"].stop()
         with cases.Load(world, seed, book, 150):
             time.sleep(LOAD_S)
@@ -54,42 +67,40 @@ def prepare(folder, seed):
     finally:
         world.close()
         book.close()
-    shown = run("log", "head", "--limit", LISTED, "--data-dir", folder / "data", "--format", "ndjson")
-    assert shown.returncode == 0, shown.stderr
-    rows = map(json.loads, shown.stdout.splitlines())
-    return ledger.read(folder / "ledger.ndjson"), {row["offset"]: row["key"] for row in rows}
+    records, all_of_them = _readable(folder / "data", layout)
+    assert all_of_them
+    return ledger.read(folder / "ledger.ndjson"), records
 
 
-def _reported(data, offsets):
-    """The ids whose records can't be read by `ca4 log head`, when `ca4 log check` tells of damage. None: it says that all is well."""
-    checked = run("log", "check", "--data-dir", data, "--format", "ndjson")
+def _reported(data, layout, records):
+    """The ids of which some record can't be read, when the check tells of damage. None: it says that all is well."""
+    checked = _ask(data, layout, "check")
     if checked.returncode == 0:
         return None
-    assert FILE.name in checked.stderr or not json.loads(checked.stdout)["whole"], checked
-    shown = run("log", "head", "--limit", LISTED, "--data-dir", data, "--format", "ndjson")
-    read = {row["offset"] for row in map(json.loads, shown.stdout.splitlines()) if "damage" not in row}
-    return {metadata_id for offset, metadata_id in offsets.items() if offset not in read}
+    assert FILES[layout].name in checked.stderr or not json.loads(checked.stdout)["whole"], checked
+    return set(records - _readable(data, layout)[0])
 
 
-def harm(prepared, source, folder, seed, number):
+def harm(prepared, source, folder, seed, number, layout="apart", broker=None):
     """One damage, and what is found of it."""
-    book, offsets = prepared
+    book, records = prepared
     rng = random.Random(f"{seed} damage {number}")
     name, damage = list(WAYS.items())[number % len(WAYS)]
     shutil.copytree(source / "data", cases.empty(folder) / "data")
-    content = bytearray((folder / "data" / FILE).read_bytes())
+    file = folder / "data" / FILES[layout]
+    content = bytearray(file.read_bytes())
     damage(content, rng)
-    (folder / "data" / FILE).write_bytes(content)
-    return Case(f"damage {number}: {name}", folder, book.count("ok"), _judge(folder, seed, book, offsets))
+    file.write_bytes(content)
+    found = _judge(cases.world(folder, seed, layout, None, broker), book, _reported(folder / "data", layout, records))
+    return Case(f"damage of {file.name} {number}: {name}", folder, book.count("ok"), found)
 
 
-def _judge(folder, seed, book, offsets):
-    reported = _reported(folder / "data", offsets)
-    world = Embedded(folder, cases.plan(seed, "apart"))
+def _judge(world, book, reported):
     try:
-        world.start_on(folder / "data", 5)
+        world.come_back()
+        world.start_on(world.folder / "data", 5)
     except AssertionError as error:
-        told = reported is not None and FILE.name in str(error)
+        told = reported is not None and FILES[world.plan.layout].name in str(error)
         return [] if told else [Violation("start", "-", f"check said {reported}, and it did not start:\n{error}")]
     else:
         found = cases.judge(world, book.attempts)
@@ -99,10 +110,18 @@ def _judge(folder, seed, book, offsets):
     return [v for v in found if not (v.name in ("lost", "dead-letter", "order") and reported and v.id in reported)]
 
 
-def all_of(options):
-    source = cases.empty(options.folder / f"damage-{options.seed}")
-    prepared = prepare(source, options.seed)
-    print(f"{len(prepared[1])} events in the log", flush=True)
+def _all_of_one(options, layout, broker=None):
+    source = cases.empty(options.folder / f"damage-{layout}-{options.seed}")
+    prepared = prepare(source, options.seed, layout, broker)
+    print(f"{layout}: {prepared[1].total()} events", flush=True)
     for number in range(options.repeats):
-        yield harm(prepared, source, options.folder / f"damage-{options.seed}-{number}", options.seed, number)
+        yield harm(prepared, source, options.folder / f"{source.name}-{number}", options.seed, number, layout, broker)
     shutil.rmtree(source)
+
+
+def all_of(options):
+    if "apart" in options.layout:
+        yield from _all_of_one(options, "apart")
+    if "outbox" in options.layout:
+        with outbox.broker(cases.empty(options.folder / "damage-kafka")) as broker:
+            yield from _all_of_one(options, "outbox", broker)

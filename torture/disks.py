@@ -18,6 +18,7 @@ import cuts  # noqa: E402
 import damage  # noqa: E402
 
 WHATS = {"cuts": cuts.all_of, "calls": calls.all_of, "damage": damage.all_of}
+LAYOUTS = ("up", "apart", "outbox")
 SHOWN = 5  # violations of a case
 
 
@@ -25,9 +26,10 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=WHATS)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=100, help="power cuts of a scenario, damages, or how many N of each kind of call at most")
+    parser.add_argument("--repeats", type=int, default=100, help="power cuts of a scenario, damages of a file, or how many N of each kind of call at most")
     parser.add_argument("--stride", type=int, default=1, help="calls: every so many-th N")
     parser.add_argument("--record-s", type=float, default=15, help="cuts: how long the run that is cut is")
+    parser.add_argument("--layout", nargs="+", choices=LAYOUTS, default=LAYOUTS, help="only what is done to these")
     parser.add_argument("--folder", type=Path, default=ROOT / "build/torture", help="where each case has a folder; a clean one is removed")
     return parser.parse_args()
 

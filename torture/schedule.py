@@ -38,7 +38,7 @@ class Plan:
     seed: int
     minutes: float
     backend: str
-    layout: str  # a key of OWN: one process, `serve` and `work`, or `serve` and two of `work`
+    layout: str  # a key of OWN: one process, `serve` and `work`, or `serve` and two of `work`; "outbox": of outbox.py
     medium: str  # of the log's files: "disk", or "tmpfs", which can be full
     steps: tuple
     brokers: int = 1
@@ -72,7 +72,7 @@ NET = ("refuse", "drop", "delay", "narrow", "cut", "corrupt")
 # What has checksums of its own for what it carries; MongoDB's protocol leaves that to TLS.
 CHECKED = ("kafka", "s3", "bastion")
 # Processes of ours; two workers share the partitions of Kafka.
-OWN = {"up": ("up",), "apart": ("serve", "work"), "shared": ("serve", "work", "work2")}
+OWN = {"up": ("up",), "apart": ("serve", "work"), "shared": ("serve", "work", "work2"), "outbox": ("serve", "work")}
 
 
 def brokers(count):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy
 import payload
 import zstandard
-from support import ENVIRONMENT, command_line
+from support import ENVIRONMENT, command_line, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +70,34 @@ def _letters(*where):
     return [row["key"] for row in _ndjson("dlq", "list", "--limit", "0", *where)]
 
 
-def of_embedded(data):
-    """The view of a data directory. Its documents are read by `ca4 query`: that file's layout is nobody's interface."""
+def stored(data):
+    """The documents and the archive's lines of a data directory. Documents are read by `ca4 query`: that file's layout is nobody's interface."""
     documents = _ndjson("query", "--data-dir", data, "--limit", "0", "--with-embedding", row=lambda d: _found(d, d["embedding"]))
     root = Path(data) / "archive"
     names = [str(p.relative_to(root)) for p in root.rglob("*.*") if ".incoming" not in p.parts and p.is_file()]
-    return View(documents, archive(names, lambda name: (root / name).read_bytes()), _letters("--data-dir", data))
+    return documents, archive(names, lambda name: (root / name).read_bytes())
+
+
+def is_stored(data, metadata_id):
+    return metadata_id in run("query", "--data-dir", data, "--id", metadata_id, "--format", "ndjson").stdout
+
+
+def of_embedded(data):
+    return View(*stored(data), _letters("--data-dir", data))
+
+
+def of_kafka(world, documents, lines):
+    """What `documents` and `lines` of an archive are, with the dead letters and the outbox of a world whose log is Kafka."""
+    flags = ["--kafka-bootstrap", world.broker, "--topic", world.topic, "--data-dir", world.data]
+    outbox = ["--kafka-outbox-file", world.outbox]
+    (stats,) = _ndjson("spool", "stats", "--topic", world.topic, "--data-dir", world.data, *outbox)
+    letters = _letters(*flags)
+    if Path(f"{world.outbox}-refused").exists():
+        letters += _letters(*flags, *outbox, "--outbox")
+    return View(documents, lines, letters, stats["waiting"], resends=True)
 
 
 def of_servers(world):
     documents = world.database.server.client()[world.database.name]["gpu_metadata"].find({})
-    flags = ["--kafka-bootstrap", world.broker, "--topic", world.topic, "--data-dir", world.folder / "serve"]
-    outbox = ["--kafka-outbox-file", world.outbox]
-    (stats,) = _ndjson("spool", "stats", "--topic", world.topic, "--data-dir", world.folder / "serve", *outbox)
-    letters = _letters(*flags)
-    if Path(f"{world.outbox}-refused").exists():
-        letters += _letters(*flags, *outbox, "--outbox")
     lines = archive(world.s3.keys(world.bucket), lambda key: world.s3.get(world.bucket, key))
-    return View([_found(d, d["embedding"]) for d in documents], lines, letters, stats["waiting"], resends=True)
+    return of_kafka(world, [_found(d, d["embedding"]) for d in documents], lines)
