@@ -10,6 +10,8 @@ import payload
 
 # Above what any planned fault keeps an answer back, so that a client gives up only what hangs.
 TIMEOUT_S = 60
+# In the answer to what was sent to Kafka, got no acknowledgement, and found no room in the outbox: it is refused, and may be there.
+IN_DOUBT = b"Kafka may have it all the same"
 HOT = 40  # ids of its own that a client sends again
 
 
@@ -98,7 +100,7 @@ class Client(threading.Thread):
         elif answer.status == 200:
             self.ledger.end(numbers[0], "ok", 200, json.loads(said)["durable_in"])
         else:
-            self._end(numbers, "refused", answer.status)
+            self._end(numbers, "unknown" if IN_DOUBT in said else "refused", answer.status)
             if answer.status == 503:
                 time.sleep(0.2)  # Retry-After says a second; a client less polite finds more
 

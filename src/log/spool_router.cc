@@ -64,7 +64,7 @@ void SpoolRouter::append(std::vector<NewRecord> batch, AppendDone done) {
     case OutboxState::kSpooling:
       ++spool_pending_;
       lock.unlock();
-      return to_spool(std::move(append));
+      return to_spool(std::move(append), false);
     case OutboxState::kTurning:
     case OutboxState::kReturning:
       held_bytes_ += append.bytes;
@@ -192,7 +192,7 @@ void SpoolRouter::spool_flying() {
     if (!one.failed) told_.given_up += one.append.records.size();
   }
   lock.unlock();
-  for (auto& [number, one] : flying) to_spool(std::move(one.append));
+  for (auto& [number, one] : flying) to_spool(std::move(one.append), true);
 }
 
 // What comes meanwhile is held behind the rest, until none is left.
@@ -204,39 +204,40 @@ void SpoolRouter::spool_held() {
     held_records_ = 0;
     spool_pending_ += held.size();
     lock.unlock();
-    for (PendingAppend& append : held) to_spool(std::move(append));
+    for (PendingAppend& append : held) to_spool(std::move(append), false);
     lock.lock();
   }
   enter(OutboxState::kSpooling);
 }
 
-void SpoolRouter::to_spool(PendingAppend append) {
-  const size_t records = append.records.size();
+void SpoolRouter::to_spool(PendingAppend append, bool sent) {
+  Spooling spooling{std::move(append.done), append.records.size(), sent};
   spool_.append(std::move(append.records),
-                [this, records, done = std::move(append.done)](Result<std::vector<Position>> kept) {
-                  spooled(done, records, std::move(kept));
+                [this, spooling = std::move(spooling)](Result<std::vector<Position>> kept) {
+                  spooled(spooling, std::move(kept));
                 });
 }
 
-void SpoolRouter::spooled(const AppendDone& done, size_t records,
-                          Result<std::vector<Position>> result) {
+void SpoolRouter::spooled(const Spooling& append, Result<std::vector<Position>> result) {
   std::unique_lock lock(mutex_);
   --spool_pending_;
   std::string trouble;
   if (!result) {
     trouble = told_.last_error;
-  } else if (records > 0) {
+  } else if (append.records > 0) {
     spool_end_ = std::max(spool_end_, result->back().offset + 1);
-    told_.spooled += records;
+    told_.spooled += append.records;
   }
   lock.unlock();
   if (result) {
     for (Position& position : *result) position.partition = kOutboxPartition;
-    return done(std::move(result));
+    return append.done(std::move(result));
   }
   const Status why = result.status();
-  done(Status(why.code(), fmt::format("outbox: {}{}{}", why.message(),
-                                      trouble.empty() ? "" : "; it is needed because: ", trouble)));
+  append.done(
+      Status(why.code(), fmt::format("outbox: {}{}{}{}", why.message(),
+                                     trouble.empty() ? "" : "; it is needed because: ", trouble,
+                                     append.sent ? "; Kafka may have it all the same" : "")));
 }
 
 void SpoolRouter::begin_return() {

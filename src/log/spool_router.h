@@ -84,8 +84,14 @@ class SpoolRouter {
   uint64_t take_off(PendingAppend append);
   void fly(uint64_t number, std::vector<NewRecord> records);
   void answered(uint64_t number, Result<std::vector<Position>> result);
-  void to_spool(PendingAppend append);
-  void spooled(const AppendDone& done, size_t records, Result<std::vector<Position>> result);
+  // Sent: the target was given it too, and may have it without having said so.
+  void to_spool(PendingAppend append, bool sent);
+  struct Spooling {
+    AppendDone done;
+    size_t records = 0;
+    bool sent = false;
+  };
+  void spooled(const Spooling& append, Result<std::vector<Position>> result);
   bool turn(const Status& why, int64_t patience_ms);
   void enter(OutboxState state);
   void spool_flying();

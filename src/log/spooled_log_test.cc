@@ -20,6 +20,7 @@ using testing::ElementsAre;
 using testing::Field;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 using Fault = FakeTarget::Fault;
 
@@ -313,6 +314,21 @@ TEST_F(SpooledLogTest, AFullSpoolRefusesAndTakesAgainOnceItIsDrained) {
   EXPECT_EQ(target_values(), kept);
   target_->set(Fault::kAway);
   ASSERT_TRUE(eventually([&] { return append("k", value).is_ok(); }));
+}
+
+TEST_F(SpooledLogTest, WhatWasSentAndFindsNoRoomMayBeThereAndTheAnswerSaysSo) {
+  spool_.pages_max = 30;
+  open(Fault::kAckLost, false);
+  const std::string large(400'000, 'x');
+  const Status sent = append("k", large).status();
+  EXPECT_EQ(sent.code(), Code::kIo) << sent.to_string();
+  EXPECT_THAT(sent.message(), HasSubstr("Kafka may have it all the same"));
+  EXPECT_TRUE(target_values() == std::vector<std::string>{large});
+  target_->set_honest(true);
+  ASSERT_TRUE(becomes(OutboxState::kSpooling));
+  const Status kept_here = append("k", large).status();
+  EXPECT_EQ(kept_here.code(), Code::kIo) << kept_here.to_string();
+  EXPECT_THAT(kept_here.message(), Not(HasSubstr("may have it")));
 }
 
 TEST_F(SpooledLogTest, ADiskThatIsFullIsAnIoErrorAndDoesNotConcernATargetThatIsThere) {
