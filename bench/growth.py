@@ -26,6 +26,7 @@ from server_process import free_port  # noqa: E402
 from support import metric  # noqa: E402
 
 DIM, BATCH, FIRST = 16, 500, 1000
+BYTES_MAX = 1 << 36  # no limit of a size is what is measured
 SAMPLE_S = 0.05
 DRAIN_S_MAX = 3600
 
@@ -90,28 +91,27 @@ def drain(server, folder, events):
 
 
 def serve(folder, *flags):
-    return Server([BUILD / "ca4", "serve", "--listen", "127.0.0.1:0", "--data-dir", folder, "--log-level", "error", *flags])
+    return Server([BUILD / "ca4", "serve", "--listen", "127.0.0.1:0", "--data-dir", folder, "--log-level", "error", "--log-bytes-max", BYTES_MAX, *flags])
 
 
 def measure(events):
+    """(place, samples, peak MiB) of each place, as soon as it is known."""
     folder = Path(tempfile.mkdtemp(dir=OUT))
-    found = {}
     try:
         server = serve(folder)
         try:
-            found["log"] = post(server, events, "log"), memory_mib(server.pid)
-            found["store"] = drain(server, folder, events)
+            yield "log", post(server, events, "log"), memory_mib(server.pid)
+            yield "store", *drain(server, folder, events)
         finally:
             server.stop()
         shutil.rmtree(folder)
-        server = serve(folder, "--kafka-bootstrap", f"127.0.0.1:{free_port()}")
+        server = serve(folder, "--kafka-bootstrap", f"127.0.0.1:{free_port()}", "--kafka-outbox-bytes-max", BYTES_MAX)
         try:
-            found["outbox"] = post(server, events, "outbox"), memory_mib(server.pid)
+            yield "outbox", post(server, events, "outbox"), memory_mib(server.pid)
         finally:
             server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return found
 
 
 def main():
@@ -124,15 +124,18 @@ def main():
     comparison = Comparison("growth", "An event among many", SETUP, {"ca4": said(BUILD / "ca4", "--version").split()[-1]}, " ".join(["bench/growth.py", *sys.argv[1:]]))
     decades = [10**n for n in range(int(math.log10(FIRST)), int(math.log10(events)))]
     rows, lines = [], {}
-    for place, (samples, peak) in measure(events).items():
-        costs = [(first, samples.cost_us(first, first * 10)[1]) for first in decades]
-        lines[place] = costs
-        rows.append({"in the": place} | {f"µs from {first:,}": f"{cost:.1f}" for first, cost in costs}
-                    | {"last ÷ first": f"{costs[-1][1] / costs[0][1]:.2f}", "peak MiB": f"{peak:.0f}"})
-        comparison.aim(f"cost of an event from {decades[0]:,} to {events:,}, last ÷ first, {place}", [costs[-1][1] / costs[0][1]], "×", at_most=1.1)
-    comparison.table("CPU an event by how many were before it", rows)
-    comparison.curve("cost", "CPU µs an event by how many were before it", "events before", "CPU µs an event", lines)
-    comparison.save()
+    try:
+        for place, samples, peak in measure(events):
+            costs = [(first, samples.cost_us(first, first * 10)[1]) for first in decades]
+            lines[place] = costs
+            rows.append({"in the": place} | {f"µs from {first:,}": f"{cost:.1f}" for first, cost in costs}
+                        | {"last ÷ first": f"{costs[-1][1] / costs[0][1]:.2f}", "peak MiB": f"{peak:.0f}"})
+            print(rows[-1], flush=True)
+            comparison.aim(f"cost of an event from {decades[0]:,} to {events:,}, last ÷ first, {place}", [costs[-1][1] / costs[0][1]], "×", at_most=1.1)
+    finally:  # what was measured is kept, also when this is interrupted
+        comparison.table("CPU an event by how many were before it", rows)
+        comparison.curve("cost", "CPU µs an event by how many were before it", "events before", "CPU µs an event", lines)
+        comparison.save()
 
 
 if __name__ == "__main__":

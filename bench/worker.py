@@ -40,6 +40,8 @@ PARTITIONS = 6
 START_S = 600
 # A drain of ours has no limit but this: its whole way through the backlog is what tells whether memory is bounded.
 DRAIN_S = 1800
+BROKER_READY_S = 600  # a machine that is busy enough for figures to be doubtful
+BROKER_SESSION_MS = 120_000  # nobody waits for it to be found dead
 # What nx-27017 gets through while someone waits for the figure.
 REAL_EVENTS = 1500
 SINK = "the sink"
@@ -327,9 +329,9 @@ def main():
     given = arguments.parse_args()
     results = Comparison("worker", "Worker: from Kafka into MongoDB", SETUP, versions(), "make bench-worker")
     with tempfile.TemporaryDirectory(prefix="ca4-bench-") as name:
-        cluster = KafkaCluster(Path(name) / "kafka")
+        cluster = KafkaCluster(Path(name) / "kafka", settings={"broker.session.timeout.ms": BROKER_SESSION_MS})
         try:
-            (broker,) = cluster.start().nodes
+            (broker,) = cluster.start(BROKER_READY_S).nodes
             warm_up(broker.address())
             bench = Bench(broker, Path(name), given, results)
             bench.sides()
