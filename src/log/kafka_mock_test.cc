@@ -9,6 +9,8 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <random>
+#include <regex>
 #include <thread>
 
 #include "log/kafka_log.h"
@@ -209,6 +211,41 @@ TEST_F(KafkaMock, WhatLibrdkafkaDoesNotTakeIsAConfigurationError) {
   const Status status = KafkaLog::open(options_).status();
   EXPECT_EQ(status.code(), Code::kConfig);
   EXPECT_THAT(status.message(), HasSubstr("brotli"));
+}
+
+// Text of digits, as embeddings are in JSON, unpacks to 2.4 times its size.
+TEST_F(KafkaMock, WhatZstdMadeLessThanHalfAsLargeIsUnpackedOnce) {
+  std::mt19937 random(7);
+  std::string digits;
+  for (int i = 0; i < 100'000; ++i) digits += static_cast<char>('0' + random() % 10);
+  ASSERT_TRUE(append(*open(), digits).is_ok());
+
+  rd_kafka_conf_t* conf = rd_kafka_conf_new();
+  char why[512];
+  std::string stats;
+  rd_kafka_conf_set_opaque(conf, &stats);
+  rd_kafka_conf_set_stats_cb(conf, [](rd_kafka_t*, char* json, size_t bytes, void* told) {
+    static_cast<std::string*>(told)->assign(json, bytes);
+    return 0;
+  });
+  rd_kafka_conf_set(conf, "bootstrap.servers", options_.bootstrap.c_str(), why, sizeof why);
+  rd_kafka_conf_set(conf, "statistics.interval.ms", "100", why, sizeof why);
+  const std::unique_ptr<rd_kafka_t, decltype(&rd_kafka_destroy)> client(
+      rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why), rd_kafka_destroy);
+  ASSERT_NE(client, nullptr) << why;
+  rd_kafka_topic_t* topic = rd_kafka_topic_new(client.get(), kTopic, nullptr);
+  rd_kafka_consume_start(topic, 0, RD_KAFKA_OFFSET_BEGINNING);
+  rd_kafka_message_t* message = rd_kafka_consume(topic, 0, 30'000);
+  ASSERT_NE(message, nullptr);
+  EXPECT_EQ(std::string(static_cast<const char*>(message->payload), message->len), digits);
+  rd_kafka_message_destroy(message);
+  EXPECT_TRUE(eventually([&] {  // counted after the message came
+    rd_kafka_poll(client.get(), 10);
+    return std::regex_search(stats, std::regex(R"("rxmsgs":1\b)"));
+  })) << stats;
+  EXPECT_FALSE(std::regex_search(stats, std::regex(R"("zbuf_grow":[1-9])"))) << stats;
+  rd_kafka_consume_stop(topic, 0);
+  rd_kafka_topic_destroy(topic);
 }
 
 // The brokers of this cluster call themselves 127.0.0.1:PORT: two of three names below are

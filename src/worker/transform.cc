@@ -23,6 +23,20 @@ constexpr double kBytesPerMb = 1e6;
 // Above any memory; also the largest double below 2^63, so that the cast is defined.
 constexpr double kMemoryBytesMax = 9.2e18;
 
+// Parses one JSON text after the other, and keeps its memory between them. One a thread.
+class Scratch {
+ public:
+  // Good until the next one. Throws what simdjson does.
+  od::document iterate(std::string_view json) {
+    padded_.assign(json).append(simdjson::SIMDJSON_PADDING, '\0');
+    return parser_.iterate(padded_.data(), json.size(), padded_.size());
+  }
+
+ private:
+  od::parser parser_;
+  std::string padded_;
+};
+
 // What is wrong; none where nothing is.
 using Wrong = std::optional<Failure>;
 
@@ -60,10 +74,9 @@ std::optional<bool> optional_bool(od::value value) {
   return flag;
 }
 
-store::GpuInfo read_gpu(od::parser& parser, const std::string& json) {
+store::GpuInfo read_gpu(Scratch& scratch, const std::string& json) {
   store::GpuInfo gpu;
-  const simdjson::padded_string padded(json);
-  od::document document = parser.iterate(padded);
+  od::document document = scratch.iterate(json);
   if (document.type() != od::json_type::object) return gpu;
   for (auto field : document.get_object()) {
     const std::string_view key = store::raw_key(field.key());
@@ -93,9 +106,8 @@ std::vector<std::string> read_tags(od::value value) {
   return tags;
 }
 
-void read_extra(od::parser& parser, store::Document& document) {
-  const simdjson::padded_string padded(document.extra_json);
-  od::document extra = parser.iterate(padded);
+void read_extra(Scratch& scratch, store::Document& document) {
+  od::document extra = scratch.iterate(document.extra_json);
   for (auto field : extra.get_object()) {
     const std::string_view key = store::raw_key(field.key());
     od::value value = field.value();
@@ -145,9 +157,8 @@ Wrong read_field(std::string_view key, od::value value, size_t dim, store::Docum
 }
 
 Wrong read_meta(std::string_view meta_json, size_t dim, store::Document& document) {
-  od::parser parser;
-  const simdjson::padded_string padded(meta_json);
-  od::document meta = parser.iterate(padded);
+  thread_local Scratch scratch;
+  od::document meta = scratch.iterate(meta_json);
   document.gpu_hardware_json = "null";
   document.extra_json = R"({"pipeline":"unknown"})";
   document.other_json = "{";
@@ -157,8 +168,8 @@ Wrong read_meta(std::string_view meta_json, size_t dim, store::Document& documen
   }
   document.other_json += '}';
   document.pipeline = "unknown";
-  read_extra(parser, document);
-  document.gpu = read_gpu(parser, document.gpu_hardware_json);
+  read_extra(scratch, document);
+  document.gpu = read_gpu(scratch, document.gpu_hardware_json);
   return std::nullopt;
 }
 
