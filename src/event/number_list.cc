@@ -25,8 +25,6 @@ static_assert(std::endian::native == std::endian::little, "the first digit is th
 constexpr size_t kRestBytesMax = 64 << 10;
 // The bytes that `find_digits` sees; a number must end within them.
 constexpr size_t kSeenBytes = 32;
-// Digits before the point that are joined at once.
-constexpr size_t kWholeDigitsMax = 8;
 // So many decimals become two integers of eight digits; more are cut off.
 constexpr size_t kDecimalsMax = 16;
 // What `read_plain` may look at from the number's first byte on.
@@ -65,43 +63,39 @@ constexpr std::array<unsigned char, kSeenBytes + kDecimalsMax> kKeep = [] {
   return keep;
 }();
 
-// The number of 1 to kWholeDigitsMax digits.
-uint64_t read_whole(const char* text, size_t count) {
-  if (count == 1) return static_cast<uint64_t>(*text - '0');
-  // Zeros before them, in place of what stands behind.
-  return join_eight((load_eight(text) ^ kEveryByte * '0') << (64 - 8 * count));
-}
-
-// The first kDecimalsMax of `count` digits, as an integer of that many.
-uint64_t read_decimals(const char* text, size_t count) {
-  const auto* keep = reinterpret_cast<const char*>(kKeep.data() + kSeenBytes - count);
-  const uint64_t high = (load_eight(text) ^ kEveryByte * '0') & load_eight(keep);
-  const uint64_t low = (load_eight(text + 8) ^ kEveryByte * '0') & load_eight(keep + 8);
-  return join_eight(high) * 100'000'000 + join_eight(low);
-}
-
-// Whether one float is the nearest one of all doubles that are nearest to `whole` and these
-// decimals with any others behind them; then that float is `out`.
+// Whether one float is the nearest one of all doubles that are nearest to `whole` and this fraction
+// with any digits behind it; then that float is `out`.
 //
-// Let u be 2^-53 and x the number as written: whole + decimals / 10^16 + rest, where the rest is
-// below 10^-16, and 0 if nothing was cut off. `decimals` is below 10^16, so its conversion, the
-// factor and the product are off by a factor of (1 + u)^3 at most, and with the sum, of positive
-// numbers, `sum` is within 4.1 u of x - rest, relatively. (Where the compiler fuses two of these
-// operations, one error less is made.) 2^-50 is 8 u: after their own rounding `low` is at most
-// sum (1 - 6.9 u), which is not above x, and `high`, with at least 10^-16 added for the rest, not
-// below it. Rounding to the nearest is monotonous, to double and to float: the float of x's nearest
-// double lies between those of `low` and `high`, which are doubles. Where these are the same, as
-// with nearly all numbers, so is it.
-bool nearest_float(uint64_t whole, uint64_t decimals, bool cut_off, float& out) {
+// Let u be 2^-53 and x the number as written: whole + F + rest, where F are its first 16 decimals
+// and the rest is below 10^-16, and 0 if nothing was cut off. `fraction` is F but for a factor of
+// (1 + u)^3: its halves are exact, each factor and product is off by one of (1 + u), and so is
+// their sum. With `whole` added, `sum` is within 4.1 u of x - rest, relatively, as none is
+// negative. (Where the compiler fuses two of these operations, one error less is made.) 2^-50 is 8
+// u: after their own rounding `low` is at most sum (1 - 6.9 u), which is not above x, and `high`,
+// with at least 10^-16 added for the rest, not below it. Rounding to the nearest is monotonous, to
+// double and to float: the float of x's nearest double lies between those of `low` and `high`,
+// which are doubles. Where these are the same, as with nearly all numbers, so is it.
+bool nearest_float(uint64_t whole, double fraction, bool cut_off, float& out) {
   constexpr double kSlack = 0x1p-50;
   // Not a choice between two numbers, which would be a branch that nobody can foresee.
   const auto rest = std::bit_cast<double>(std::bit_cast<uint64_t>(2e-16) & -uint64_t{cut_off});
-  const double sum = static_cast<double>(static_cast<int64_t>(whole)) +
-                     static_cast<double>(static_cast<int64_t>(decimals)) * 1e-16;
+  const double sum = static_cast<double>(static_cast<int64_t>(whole)) + fraction;
   const double low = sum * (1 - kSlack);
   const double high = sum * (1 + kSlack) + rest;
   out = static_cast<float>(low);
   return out == static_cast<float>(high);
+}
+
+// The number of so many digits, if it is one that `join_eight` can be asked for.
+bool read_whole(const char* text, size_t count, uint64_t& out) {
+  if (count == 1) {
+    out = static_cast<uint64_t>(*text - '0');
+    return true;
+  }
+  if (count == 0 || count > 8 || *text == '0') return false;
+  // Zeros before them, in place of what stands behind.
+  out = join_eight((load_eight(text) ^ kEveryByte * '0') << (64 - 8 * count));
+  return true;
 }
 
 // Reads a number without exponent at `at`, where kWindowBytes may be read, and moves `at` behind
@@ -111,24 +105,25 @@ bool read_plain(const char*& at, float& out) {
   const char* const first = at + negative;
   uint64_t others = ~static_cast<uint64_t>(find_digits(at)) >> negative;
   const auto whole_digits = static_cast<size_t>(std::countr_zero(others));
-  if (whole_digits == 0 || whole_digits > kWholeDigitsMax) return false;
-  if (whole_digits > 1 && *first == '0') return false;
-  const uint64_t whole = read_whole(first, whole_digits);
-  uint64_t decimals = 0;
+  uint64_t whole = 0;
+  if (!read_whole(first, whole_digits, whole)) return false;
+  double fraction = 0;
   bool cut_off = false;
-  const char* behind = first + whole_digits;
-  if (*behind == '.') {
+  size_t stop = whole_digits;
+  if (first[stop] == '.') {
     others &= others - 1;
-    const size_t count = static_cast<size_t>(std::countr_zero(others)) - whole_digits - 1;
+    stop = static_cast<size_t>(std::countr_zero(others));
+    const size_t count = stop - whole_digits - 1;
     if (count == 0) return false;
-    decimals = read_decimals(behind + 1, count);
+    fraction = read_fraction(first + whole_digits + 1, count);
     cut_off = count > kDecimalsMax;
-    behind += 1 + count;
   }
   // What the mask has not seen counts as no digit: the number may go on there.
-  if (behind - at >= static_cast<ptrdiff_t>(kSeenBytes) || (*behind | 0x20) == 'e') return false;
+  const char* const behind = first + stop;
+  if (stop + negative >= kSeenBytes) return false;
+  if (*behind != ',' && (*behind | 0x20) == 'e') return false;
   float magnitude = 0;
-  if (!nearest_float(whole, decimals, cut_off, magnitude)) return false;
+  if (!nearest_float(whole, fraction, cut_off, magnitude)) return false;
   out = std::bit_cast<float>(std::bit_cast<uint32_t>(magnitude) | negative << 31U);
   at = behind;
   return true;
@@ -211,6 +206,34 @@ uint32_t find_digits(const char* text) {
 #endif
 }
 
+double read_fraction_portably(const char* text, size_t count) {
+  const auto* keep = reinterpret_cast<const char*>(kKeep.data() + kSeenBytes - count);
+  const uint64_t high = (load_eight(text) ^ kEveryByte * '0') & load_eight(keep);
+  const uint64_t low = (load_eight(text + 8) ^ kEveryByte * '0') & load_eight(keep + 8);
+  return static_cast<double>(static_cast<int64_t>(join_eight(high))) * 1e-8 +
+         static_cast<double>(static_cast<int64_t>(join_eight(low))) * 1e-16;
+}
+
+double read_fraction(const char* text, size_t count) {
+#ifdef __SSE2__
+  const auto load = [](const void* from) {
+    return _mm_loadu_si128(static_cast<const __m128i*>(from));
+  };
+  const __m128i digits = _mm_and_si128(_mm_xor_si128(load(text), _mm_set1_epi8('0')),
+                                       load(kKeep.data() + kSeenBytes - count));
+  const __m128i first =
+      _mm_mullo_epi16(_mm_and_si128(digits, _mm_set1_epi16(0xFF)), _mm_set1_epi16(10));
+  const __m128i pairs = _mm_add_epi16(first, _mm_srli_epi16(digits, 8));
+  const __m128i fours = _mm_madd_epi16(pairs, _mm_set1_epi32(1 << 16 | 100));
+  const __m128i eights =
+      _mm_madd_epi16(_mm_packs_epi32(fours, fours), _mm_set1_epi32(1 << 16 | 10'000));
+  const __m128d halves = _mm_mul_pd(_mm_cvtepi32_pd(eights), _mm_set_pd(1e-16, 1e-8));
+  return _mm_cvtsd_f64(_mm_add_sd(halves, _mm_unpackhi_pd(halves, halves)));
+#else
+  return read_fraction_portably(text, count);
+#endif
+}
+
 NumberList read_number_list(std::string_view text, std::span<float, kDimMax> out) {
   // More numbers than these and a part of the others are not read exactly: that is slower than the
   // parser of all of JSON is with them.
@@ -229,7 +252,10 @@ NumberList read_number_list(std::string_view text, std::span<float, kDimMax> out
     ++count;
     // As nearly always; the window reaches farther than this.
     if (plain && *at == ',') {
-      at += at[1] == ' ' ? 2 : 1;
+      ++at;
+      // As foreseeable as this it is a branch: a sum would be waited for before the next number can
+      // be looked at, which would take half as long again.
+      if (__builtin_expect_with_probability(*at == ' ', 1, 0.995)) ++at;
       if (!is_space(*at)) continue;
     } else {
       at = skip_space(at, end);

@@ -24,10 +24,15 @@ struct NumberList {
 // eighth of its numbers.
 NumberList read_number_list(std::string_view text, std::span<float, kDimMax> out);
 
-// The movemask of 32 bytes: bit i says whether text[i] is a digit. The one without instructions of
-// any processor is for those that have no better one.
+// Which of 32 bytes are digits: text[i] in bit i. What is portable, here and below, does the same
+// for processors without instructions for it.
 uint32_t find_digits(const char* text);
 uint32_t find_digits_portably(const char* text);
+
+// What `count` digits, up to 30, are behind a point, those after the 16th left out, where 16 bytes
+// may be read: off by a factor of (1 + 2^-53)^3 at most.
+double read_fraction(const char* text, size_t count);
+double read_fraction_portably(const char* text, size_t count);
 
 // A payload cut in two: the numbers of what seems to be its member `embedding`, and all the rest,
 // with an empty list in their place.

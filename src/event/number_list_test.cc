@@ -322,6 +322,19 @@ TEST(NumberList, DigitsAreFoundAlikeOnEveryProcessor) {
   }
 }
 
+TEST(NumberList, FractionsAreReadAlikeOnEveryProcessor) {
+  Numbers numbers;
+  for (int round = 0; round < 10'000; ++round) {
+    const size_t count = 1 + numbers.below(30);
+    std::string text = numbers.digits(count) + ",-9.87654321";
+    text.resize(48, '7');
+    const double want = std::stod("0." + text.substr(0, std::min<size_t>(count, 16)));
+    const double got = read_fraction(text.data(), count);
+    ASSERT_EQ(got, read_fraction_portably(text.data(), count)) << text;
+    ASSERT_LE(std::abs(got - want), want * 0x1p-51) << text;
+  }
+}
+
 TEST(CutPayload, LeavesAnEmptyListWhereTheNumbersWere) {
   const Room room;
   CutPayload cut;
