@@ -133,8 +133,10 @@ void check_pieces(std::string_view coded) {
   const Outcome whole = take(coded, coded.size());
   const Outcome bytewise = take(coded, 1);
   require(whole.done == bytewise.done, "the end is the same however it comes", coded);
-  // Of an end that is cut off, more may have been looked at.
-  require(whole.refused == bytewise.refused || bytewise.refused == 0, "and a refusal", coded);
+  // What can't end any more is refused sooner or later: a quotation mark is looked for as far as
+  // bytes are there, also behind its line.
+  require(whole.refused == bytewise.refused || whole.refused == 0 || bytewise.refused == 0,
+          "and a refusal", coded);
   if (!whole.done) return;
   require(whole.bytes == bytewise.bytes && whole.used == bytewise.used, "and the body too", coded);
 }

@@ -77,15 +77,24 @@ std::vector<Line> lines_of(std::string_view body) {
   return out;
 }
 
+// As `parse`, but with what stands behind a line: closing brackets there can make of unbalanced
+// ones another refusal.
+bool parse_line(std::string_view line, event::Event& out, event::Refusal& why) {
+  static event::Parser parser;
+  std::string padded(line);
+  padded.append(event::Parser::kPaddingBytes, '\n');
+  return parser.parse({padded.data(), line.size()}, out, why);
+}
+
 // Whether it was taken.
 bool check_line(const Line& line, const nlohmann::json& told) {
-  static event::Parser parser;
   event::Event alone;
   event::Refusal why;
   require(told["line"] == line.number, "an answer has its line", line.text);
-  if (!parse(parser, line.text, alone, why)) {
+  if (!parse_line(line.text, alone, why)) {
     require(told["status"] == "error" && told["error"]["status"] == (why.malformed ? 400 : 422),
-            "what is no event alone is none among others", line.text);
+            "what is no event alone is none among others",
+            fmt::format("{}\nalone: {}\namong others: {}", line.text, why.reason, told.dump()));
     return false;
   }
   require(told["status"] == "ok" && told["embedding_dim"] == alone.embedding.size(),
@@ -94,10 +103,9 @@ bool check_line(const Line& line, const nlohmann::json& told) {
 }
 
 void check_record(const Line& line, const nlohmann::json& told, const log::Record& record) {
-  static event::Parser parser;
   event::Event alone;
   event::Refusal why;
-  require(parse(parser, line.text, alone, why), "an event", line.text);
+  require(parse_line(line.text, alone, why), "an event", line.text);
   if (alone.metadata_id.empty()) event::assign_id(alone, record.key);
   const Result<event::EventView> kept = event::decode(record.value);
   require(kept && kept->metadata_id == record.key && told["metadata_id"] == record.key,

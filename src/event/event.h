@@ -57,10 +57,10 @@ class Parser {
   Parser& operator=(const Parser&) = delete;
 
   // Parses and validates one payload of the wire contract. `json` must be followed by at least
-  // kPaddingBytes readable bytes (their content does not matter). On success fills everything of
-  // `out` but ingested_at_us and version; `out.metadata_id` is empty when the client gave none and
-  // then meta_json has no metadata_id yet: call `assign_id` next. On refusal returns false, fills
-  // `why`, leaves `out` unspecified.
+  // kPaddingBytes readable bytes (what they are can only change why unbalanced brackets are
+  // refused). On success fills everything of `out` but ingested_at_us and version;
+  // `out.metadata_id` is empty when the client gave none and then meta_json has no metadata_id yet:
+  // call `assign_id` next. On refusal returns false, fills `why`, leaves `out` unspecified.
   bool parse(std::string_view json, Event& out, Refusal& why);
 
   // Parses what stands in Kafka (see `to_wire_json`), written by this program or another: as
