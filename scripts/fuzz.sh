@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # scripts/fuzz.sh SECONDS [TARGET...]: builds the fuzzers and runs each for so long, as many at once as there are cores (JOBS). Inputs
 # come from fuzz/corpus/TARGET and from build/fuzz/corpus/TARGET, which also takes new ones; what is found is left in build/fuzz/found.
-# `scripts/fuzz.sh merge` puts into fuzz/corpus what of the new ones adds coverage, small ones first. Ends with 1 when one found something.
+# `scripts/fuzz.sh merge` puts into fuzz/corpus what of the new ones adds coverage, small ones first, and keeps crash-*, which have found
+# something. Ends with 1 when one found something.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -39,6 +40,7 @@ merge() {
   local target=$1 merged
   merged=$(mktemp -d)
   "$out/fuzz/fuzz_$target" "${limits[@]}" -set_cover_merge=1 "$merged" "fuzz/corpus/$target" "$out/corpus/$target" >"$out/$target.merge.log" 2>&1
+  find "fuzz/corpus/$target" -name 'crash-*' -exec cp -t "$merged" {} +
   rm -rf "fuzz/corpus/$target"
   mv "$merged" "fuzz/corpus/$target"
   chmod 755 "fuzz/corpus/$target"
