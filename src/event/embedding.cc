@@ -5,15 +5,12 @@
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
 #include <limits>
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 #include "event/json_copy.h"
@@ -95,19 +92,8 @@ bool decode_base64(std::string_view text, std::vector<float>& out, Refusal& why)
   return true;
 }
 
-// simdjson 3.0.1, Debian 12's, reads 0.145500160753726931472 as 0.016: it is wrong about many
-// numbers of more digits than fit 64 bits. Those are read again.
+// Digits that simdjson reads right; `nearest_double` says what it does with more.
 constexpr size_t kDigitsSure = 19;
-
-// `token` is a number.
-double read_long(std::string_view token, double wide) {
-  token = trim_token(token);
-  const auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), wide);
-  // That says neither whether it is too large or too small, nor how it was rounded.
-  if (error == std::errc::result_out_of_range)
-    wide = std::strtod(std::string(token).c_str(), nullptr);
-  return wide;
-}
 
 struct Numbers {
   size_t count = 0;
@@ -127,7 +113,7 @@ Numbers read_numbers(ondemand::array array, std::span<float, kDimMax> out) {
       return {count, error, element.value_unsafe().raw_json_token()};
     }
     const std::string_view token = element.value_unsafe().raw_json_token();
-    if (token.size() > kDigitsSure) wide = read_long(token, wide);
+    if (token.size() > kDigitsSure) wide = nearest_double(token);
     out[count++] = static_cast<float>(wide);
   }
   return {count, simdjson::SUCCESS, {}};

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -162,15 +163,18 @@ bool is_json_number(std::string_view token) {
   return pos == token.size();
 }
 
-bool is_finite_number(std::string_view token) {
+double nearest_double(std::string_view token) {
   double value = 0;
   const auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), value);
+  // That says neither whether it is too large or too small, nor how it was rounded.
   if (error == std::errc::result_out_of_range) {
-    // from_chars reports overflow and underflow alike. An underflow is a very small number, which
-    // is finite; strtod tells them apart.
-    return std::isfinite(std::strtod(std::string(token).c_str(), nullptr));
+    value = std::strtod(std::string(token.data(), end).c_str(), nullptr);
   }
-  return error == std::errc() && end == token.data() + token.size() && std::isfinite(value);
+  return value;
+}
+
+bool is_finite_number(std::string_view token) {
+  return std::isfinite(nearest_double(token));
 }
 
 char* write_json_float(char* to, float value) {

@@ -15,6 +15,11 @@ void append_json_string(std::string& out, std::string_view text);
 // sign, no leading zeros.
 bool is_json_number(std::string_view token);
 
+// The double nearest to the JSON number that `token` begins with; infinite where that is too large.
+// What simdjson 3.0.1, Debian 12's, says instead is wrong for many numbers of more digits than fit
+// 64 bits: 0.145500160753726931472 is 0.016 to it.
+double nearest_double(std::string_view token);
+
 // Whether `token`, a JSON number, is finite as a double.
 bool is_finite_number(std::string_view token);
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <utility>
 
+#include "event/json_text.h"
 #include "event/traceparent.h"
 #include "event/value_reader.h"
 #include "log/wire_values.h"
@@ -54,10 +55,16 @@ std::optional<std::string> optional_string(od::value value) {
   return std::string(text);
 }
 
+std::optional<double> optional_double(od::value value) {
+  double number = 0;
+  if (value.get_double().get(number) != simdjson::SUCCESS) return std::nullopt;
+  return event::nearest_double(value.raw_json_token());
+}
+
 std::optional<int64_t> memory_bytes(od::value value, double bytes_per_unit) {
-  double amount = 0;
-  if (value.get_double().get(amount) != simdjson::SUCCESS) return std::nullopt;
-  const double bytes = std::round(amount * bytes_per_unit);
+  const std::optional<double> amount = optional_double(value);
+  if (!amount) return std::nullopt;
+  const double bytes = std::round(*amount * bytes_per_unit);
   if (!(bytes >= 0 && bytes <= kMemoryBytesMax)) return std::nullopt;
   return static_cast<int64_t>(bytes);
 }
@@ -134,8 +141,7 @@ Wrong read_field(std::string_view key, od::value value, size_t dim, store::Docum
     return std::nullopt;
   }
   if (key == "timestamp") {
-    double seconds = 0;
-    if (value.get_double().get(seconds) == simdjson::SUCCESS) document.timestamp = seconds;
+    document.timestamp = optional_double(value);
     return std::nullopt;
   }
   const std::pair<std::string_view, std::optional<std::string>*> texts[] = {

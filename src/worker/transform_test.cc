@@ -37,6 +37,14 @@ std::string with_gpu(const std::string& gpu) {
          R"(,"extra":{"pipeline":"p"}})";
 }
 
+TEST(Transform, NumbersOfMoreDigitsThan64BitsAreReadAsWritten) {
+  const auto made =
+      of_meta(R"({"metadata_id":"img-1","source_uri":null,"embedding_dim":2,"gpu_hardware":null,)"
+              R"("extra":{"pipeline":"p"},"timestamp":0.145500160753726931472})");
+  ASSERT_TRUE(made) << made.status().to_string();
+  EXPECT_EQ(made->timestamp, 0.145500160753726931472);
+}
+
 TEST(Transform, KeepsEveryFieldAndAddsWhereItCameFrom) {
   const auto made = of_meta(
       R"({"metadata_id":"img-1","source_uri":"s3://b/k\n","embedding_dim":2,"gpu_hardware":null,)"
