@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import numpy
 import payload
 import zstandard
 from support import ENVIRONMENT, command_line, run
+
+S3_READERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,5 +102,9 @@ def of_kafka(world, documents, lines):
 
 def of_servers(world):
     documents = world.database.server.client()[world.database.name]["gpu_metadata"].find({})
-    lines = archive(world.s3.keys(world.bucket), lambda key: world.s3.get(world.bucket, key))
+    keys = world.s3.keys(world.bucket)
+    # Several at a time: a round leaves thousands of small objects, and on a busy machine each waits for its turn.
+    with ThreadPoolExecutor(S3_READERS) as readers:
+        objects = dict(zip(keys, readers.map(lambda key: world.s3.get(world.bucket, key), keys), strict=True))
+    lines = archive(keys, objects.__getitem__)
     return of_kafka(world, [_found(d, d["embedding"]) for d in documents], lines)

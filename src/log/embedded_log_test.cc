@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <functional>
@@ -402,6 +403,25 @@ TEST_F(EmbeddedLogTest, MissingRecordsComeAsDamagedNotAsNothing) {
   // Also where reading begins in the hole.
   ASSERT_TRUE(consumer->commit({{0, 4}}).is_ok());
   EXPECT_THAT(values_of(poll_records(*log->consumer("g").value(), 2)), ElementsAre("", "f"));
+}
+
+TEST_F(EmbeddedLogTest, NothingIsAppendedToANewestPageWhoseOrderIsDamaged) {
+  append_values(*open_or_fail(options(), clock_), {"a", "b", "c", "d", "e", "f"});
+  const std::string path = dir_.path() + "/gpu-metadata.db";
+  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+  // The table's first page, with all six rows; two of their pointers change places.
+  constexpr std::streamoff kPointers = 8192 + 8;
+  char pointers[4];
+  file.seekg(kPointers);
+  file.read(pointers, sizeof pointers);
+  std::swap_ranges(pointers, pointers + 2, pointers + 2);
+  file.seekp(kPointers);
+  file.write(pointers, sizeof pointers);
+  file.close();
+  const Status status = EmbeddedLog::open(options(), clock_).status();
+  EXPECT_EQ(status.code(), Code::kCorruption) << status.to_string();
+  EXPECT_THAT(status.message(), HasSubstr("offset 1 stands in front of 0"));
+  EXPECT_THAT(status.message(), HasSubstr(path));
 }
 
 TEST_F(EmbeddedLogTest, ForgottenGroupHoldsNothingUpAndGoesOnWhereItWas) {

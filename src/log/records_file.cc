@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "log/headers_codec.h"
@@ -13,6 +14,9 @@ namespace {
 
 // What a record takes beside its bytes: lengths, row id, time, and its share of pages.
 constexpr int64_t kRecordOverheadBytes = 32;
+
+// SQLite keeps about so much of a record in its page when the rest goes elsewhere.
+constexpr int64_t kKeptInPageBytes = 1000;
 
 }  // namespace
 
@@ -70,7 +74,42 @@ Status RecordsFile::prepare(int64_t pages_max) {
                             std::move(compiled[3]), std::move(compiled[4]), std::move(compiled[5]),
                             std::move(compiled[6])});
   status = read_extent();
+  if (status.is_ok()) status = check_newest_page();
   return status.is_ok() ? refresh_size() : status;
+}
+
+// SQLite finds a row by the order of its page and never doubts it. In a newest page that was
+// overwritten an append would be put where no reader finds it, though it was acknowledged; so there
+// must be none. What older pages lost, readers tell.
+Status RecordsFile::check_newest_page() {
+  // Of a damaged row the offset is all that can be read; and no row is known to be the page's last.
+  Result<sqlite::Statement> newest = db_.prepare("SELECT offset FROM records ORDER BY offset DESC");
+  if (!newest) return newest.status();
+  Result<sqlite::Statement> size =
+      db_.prepare("SELECT length(key)+length(value) FROM records WHERE offset=?");
+  if (!size) return size.status();
+  int64_t behind = std::numeric_limits<int64_t>::max();
+  for (int64_t left = page_bytes_; left > 0;) {
+    const Result<bool> row = newest->step();
+    if (!row && row.status().code() != Code::kCorruption) return row.status();
+    if (!row || !*row) return Status::ok();
+    const int64_t offset = newest->column_int(0);
+    if (offset >= behind) {
+      return {Code::kCorruption,
+              fmt::format("{}: its newest page is damaged: offset {} stands in front of {}, so an "
+                          "event could be lost in it. `ca4 log head` (of an outbox: `ca4 spool "
+                          "export`) shows what can still be read; with this log's files moved away "
+                          "a new one is begun",
+                          db_.path(), offset, behind)};
+    }
+    behind = offset;
+    size->bind_int(1, offset);
+    const Result<bool> readable = size->step();
+    const int64_t bytes = readable && *readable ? size->column_int(0) : 0;
+    size->reset();
+    left -= std::clamp(bytes, kRecordOverheadBytes, kKeptInPageBytes);
+  }
+  return Status::ok();
 }
 
 Status RecordsFile::read_extent() {

@@ -52,6 +52,7 @@ class RecordsFile {
   explicit RecordsFile(sqlite::Database db) : db_(std::move(db)) {}
   Status prepare(int64_t pages_max);
   Status read_extent();
+  Status check_newest_page();
   Status refresh_size();
   Status shrink_if_due();
   Status insert(const std::vector<PendingAppend>& group, int64_t now_us);
