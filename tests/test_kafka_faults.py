@@ -142,3 +142,11 @@ def test_a_cluster_that_loses_a_leader_under_load_loses_no_event(three_brokers, 
     when_stored(tmp_path, load.acknowledged)
     counted = json.loads(run("dlq", "count", *flags, "--format", "ndjson").stdout)
     assert counted["letters"] == 0
+
+
+def test_a_machine_that_has_no_thread_left_is_no_wrong_configuration():
+    # More stack a thread than there are addresses; systemd starts again what ends with 1, and never what ends with 78.
+    stack = 1 << 48
+    ran = run("topics", "list", "--kafka-bootstrap", "127.0.0.1:1", prefix=["prlimit", f"--stack={stack}:{stack}"])
+    assert ran.returncode == 1, ran.stderr
+    assert "Failed to create thread" in ran.stderr

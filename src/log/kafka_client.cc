@@ -162,7 +162,16 @@ Result<OwnedClient> KafkaClient::create(rd_kafka_type_t type, const KafkaOptions
   if (!configured.is_ok()) return configured;
   char why[512];
   client->handle_ = rd_kafka_new(type, conf.get(), why, sizeof why);
-  if (client->handle_ == nullptr) return Status(Code::kConfig, fmt::format("kafka: {}", why));
+  if (client->handle_ == nullptr) {
+    const rd_kafka_resp_err_t err = rd_kafka_last_error();
+    const bool machine =
+        err == RD_KAFKA_RESP_ERR__TIMED_OUT || err == RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE;
+    if (err == RD_KAFKA_RESP_ERR__TIMED_OUT) {  // its threads may still begin, and use both
+      (void)conf.release();
+      abandon(std::move(client));
+    }
+    return Status(machine ? Code::kUnavailable : Code::kConfig, fmt::format("kafka: {}", why));
+  }
   (void)conf.release();  // the instance has it now
   if (options.security.token_source) {
     rd_kafka_error_t* error = rd_kafka_sasl_background_callbacks_enable(client->handle_);

@@ -41,7 +41,8 @@ using OwnedClient = std::unique_ptr<KafkaClient, ClientCloser>;
 class KafkaClient {
  public:
   // `properties` are those of its role, on top of what all share. kConfig says what librdkafka does
-  // not take; brokers that can't be reached are no error.
+  // not take, kUnavailable that the machine has no thread for it now; brokers that can't be reached
+  // are no error.
   static Result<OwnedClient> create(rd_kafka_type_t type, const KafkaOptions& options,
                                     const KafkaProperties& properties, KafkaHooks hooks);
   KafkaClient(const KafkaClient&) = delete;
