@@ -25,6 +25,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!first.problems.empty()) return 0;
   const std::string printed = config::render_toml(first);
   const config::Loaded second = load(printed);
+  // A secret is not printed, also where an address should stand: that is none then.
+  if (!second.problems.empty() && printed.find("****") != std::string::npos) return 0;
   require(second.problems.empty(), "what is printed can be read",
           printed + (second.problems.empty() ? "" : second.problems[0]));
   const std::string again = config::render_toml(second);
