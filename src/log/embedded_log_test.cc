@@ -424,6 +424,34 @@ TEST_F(EmbeddedLogTest, NothingIsAppendedToANewestPageWhoseOrderIsDamaged) {
   EXPECT_THAT(status.message(), HasSubstr(path));
 }
 
+// The table's root gets a key in the middle that is larger than all: it leads the next append
+// there.
+TEST_F(EmbeddedLogTest, NothingIsAppendedWhereADamagedPageAboveLeadsIt) {
+  constexpr size_t kRecords = 120;  // keys of one byte
+  append_values(*open_or_fail(options(), clock_),
+                std::vector<std::string>(kRecords, std::string(9'000, 'v')));
+  const std::string path = dir_.path() + "/gpu-metadata.db";
+  constexpr std::streamoff kRoot = 8192;
+  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+  std::string page(8192, '\0');
+  file.seekg(kRoot);
+  file.read(page.data(), static_cast<std::streamsize>(page.size()));
+  const auto two_bytes = [&page](size_t at) {
+    return static_cast<size_t>(static_cast<unsigned char>(page[at]) << 8U |
+                               static_cast<unsigned char>(page[at + 1]));
+  };
+  ASSERT_EQ(page[0], 5) << "an inner page of a table";
+  const size_t cells = two_bytes(3);
+  ASSERT_GT(cells, 2U);
+  // Page header, pointers; behind the four bytes of a child stands its last key.
+  file.seekp(kRoot + static_cast<std::streamoff>(two_bytes(12 + cells / 2 * 2) + 4));
+  file.put(127);
+  file.close();
+  const Status status = EmbeddedLog::open(options(), clock_).status();
+  EXPECT_EQ(status.code(), Code::kCorruption) << status.to_string();
+  EXPECT_THAT(status.message(), HasSubstr("stands in front of 120"));
+}
+
 TEST_F(EmbeddedLogTest, ForgottenGroupHoldsNothingUpAndGoesOnWhereItWas) {
   auto log = open_or_fail(options(), clock_);
   append_values(*log, {"a", "b", "c"});

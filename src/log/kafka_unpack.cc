@@ -19,7 +19,8 @@ using Asked = unsigned long long (*)(const void* packed, size_t size_bytes);
 
 constexpr size_t kTimes = 3;
 // What a consumer asks of a partition at once. Of much more, three times could be over librdkafka's
-// limit of a message while twice is not.
+// limit of a message while twice is not. (It grows from there to a third of that limit at least: no
+// batch of ours, which brokers bound to 16 MiB, gets so large.)
 constexpr size_t kPackedBytesMax = 1U << 20;
 
 struct Library {

@@ -84,7 +84,7 @@ RecordReader::ScanEnd RecordReader::scan(sqlite::Statement& select, int64_t from
     record.headers = select.column_blob(3);
     record.value = select.column_blob(4);
     // An offset that runs backwards comes from a damaged page and would repeat what was visited.
-    if (record.offset < end.next) {
+    if (record.offset < end.next || record.offset == std::numeric_limits<int64_t>::max()) {
       end.status = Status(Code::kCorruption, fmt::format("{}: offset {} stands behind offset {}",
                                                          db_->path(), record.offset, end.next));
       break;
@@ -176,12 +176,18 @@ Status RecordReader::read_until(std::optional<int64_t> until, int64_t from, cons
     if (run.status.code() != Code::kCorruption) return run.status;
     const ScanEnd one = scan(one_, run.next, telling);
     if (one.stopped) return Status::ok();
+    if (!one.status.is_ok() && one.status.code() != Code::kCorruption) return one.status;
+    next = run.next + 1;
     if (!one.status.is_ok()) {
-      if (one.status.code() != Code::kCorruption) return one.status;
       damaged.emplace_back(run.next, one.status.message());
+    } else if (one.next == run.next && lost_before(run.next)) {
+      // Where the next one is can be read even if that itself can't be.
+      const Result<std::optional<int64_t>> there = lowest(next);
+      const int64_t end = there && *there ? **there : next;
+      next = run.next;
+      if (!tell() || !tell_missing(next, until ? std::min(end, *until) : end, visit)) return {};
     }
     if (until && !tell()) return Status::ok();
-    next = run.next + 1;
     if (++misses < kDamageRunMax) continue;
     if (!until) {
       return {Code::kCorruption, fmt::format("nothing can be read from offset {} on: {}",
@@ -200,6 +206,11 @@ Result<std::optional<int64_t>> RecordReader::lowest(int64_t from) {
   if (row && *row) offset = min_.column_int(0);
   min_.reset();
   if (!row) return row.status();
+  // As in `scan`: SQLite does not look again at what a damaged page led it to.
+  if (offset && *offset < from) {
+    return Status(Code::kCorruption,
+                  fmt::format("{}: offset {} stands behind offset {}", db_->path(), *offset, from));
+  }
   return offset;
 }
 
@@ -240,10 +251,13 @@ Result<std::optional<int64_t>> RecordReader::readable_behind(int64_t from) {
 
 Result<int64_t> RecordReader::end() {
   Result<bool> row = max_.step();
-  const int64_t end = row && *row ? max_.column_int(0) + 1 : 0;
+  const int64_t newest = row && *row ? max_.column_int(0) : -1;
   max_.reset();
   if (!row) return row.status();
-  return end;
+  if (newest == std::numeric_limits<int64_t>::max()) {
+    return Status(Code::kCorruption, fmt::format("{}: no offset is {}", db_->path(), newest));
+  }
+  return newest + 1;
 }
 
 }  // namespace ca4::log

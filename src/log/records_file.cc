@@ -78,10 +78,26 @@ Status RecordsFile::prepare(int64_t pages_max) {
   return status.is_ok() ? refresh_size() : status;
 }
 
+Status RecordsFile::out_of_order(int64_t offset, int64_t before) const {
+  return {Code::kCorruption,
+          fmt::format("{}: its newest page, or one that leads to it, is damaged: offset {} stands "
+                      "in front of {}, so an event could be lost in it. `ca4 log head` (of an "
+                      "outbox: `ca4 spool export`) shows what can still be read; with this log's "
+                      "files moved away a new one is begun",
+                      db_.path(), offset, before)};
+}
+
 // SQLite finds a row by the order of its page and never doubts it. In a newest page that was
 // overwritten an append would be put where no reader finds it, though it was acknowledged; so there
 // must be none. What older pages lost, readers tell.
 Status RecordsFile::check_newest_page() {
+  // Nor may a page above it lead an append elsewhere: where that goes, nothing follows.
+  Result<sqlite::Statement> follows = db_.prepare("SELECT offset FROM records WHERE offset>=?");
+  if (!follows) return follows.status();
+  follows->bind_int(1, end_);
+  const Result<bool> misled = follows->step();
+  if (!misled) return misled.status();
+  if (*misled) return out_of_order(follows->column_int(0), end_);
   // Of a damaged row the offset is all that can be read; and no row is known to be the page's last.
   Result<sqlite::Statement> newest = db_.prepare("SELECT offset FROM records ORDER BY offset DESC");
   if (!newest) return newest.status();
@@ -94,14 +110,7 @@ Status RecordsFile::check_newest_page() {
     if (!row && row.status().code() != Code::kCorruption) return row.status();
     if (!row || !*row) return Status::ok();
     const int64_t offset = newest->column_int(0);
-    if (offset >= behind) {
-      return {Code::kCorruption,
-              fmt::format("{}: its newest page is damaged: offset {} stands in front of {}, so an "
-                          "event could be lost in it. `ca4 log head` (of an outbox: `ca4 spool "
-                          "export`) shows what can still be read; with this log's files moved away "
-                          "a new one is begun",
-                          db_.path(), offset, behind)};
-    }
+    if (offset >= behind) return out_of_order(offset, behind);
     behind = offset;
     size->bind_int(1, offset);
     const Result<bool> readable = size->step();

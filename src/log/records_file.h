@@ -53,6 +53,7 @@ class RecordsFile {
   Status prepare(int64_t pages_max);
   Status read_extent();
   Status check_newest_page();
+  Status out_of_order(int64_t offset, int64_t before) const;
   Status refresh_size();
   Status shrink_if_due();
   Status insert(const std::vector<PendingAppend>& group, int64_t now_us);

@@ -29,6 +29,12 @@ class Scratch {
  public:
   // Good until the next one. Throws what simdjson does.
   od::document iterate(std::string_view json) {
+    // After a giant it begins anew, so that one event does not cost a thread megabytes for good.
+    constexpr size_t kKeptBytes = 1U << 20;
+    if (padded_.capacity() > kKeptBytes) {
+      padded_ = std::string();
+      parser_ = od::parser();
+    }
     padded_.assign(json).append(simdjson::SIMDJSON_PADDING, '\0');
     return parser_.iterate(padded_.data(), json.size(), padded_.size());
   }
