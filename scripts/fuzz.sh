@@ -17,7 +17,7 @@ mkdir -p build
 scripts/build.sh fuzz "${targets[@]/#/fuzz_}" >build/fuzz.build.log || { cat build/fuzz.build.log; exit 1; }
 
 # Seconds are long for inputs of this size; but a run with the lowest priority may wait for the processor a hundred times as long.
-limits=(-timeout=300 -rss_limit_mb=2048 -max_len=4096)
+limits=(-timeout=900 -rss_limit_mb=2048 -max_len=4096)
 # With SEED the same inputs come in the same order, so that a test does not fail today for what it might have found yesterday.
 [ -z "${SEED:-}" ] || limits+=("-seed=$SEED")
 

@@ -8,6 +8,7 @@ security updates.
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -17,7 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def policy(*packages):
-    return subprocess.run(["apt-cache", "policy", *packages], check=True, capture_output=True, text=True).stdout
+    env = os.environ | {"LC_ALL": "C"}
+    return subprocess.run(["apt-cache", "policy", *packages], env=env, check=True, capture_output=True, text=True).stdout
 
 
 def candidates(names):
@@ -42,7 +44,7 @@ def main():
     purl = re.compile(r"pkg:deb/debian/([^@]+)@([^?]+)\?arch=(?!source)")
     listed = [(c["name"], c["version"]) for c in json.loads(path.read_text())["components"] if purl.match(c["purl"])]
     now = candidates([name for name, _ in listed])
-    behind = [(name, version, *now[name]) for name, version in listed if older(version, now[name][0])]
+    behind = [(name, version, *now[name]) for name, version in listed if name in now and older(version, now[name][0])]
     for name, version, newer, security in sorted(behind, key=lambda row: not row[3]):
         print(f"{name} {version}: Debian has {newer}{', a security update' if security else ''}")
     print(f"sbom-check: {len(behind)} of {len(listed)} packages are older than what Debian has")

@@ -127,7 +127,6 @@ case "${1:-}" in
     ;;
   sbom)
     "$0" build
-    package_lists
     scripts/setup-python.sh scripts/requirements-sbom.txt
     ;;
   *)

@@ -63,7 +63,9 @@ def spoil(folder, seed, case, skip, layout="up", broker=None):
         world.front.start()
         attempts = ledger.read(folder / "ledger.ndjson").attempts
         if case.unsure:
-            attempts = [replace(a, outcome="unknown") if a.status == 503 else a for a in attempts]
+            # Only what was on its way to the first commit that failed: afterwards nothing could be written.
+            first = min((a.ended for a in attempts if a.status == 503), default=0)
+            attempts = [replace(a, outcome="unknown") if a.status == 503 and a.began <= first else a for a in attempts]
         found += cases.judge(world, attempts)
         acknowledged = sum(a.outcome == "ok" for a in attempts)
     except AssertionError as error:

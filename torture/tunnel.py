@@ -99,7 +99,10 @@ def _replaced(world, number, lasts_s):
     tunnel = world.processes["tunnel"]
     ssh, other = _another(tunnel), None
     assert ssh, "ca4 tunnel has no ssh"
-    os.kill(ssh, number)
+    try:
+        os.kill(ssh, number)
+    except ProcessLookupError:  # another fault was faster
+        return False, f"ssh {ssh} had ended already"
     try:
         time.sleep(lasts_s)
         other = _another(tunnel, ssh)
