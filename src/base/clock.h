@@ -2,6 +2,7 @@
 // tests can hold it still.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -23,7 +24,7 @@ class SystemClock final : public Clock {
   int64_t now_us() const override;
 };
 
-// A clock that stands still until told otherwise. Not thread-safe against its own setters.
+// A clock that stands still until told otherwise. Thread-safe.
 class ManualClock final : public Clock {
  public:
   explicit ManualClock(int64_t start_us) : now_us_(start_us) {}
@@ -32,7 +33,7 @@ class ManualClock final : public Clock {
   void set_us(int64_t to_us) { now_us_ = to_us; }
 
  private:
-  int64_t now_us_;
+  std::atomic<int64_t> now_us_;
 };
 
 // RFC 3339 in UTC with microseconds, e.g. "2026-11-23T18:58:17.000123Z".
