@@ -302,7 +302,7 @@ def versions():
     pinned = dict(re.findall(r"^([\w-]+)==(\S+)$", (ROOT / "bench/peers/requirements-worker.txt").read_text(), re.MULTILINE))
     jars = {re.sub(r"-[\d.]+$", "", jar.stem): jar.stem.rsplit("-", 1)[1] for jar in (PEERS / "connect").glob("*.jar")}
     return {
-        "ca4": first_line(BUILD / "ca4", "--version"), "Kafka": VERSION, "librdkafka": debian("librdkafka1"),
+        "ca4": first_line(BUILD / "ca4", "--version").split()[1], "Kafka": VERSION, "librdkafka": debian("librdkafka1"),
         "libmongoc": debian("libmongoc-1.0-0"), "Python": first_line(PEERS / "venv/bin/python", "--version").split()[1],
         "kafka-python": pinned["kafka-python"], "pymongo": pinned["pymongo"], "Kafka Connect": jars["connect-runtime"],
         "mongo-kafka-connect": jars["mongo-kafka-connect"], "mongodb-driver-sync": jars["mongodb-driver-sync"],

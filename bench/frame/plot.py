@@ -30,7 +30,9 @@ def decades(lowest, highest):
 
 def bars(title, label, rows):
     """rows: (name, kind, median, lowest, highest); a logarithmic scale, as subjects are far apart."""
-    left, width, step, top = 250, 760, 26, 48
+    # Letters of 12 px are 7 px wide at most.
+    left = max(250, 7 * max(len(row[0]) for row in rows) + 16)
+    width, step, top = left + 510, 26, 48
     first, last = decades(min(row[3] for row in rows), max(row[4] for row in rows))
     scale = (width - left - 90) / (last - first)
     at = lambda value: left + (math.log10(value) - first) * scale
@@ -59,7 +61,8 @@ def curves(title, x_label, y_label, lines):
     parts = [text(10, 18, title, "t"), text(10, 36, y_label, "s"), text(width - 10, height - 8, x_label, "s", "end")]
     for power in range(first, last + 1):
         x = at_x(10**power)
-        parts += [f'<path d="M{x:.0f} {top}V{height - 44}" stroke="#ddd"/>', text(x, height - 28, number(10**power), "s", "middle")]
+        anchor = "end" if power == last else "middle"
+        parts += [f'<path d="M{x:.0f} {top}V{height - 44}" stroke="#ddd"/>', text(x, height - 28, number(10**power), "s", anchor)]
     for share in (0, 0.25, 0.5, 0.75, 1):
         y = at_y(most * share)
         parts += [f'<path d="M{left} {y:.0f}H{width - 20}" stroke="#eee"/>', text(left - 6, y + 4, number(most * share) if share else "0", "s", "end")]
