@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import cases
 import ledger
-import outbox
 from cases import Case
 from disk import EVER, Disk
 from oracle import Violation
@@ -147,7 +146,7 @@ def every_n(options, wanted, layout="up", broker=None):
             yield done
 
 
-def _all_of_one(options, layout, broker=None):
+def _all_of_one(options, layout, broker):
     yield from every_n(options, CASES, layout, broker)
     for seed in range(options.seed, options.seed + SEEDS):
         for name in UNDER_LOAD:
@@ -155,8 +154,4 @@ def _all_of_one(options, layout, broker=None):
 
 
 def all_of(options):
-    if "up" in options.layout:
-        yield from _all_of_one(options, "up")
-    if "outbox" in options.layout:
-        with outbox.broker(cases.empty(options.folder / "calls-kafka")) as broker:
-            yield from _all_of_one(options, "outbox", broker)
+    return cases.of_layouts(options, "calls", ["up"], _all_of_one)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import ledger
 import oracle
+import outbox
 import run as torture
 import schedule
 from clients import Client
 from oracle import Violation
-from outbox import Outbox
 from world import Embedded
 
 CLIENTS = 3
@@ -32,7 +32,7 @@ def plan(seed, layout):
 def world(folder, seed, layout, env=None, broker=None):
     """`broker`: the address of a Kafka, for the layout "outbox"."""
     if broker:
-        return Outbox(folder, plan(seed, layout), env, broker)
+        return outbox.Outbox(folder, plan(seed, layout), env, broker)
     return Embedded(folder, plan(seed, layout), env)
 
 
@@ -40,6 +40,17 @@ def empty(folder):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
+
+
+def of_layouts(options, what, embedded, all_of_one):
+    """The cases of those layouts that are asked for: of `embedded` ones, and of outboxes, which share a Kafka. The third argument of
+    `all_of_one` is its address, or None."""
+    for layout in embedded:
+        if layout in options.layout:
+            yield from all_of_one(options, layout, None)
+    if "outbox" in options.layout:
+        with outbox.broker(empty(options.folder / f"{what}-kafka")) as broker:
+            yield from all_of_one(options, "outbox", broker)
 
 
 class Load:

@@ -7,7 +7,6 @@ import time
 import calls
 import cases
 import ledger
-import outbox
 import powercut
 import run as torture
 import schedule
@@ -183,11 +182,13 @@ def _all_of_embedded(options, layout):
     yield from _until_missing(cut_after_a_death(folder / f"death-{n}", options.seed, layout, n) for n in range(options.repeats))
 
 
+def _all_of_one(options, layout, broker):
+    if not broker:
+        yield from _all_of_embedded(options, layout)
+        return
+    folder = cases.empty(options.folder / f"cut-{layout}-{options.seed}")
+    yield from _until_missing(cut_outbox(broker, folder / str(n), options.seed, n) for n in range(options.repeats))
+
+
 def all_of(options):
-    for layout in ("up", "apart"):
-        if layout in options.layout:
-            yield from _all_of_embedded(options, layout)
-    if "outbox" in options.layout:
-        folder = cases.empty(options.folder / f"cut-outbox-{options.seed}")
-        with outbox.broker(folder / "kafka") as broker:
-            yield from _until_missing(cut_outbox(broker, folder / str(n), options.seed, n) for n in range(options.repeats))
+    return cases.of_layouts(options, "cut", ["up", "apart"], _all_of_one)

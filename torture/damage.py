@@ -110,7 +110,7 @@ def _judge(world, book, reported):
     return [v for v in found if not (v.name in ("lost", "dead-letter", "order") and reported and v.id in reported)]
 
 
-def _all_of_one(options, layout, broker=None):
+def _all_of_one(options, layout, broker):
     source = cases.empty(options.folder / f"damage-{layout}-{options.seed}")
     prepared = prepare(source, options.seed, layout, broker)
     print(f"{layout}: {prepared[1].total()} events", flush=True)
@@ -120,8 +120,4 @@ def _all_of_one(options, layout, broker=None):
 
 
 def all_of(options):
-    if "apart" in options.layout:
-        yield from _all_of_one(options, "apart")
-    if "outbox" in options.layout:
-        with outbox.broker(cases.empty(options.folder / "damage-kafka")) as broker:
-            yield from _all_of_one(options, "outbox", broker)
+    return cases.of_layouts(options, "damage", ["apart"], _all_of_one)
