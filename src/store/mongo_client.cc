@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <cstdlib>
 #include <optional>
 
 #include "base/pem.h"
@@ -25,9 +24,6 @@ void write_log(mongoc_log_level_t level, const char* domain, const char* message
 void initialise_library() {
   static std::once_flag once;
   std::call_once(once, [] {
-    // Its counters in /dev/shm stay there when the process is killed, and are complained about by
-    // the next one with the same number: in a container, every time.
-    setenv("MONGOC_DISABLE_SHM", "1", 0);  // NOLINT(concurrency-mt-unsafe): nobody reads it but it
     mongoc_log_set_handler(write_log, nullptr);
     mongoc_init();
   });
