@@ -94,7 +94,8 @@ def labels(case):
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c["alert"])
 def test_alert(tmp_path, case):
-    groups = [played(case, "fires", labels(case)), played(case, "quiet", "")]
+    fires = [side for side in ("fires", "fires_too") if side in case]
+    groups = [*(played(case, side, labels(case)) for side in fires), played(case, "quiet", "")]
     result = play(tmp_path, groups)
     assert result.returncode == 0, result.stdout + result.stderr
 
