@@ -1,10 +1,6 @@
 // The program: this table of what it can do; each line is src/cli/<name>.cc.
-#include <dlfcn.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-
-#include <string_view>
 
 #include "cli/dispatch.h"
 #include "cli/subcommand.h"
@@ -58,15 +54,4 @@ int main(int argc, char** argv) {
   // to standard output. A service sets up its own.
   (void)ca4::ops::setup_logging("error", "text");
   return ca4::cli::dispatch(kCommands, argc, argv);
-}
-
-// As libc's, but libmongoc's counters, which nobody of ours reads, get memory without a name. It
-// opens them as it is loaded, before `main`: a process that is killed would leave them in /dev/shm,
-// and the next one with its number would print a warning. A function of the program goes before one
-// of a library.
-extern "C" int shm_open(const char* name, int flags, mode_t mode) {
-  if (std::string_view(name).starts_with("/mongoc-")) return memfd_create("mongoc", MFD_CLOEXEC);
-  using Open = int (*)(const char*, int, mode_t);
-  static const auto libc = reinterpret_cast<Open>(dlsym(RTLD_NEXT, "shm_open"));
-  return libc(name, flags, mode);
 }

@@ -37,6 +37,21 @@ def run(*args, timeout=120, env=None, cwd=None, host=None, prefix=()):
     )
 
 
+def with_clock(file):
+    """The environment of a program whose time of day is ahead of ours by the seconds that are in `file`, as of a second ago. Its steady clock is
+    ours."""
+    return {
+        "LD_PRELOAD": "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+        "FAKETIME_TIMESTAMP_FILE": str(file),
+        "FAKETIME_CACHE_DURATION": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+def set_clock(file, ahead_s):
+    file.write_text(f"{ahead_s:+d}\n")
+
+
 class Program:
     """A command of ca4 that runs. Its output goes to files: a full pipe must not stop it."""
 

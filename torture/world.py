@@ -23,7 +23,7 @@ from s3_server import S3Server
 from schedule import OWN
 from server_process import ServerProcess, free_port
 from stranger import Stranger
-from support import metric, run
+from support import metric, run, set_clock, with_clock
 from tcp_fault_proxy import TcpFaultProxy
 
 TOPIC = "gpu-metadata"
@@ -32,7 +32,6 @@ QUICK = {"CA4_ARCHIVE_LINGER_MS": "200", "CA4_WORKER_BACKOFF_MS_MAX": "1000"}
 START_S = 90
 GROUPS = 2  # of consumers: worker and archiver
 LAG_S = 1.2  # how old the metric of what they are behind may be
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
 # A broker that came back leads again soon: a fault of the way to one that leads nothing would meet no traffic.
 BALANCED = {"leader.imbalance.check.interval.seconds": 5}
 TMPFS_BYTES = 4 << 30  # a bound, not taken: what is in it counts
@@ -54,15 +53,11 @@ class Ca4(ServerProcess):
     def with_clock(self):
         """From the next start on its clock can be moved."""
         self.move_clock(0)
-        self.env |= {
-            "LD_PRELOAD": f"{self.env.get('LD_PRELOAD', '')} {FAKETIME}".strip(),
-            "FAKETIME_TIMESTAMP_FILE": str(self._clock),
-            "FAKETIME_CACHE_DURATION": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
+        clock, loaded = with_clock(self._clock), self.env.get("LD_PRELOAD", "")
+        self.env |= clock | {"LD_PRELOAD": f"{loaded} {clock['LD_PRELOAD']}".strip()}
 
     def move_clock(self, ahead_s):
-        self._clock.write_text(f"{ahead_s:+d}\n")
+        set_clock(self._clock, ahead_s)
 
     def ahead_s(self):
         """By how much its clock is ahead of ours, or 0 when it does not answer."""
