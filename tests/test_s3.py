@@ -6,6 +6,7 @@ import json
 
 import random
 import re
+import signal
 import sqlite3
 import subprocess
 import time
@@ -382,6 +383,25 @@ def test_kill_9_of_the_worker_during_uploads_loses_and_doubles_nothing(s3, bucke
         worker = start("work", "--data-dir", tmp_path, *QUICK, "--archive-records-max", records_max, env=env)
         eventually(proxy.in_body.is_set, "the worker sends")
         worker.kill()
+    proxy.fault = None
+    worker = start("work", "--data-dir", tmp_path, *QUICK, env=env)
+    eventually(lambda: archived(server), "everything is archived")
+    worker.stop()
+    assert_holds_once(s3, bucket, ids)
+
+
+def test_a_slow_bucket_keeps_no_process_from_ending(s3, bucket, proxy, serve, start, tmp_path):
+    """Half a minute, and no word of it lost: what was not archived is read again."""
+    env = s3.keys_env | settings(bucket, proxy.endpoint)
+    server = serve("serve", tmp_path, env=env)
+    ids = [f"b{i}" for i in range(48)]
+    post_batch(server, big_batch(ids, 32_768))
+    proxy.fault = proxy.slow(bytes_per_s=50_000)
+    worker = start("work", "--data-dir", tmp_path, *QUICK, env=env)
+    eventually(proxy.in_body.is_set, "the worker sends")
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 1
+    assert "work did not stop within 30 s and ends now" in worker.said()
     proxy.fault = None
     worker = start("work", "--data-dir", tmp_path, *QUICK, env=env)
     eventually(lambda: archived(server), "everything is archived")

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 
 #include "cli/admin.h"
 #include "cli/common.h"
@@ -45,6 +47,23 @@ Status readiness(const Ports& ports, Roles roles) {
   return Status::ok();
 }
 
+// An end takes some seconds; a store or a bucket that is slow takes longer for the batch in hand,
+// and a library that hangs would keep the process for ever. Whoever sent the signal would kill it
+// without a word: systemd and Kubernetes (deploy/) wait 45 to 60 s.
+constexpr std::chrono::seconds kEndMax{30};
+
+void end_anyway_after(std::chrono::milliseconds limit, const char* who) {
+  std::thread([limit, who] {
+    std::this_thread::sleep_for(limit);
+    spdlog::error(
+        "{} did not stop within {} s and ends now: what was answered is durable, and what was not "
+        "committed is read again",
+        who, std::chrono::duration_cast<std::chrono::seconds>(limit).count());
+    spdlog::default_logger_raw()->flush();
+    std::_Exit(EXIT_FAILURE);
+  }).detach();
+}
+
 int serve_until_stopped(const char* who, const config::Settings& settings, Roles roles) {
   ops::Signals signals;
   const SystemClock clock;
@@ -79,6 +98,8 @@ int serve_until_stopped(const char* who, const config::Settings& settings, Roles
     if (front) front->reload();
     if (*admin) (*admin)->reload();
   });
+  const std::chrono::milliseconds grace(roles.accepts ? settings.processor.shutdown_grace_ms : 0);
+  end_anyway_after(grace + kEndMax, who);
   tunnel->reset();
   // First the door, then the disk: what was let in is finished.
   if (front) front->stop();
