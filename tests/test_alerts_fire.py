@@ -63,6 +63,16 @@ PLAYED = {
         'kafka_consumergroup_lag{consumergroup="ca4-archiver",partition="0",topic="gpu-metadata"} 5000',
         {"consumergroup": "ca4-archiver"},
     ),
+    "KafkaDeletesUnread": (
+        "kafka-exporter",
+        'kafka_topic_partition_current_offset{partition="1",topic="gpu-metadata"} 9000\n'
+        'kafka_topic_partition_oldest_offset{partition="1",topic="gpu-metadata"} 1000\n'
+        'kafka_consumergroup_lag{consumergroup="ca4-worker",partition="1",topic="gpu-metadata"} 4',
+        'kafka_topic_partition_current_offset{partition="1",topic="gpu-metadata"} 9000\n'
+        'kafka_topic_partition_oldest_offset{partition="1",topic="gpu-metadata"} 1000\n'
+        'kafka_consumergroup_lag{consumergroup="ca4-worker",partition="1",topic="gpu-metadata"} 7900',
+        {"consumergroup": "ca4-worker", "partition": "1"},
+    ),
     # A node-exporter, because nobody may set this machine's clock.
     "NodeClockWrong": (
         "node-exporter",

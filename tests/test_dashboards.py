@@ -194,7 +194,7 @@ def story(tmp_path_factory):
 # The other alerts fire in test_alerts_fire.py.
 SAID = {
     # Those whose exporters are not here, and those of the story.
-    *("KafkaUnseen", "LogsMissing"),
+    *("KafkaUnseen", "ClusterUnseen", "LogsMissing"),
     *("Ca4DeadLetters", "Ca4DatabaseFails", "Ca4ArchiveFails", "Ca4KafkaUnreachable", "Ca4OutboxHoldsEvents"),
     *("Ca4OutboxFillsUp", "Ca4EventsFail", "Ca4NoWorker", "TargetDown", "Ca4ProducerUnheard"),
 }
