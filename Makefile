@@ -102,9 +102,9 @@ soak: setup-test ## `serve` and `work` at half of their peak load: memory, descr
 .PHONY: torture-disk
 REPEATS ?= 100
 WHAT ?= cuts
-torture-disk: setup-test ## power cuts, calls that fail, damaged logs and outboxes, judged likewise (WHAT=cuts|calls|damage SEED=s REPEATS=n; TORTURE_FLAGS)
+torture-disk: setup-test ## power cuts, calls that fail, damaged logs and outboxes, judged likewise (WHAT=cuts|calls|damage SEED=s REPEATS=n JOBS=n; TORTURE_FLAGS)
 	@scripts/build.sh release ca4 ca4_disk
-	@.deps/venv/bin/python torture/disks.py $(WHAT) --repeats $(REPEATS) $(if $(SEED),--seed $(SEED)) $(TORTURE_FLAGS)
+	@.deps/venv/bin/python torture/disks.py $(WHAT) --jobs $(JOBS) --repeats $(REPEATS) $(if $(SEED),--seed $(SEED)) $(TORTURE_FLAGS)
 
 .PHONY: wheel
 wheel: setup-test ## the Python package ca4-producer: build/wheel/dist, installed and tested with the notebook

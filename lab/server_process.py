@@ -11,12 +11,20 @@ from pathlib import Path
 READY_S = 120
 
 
+# Of test processes that run side by side (pytest-xdist) each has a part of the ports of its own.
+_part, _parts = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+
+
+def take_part(part, parts):
+    """From now on this process is the one with this number of so many that run side by side."""
+    global _part, _parts
+    _part, _parts = part, parts
+
+
 def _ports():
-    """Those that clients do not get by themselves. Of test processes that run side by side (pytest-xdist) each has a part of its own."""
+    """Those that clients do not get by themselves."""
     end = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    parts = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
-    part = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    return range(10_000 + part, end, parts)
+    return range(10_000 + _part, end, _parts)
 
 
 def free_port(host="127.0.0.1"):

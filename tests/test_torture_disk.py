@@ -175,6 +175,7 @@ def test_the_layout_of_the_control_file_is_that_of_the_library():
 
 
 def test_every_n_is_played_until_there_are_no_more_calls(tmp_path):
-    options = SimpleNamespace(folder=tmp_path, seed=0, stride=1000, repeats=10_000)
+    options = SimpleNamespace(folder=tmp_path, seed=0, stride=1000, repeats=10_000, jobs=3)
     played = calls.every_n(options, [calls.Spoilt("a name fails", ("name",), error=5)])
     assert [case.name for case in played] == ["up: a name fails after 0"]
+    assert [folder.name for folder in tmp_path.iterdir()] == ["calls-up-a-name-fails-0"]

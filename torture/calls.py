@@ -3,14 +3,22 @@ while one of its calls on the data directory fails, or all from one on. Then the
 there, and nothing that was refused."""
 
 import errno
+import itertools
+import multiprocessing
+import shutil
+import threading
 import time
+from collections import deque
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import cases
 import ledger
 from cases import Case
 from disk import EVER, Disk
 from oracle import Violation
+from server_process import take_part
 
 LOAD_S = 0.6
 SEEDS = 5  # of what happens in the middle of a load
@@ -135,15 +143,39 @@ def _wrong(name, process, what):
     return Violation(name, process.name, f"{what}:\n{process.said(2000)}")
 
 
+def side_by_side(do, values, jobs):
+    """do() of each value, so many at a time in processes of their own, in the order of the values. Whoever stops asking waits for those that run."""
+    values, context = iter(values), multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, _begin, (context.Value("i", 0), jobs)) as pool:
+        running = deque(pool.submit(do, value) for value in itertools.islice(values, jobs))
+        while running:
+            done = running.popleft().result()
+            running.extend(pool.submit(do, value) for value in itertools.islice(values, 1))
+            yield done
+
+
+def _begin(begun, jobs):
+    with begun.get_lock():
+        take_part(begun.value % jobs, jobs)
+        begun.value += 1
+
+
 def every_n(options, wanted, layout="up", broker=None):
     """Every N until there are no more calls, `repeats` of them at most; with a stride, every so many-th."""
     for case in wanted:
-        for skip in range(options.seed % options.stride, options.repeats * options.stride, options.stride):
-            folder = options.folder / f"calls-{layout}-{case.name.replace(' ', '-')}-{skip}"
-            done = spoil(folder, options.seed, case, skip, layout, broker)
+        over = threading.Event()
+        skips = range(options.seed % options.stride, options.repeats * options.stride, options.stride)
+        one = partial(_one, options, case, layout, broker)
+        for done in side_by_side(one, itertools.takewhile(lambda _, over=over: not over.is_set(), skips), options.jobs):
             if done.missing and not done.violations:
-                break
-            yield done
+                over.set()
+                shutil.rmtree(done.folder)
+            else:
+                yield done
+
+
+def _one(options, case, layout, broker, skip):
+    return spoil(options.folder / f"calls-{layout}-{case.name.replace(' ', '-')}-{skip}", options.seed, case, skip, layout, broker)
 
 
 def _all_of_one(options, layout, broker):

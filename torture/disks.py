@@ -28,6 +28,7 @@ def arguments():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=100, help="power cuts of a scenario, damages of a file, or how many N of each kind of call at most")
     parser.add_argument("--stride", type=int, default=1, help="calls: every so many-th N")
+    parser.add_argument("--jobs", type=int, default=1, help="calls: so many cases at a time")
     parser.add_argument("--record-s", type=float, default=15, help="cuts: how long the run that is cut is")
     parser.add_argument("--layout", nargs="+", choices=LAYOUTS, default=LAYOUTS, help="only what is done to these")
     parser.add_argument("--folder", type=Path, default=ROOT / "build/torture", help="where each case has a folder; a clean one is removed")
