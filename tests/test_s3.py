@@ -19,7 +19,7 @@ import zstandard
 from fault_proxy import FaultProxy
 from s3_server import S3Server
 from server_process import free_port
-from support import BINARY, ENVIRONMENT, ROOT, event, eventually, run, when_stored
+from support import BINARY, ENVIRONMENT, ROOT, event, eventually, run
 from test_durability import Load
 from test_worker import committed
 
@@ -142,11 +142,14 @@ def test_with_tls_and_the_bucket_in_the_host_name(tmp_path, up):
 
 def test_objects_are_as_the_formats_page_says(s3, bucket, proxy, up):
     flags = ("--archive-s3-prefix", "ca4/pre_fix", "--archive-s3-sse", "aws:kms", "--archive-s3-kms-key-id", "k1")
-    server = up(*flags, "--archive-linger-ms", "60000", env=s3.keys_env | settings(bucket, proxy.endpoint))
+    # All of them in one object: written when the last is there.
+    flags += ("--archive-linger-ms", "600000", "--archive-records-max", "20")
+    server = up(*flags, env=s3.keys_env | settings(bucket, proxy.endpoint))
     sent = {f"a{i}": event(f"a{i}", dim=8 if i % 3 else 4, extra={"pipeline": "p", "n": i}) for i in range(20)}
     for one in sent.values():
         server.accept(one)
     stored = server.when_stored(sent)
+    eventually(lambda: archived(server), "all of it is archived")
     server.stop()
     folder = time.strftime("dt=%Y-%m-%d/hour=%H", time.gmtime(stored["a0"]["ingested_at"]))
     if len({time.gmtime(d["ingested_at"]).tm_hour for d in stored.values()}) == 1:
@@ -176,13 +179,13 @@ def snippets():
 
 
 def test_the_pieces_of_the_archive_page_read_it(s3, bucket, up, tmp_path, monkeypatch):
-    server = up("--archive-records-max", "7", env=s3.keys_env | settings(bucket, s3.endpoint))
+    server = up("--archive-records-max", "7", "--archive-linger-ms", "500", env=s3.keys_env | settings(bucket, s3.endpoint))
     sent = {f"a{i}": event(f"a{i}", dim=8 if i % 5 else 4, extra={"pipeline": "p", "n": i}) for i in range(40)}
     for one in sent.values():
         server.accept(one)
     again = event("a7", dim=8, seed=1)
     server.accept(again)
-    server.when_stored(sent)
+    eventually(lambda: archived(server), "all of it is archived")
     server.stop()
     for key in s3.keys(bucket):
         path = tmp_path / "archive" / key
@@ -356,11 +359,12 @@ def post_batch(server, body):
 
 def test_an_object_of_more_than_8_mib_goes_in_parts_and_is_whole(s3, bucket, up):
     ids = [f"b{i}" for i in range(160)]
-    server = up("--archive-linger-ms", "600000", env=s3.keys_env | settings(bucket, s3.endpoint))
+    flags = ("--archive-linger-ms", "600000", "--archive-records-max", "160")
+    server = up(*flags, env=s3.keys_env | settings(bucket, s3.endpoint))
     for begin in range(0, 160, 80):
         post_batch(server, big_batch(ids[begin : begin + 80], 32_768))
-    when_stored(server.data_dir, ids)
-    server.stop()  # writes what is held
+    eventually(lambda: archived(server), "all of it is archived")
+    server.stop()
     found = {row["metadata_id"]: floats for row, floats in view(s3, bucket).values()}
     assert found.keys() == set(ids)
     for i in ids:

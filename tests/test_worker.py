@@ -170,9 +170,10 @@ def test_the_archive_holds_every_event_and_its_embedding(up):
 
 
 def test_archive_objects_lie_by_date_and_hour(up):
-    server = up()
+    server = up("--archive-linger-ms", "1")
     server.accept(event("a"))
     document = server.when_stored(["a"])["a"]
+    eventually(lambda: committed(server.data_dir, "ca4-archiver") == 1, "it is archived")
     server.stop()
     folder = time.strftime("dt=%Y-%m-%d/hour=%H", time.gmtime(document["ingested_at"]))
     stem = f"{TOPIC}/{folder}/p0-{0:020}-{0:020}"
@@ -187,14 +188,13 @@ def test_the_archive_is_written_while_the_pipeline_runs(up):
 
 
 def test_a_redelivered_batch_overwrites_its_objects(up):
-    server = up("--archive-linger-ms", "600000")  # all in one batch, written at the stop
+    server = up("--archive-linger-ms", "600000", "--archive-records-max", "20")  # all in one batch
     ids = [f"a{i}" for i in range(20)]
     for i in ids:
         server.accept(event(i))
-    server.when_stored(ids)
+    eventually(lambda: committed(server.data_dir, "ca4-archiver") == 20, "the batch is archived")
     server.stop()
     before = files_of(server.data_dir)
-    assert committed(server.data_dir, "ca4-archiver") == 20
     rewind(server.data_dir, "ca4-archiver")
     server = up("--archive-linger-ms", "1", data_dir=server.data_dir)
     eventually(lambda: committed(server.data_dir, "ca4-archiver") == 20, "the batch is archived again")
