@@ -6,7 +6,6 @@ import random
 import re
 import signal
 import time
-from collections import Counter
 
 import pytest
 import requests
@@ -14,7 +13,7 @@ from kafka_records import fresh_topic, when_direct
 from mongo_server import Database
 from s3_server import S3Server
 from server_process import free_port
-from support import event, eventually, run
+from support import PATIENCE_S, event, eventually, run
 from test_durability import Load
 from test_s3 import settings, view
 
@@ -50,10 +49,8 @@ class Servers:
         return self.work(self.folder / name, *self.flags, env=self.env)
 
     def judge(self, acknowledged):
-        """After everything healed: each acknowledged event once in the database and in the archive's view, no dead letter."""
+        """After everything healed: each acknowledged event in the database and, with one version, in the archive's view; no dead letter."""
         eventually(lambda: self.database.holds(acknowledged), f"{len(acknowledged)} documents in the database", 120)
-        counts = Counter(d["metadata_id"] for d in self.database.collection.find({}, {"metadata_id": 1}))
-        assert set(counts.values()) == {1}
 
         def archived():
             return acknowledged <= {row["metadata_id"] for row, _ in view(self.s3, self.bucket).values()}
@@ -93,17 +90,17 @@ def test_from_a_machine_that_sees_kafka_alone_an_event_is_followed_to_the_worker
     server = when_direct(servers.begin("serve", servers.folder / "laptop", *servers.flags))
     assert list((servers.folder / "laptop/store").iterdir())
 
-    def verify(*suites):
-        flags = ["--endpoint", server.url, "--data-dir", servers.folder / "laptop", *servers.flags, "--timeout-s", 3]
+    def verify(timeout_s, *suites):
+        flags = ["--endpoint", server.url, "--data-dir", servers.folder / "laptop", *servers.flags, "--timeout-s", timeout_s]
         shown = run("verify", *suites, "--json", *flags)
         return shown.returncode, {c["name"]: c for c in json.loads(shown.stdout)["checks"]}
 
-    code, checks = verify("workflow")
+    code, checks = verify(3, "workflow")
     assert code == 1
     assert "the worker (ca4-worker) is at offset" in checks["worker"]["detail"]
     assert "start the worker" in checks["worker"]["fix"]
     servers.worker("w1")
-    code, checks = verify("preflight", "workflow")
+    code, checks = verify(PATIENCE_S, "preflight", "workflow")
     assert code == 0, checks
     assert "ca4-worker has stored it, " in checks["worker"]["detail"]
     assert {name for name, check in checks.items() if check["outcome"] == "skip"} == {"database", "archive"}
