@@ -30,6 +30,12 @@ def record_of(data_dir, key):
         return value
 
 
+def keys_in_log(data_dir):
+    """That of each record, in the order of acceptance. Of an id that is unique in the store this tells how often it was accepted."""
+    with closing(sqlite3.connect(data_dir / f"log/{TOPIC}.db")) as log:
+        return [key.decode() for (key,) in log.execute("SELECT key FROM records ORDER BY offset")]
+
+
 def rewind(data_dir, group):
     """The group has read nothing yet: what a crash before the commit leaves, at its worst."""
     with closing(sqlite3.connect(data_dir / f"log/{TOPIC}.offsets.db")) as offsets, offsets:
