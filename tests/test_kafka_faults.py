@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 from confluent_kafka.admin import AdminClient
-from kafka_records import fresh_topic, when_direct
+from kafka_records import fresh_topic, warm_up, when_direct
 from kafka_server import KafkaCluster
 from server_process import free_port
 from support import PATIENCE_S, assert_problem, event, eventually, run, set_clock, when_stored, with_clock
@@ -19,7 +19,8 @@ from test_durability import Load
 def one_broker(tmp_path_factory):
     cluster = KafkaCluster(tmp_path_factory.mktemp("kafka-1"))
     try:
-        yield cluster.start()
+        warm_up(cluster.start().bootstrap())
+        yield cluster
     finally:
         cluster.stop()
 
@@ -30,6 +31,7 @@ def lone_broker(one_broker):
     (node,) = one_broker.nodes
     if not node.server.runs():
         node.server.start()
+        warm_up(node.address())
     return node
 
 
@@ -56,7 +58,7 @@ def test_a_broker_that_is_killed_is_missed_and_found_again(lone_broker, serve, w
     flags = ["--kafka-bootstrap", lone_broker.address(), "--topic", topic, "--kafka-delivery-timeout-ms", "2000", "--no-kafka-outbox"]
     server = serve("serve", tmp_path, *flags)
     worker = work(tmp_path, *flags)
-    server.accept(event("before"))
+    eventually(lambda: server.post(event("before")).status_code == 200, "taken")
     server.when_stored(["before"])
 
     lone_broker.server.kill()
@@ -80,6 +82,7 @@ def test_a_broker_that_is_killed_is_missed_and_found_again(lone_broker, serve, w
             assert theirs not in said, said
 
 
+@pytest.mark.alone
 def test_topics_of_brokers_that_nobody_runs_are_not_waited_for(tmp_path):
     address = f"127.0.0.1:{free_port()}"
     began = time.monotonic()
