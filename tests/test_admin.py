@@ -50,7 +50,7 @@ def test_serve_and_work_on_one_folder_have_ports_of_their_own(serve, work, tmp_p
         assert port.get("/health").json()["command"] == name
         assert port.metric("ca4_build_info", command=name) == 1
     assert ports["serve"].metric("ca4_events_total", result="accepted") == 1
-    assert ports["work"].metric("ca4_end_to_end_seconds_count") == 1
+    eventually(lambda: ports["work"].metric("ca4_end_to_end_seconds_count") == 1, "what is stored is counted")
     assert ports["work"].metric("ca4_documents_total", result="inserted") == 1
     worker.stop()
     assert not ports["work"].file.exists()

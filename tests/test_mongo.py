@@ -175,6 +175,8 @@ def test_redelivered_events_change_nothing(up, database):
     eventually(lambda: database.holds(["new"]), "the log was read again to its end")
     after = {d["_id"]: d for d in database.collection.find({"_id": {"$ne": "new"}})}
     assert after == before
+    # Counted in their order, each when it is in the database.
+    eventually(lambda: server.metric("ca4_documents_total", result="inserted") == 1, "the new one is counted")
     metrics = server.get("/metrics").text
     counted = {"inserted": 1, "updated": 0, "unchanged": 10, "stale": 20}
     for result, documents in counted.items():
