@@ -151,8 +151,8 @@ def test_beside_a_live_pipeline_the_last_accepted_wins(up):
 
 def test_a_replay_that_was_killed_is_run_again(full, start):
     before = state(full)
-    lose_store(full)
     for source in ("--from-archive", "--from-log"):
+        lose_store(full)
         killed = start("replay", source, "--data-dir", full)
         eventually(lambda killed=killed: (full / "store").exists() or not killed.runs(), "it has begun")
         killed.kill()
