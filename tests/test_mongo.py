@@ -319,7 +319,8 @@ def test_mongodb_srv_is_looked_up_also_when_names_come_late(java_tls, tls, ca4, 
     assert "cluster.ca4.test" in server.said()
     names.start()
     eventually(lambda: database.holds(["early"]), "the event is there once there are names")
-    assert "at cluster.ca4.test answers in" in ca4("db", "ping", env=database.env, prefix=prefix).stdout
+    patient = database.env | {"CA4_STORE_MONGO_SELECTION_TIMEOUT_MS": "30000"}
+    assert "at cluster.ca4.test answers in" in ca4("db", "ping", env=patient, prefix=prefix).stdout
     server.stop()
     names.stop()
     database.client.close()

@@ -79,7 +79,7 @@ def test_a_topic_that_ends_with_the_mark_of_a_transaction_is_read_to_its_end(tmp
     result = run("replay", "--from-log", "--data-dir", tmp_path, *on_kafka)
     assert result.returncode == 0, result.stderr
     assert "3 documents read: 3 inserted" in result.stdout
-    assert time.monotonic() - began < 20  # a reader that waits for what never comes gives up after a minute
+    assert time.monotonic() - began < 50  # a reader that waits for what never comes gives up after a minute
     assert {d["metadata_id"] for d in documents(tmp_path)} == {"True-0", "True-1", "True-2"}
 
 

@@ -70,12 +70,12 @@ def test_the_lines_for_people(up, ca4):
 
 def test_without_a_worker_the_workflow_stops_at_the_database(serve, verify, tmp_path, start):
     server = serve("serve", tmp_path / "data")
-    code, checks = verify(server, "workflow", "--timeout-s", "2")
+    code, checks = verify(server, "workflow", "--timeout-s", "5")
     assert code == 1
     assert outcomes(checks)["workflow/log"] == "pass"
     failed = checks["workflow/database"]
     assert failed["outcome"] == "fail"
-    assert "not stored after 2 s: the worker (ca4-worker) is at offset 0, the event at 0" in failed["detail"]
+    assert "not stored after 5 s: the worker (ca4-worker) is at offset 0, the event at 0" in failed["detail"]
     assert "start the worker" in failed["fix"]
     assert "workflow/archive" not in checks
     # With a worker it passes; the marker of before is an ordinary event, and old ones are swept later.
@@ -91,9 +91,9 @@ def test_a_stopped_worker_is_told_by_its_offset(up, serve, verify, start, tmp_pa
     # Idle, so that it is not stopped in the middle of a transaction.
     eventually(lambda: server.metric("ca4_lag_records", group="ca4-worker") == 0, "the worker is done")
     worker.signal(signal.SIGSTOP)
-    code, checks = verify(server, "workflow", "--timeout-s", "1", "--no-archive")
+    code, checks = verify(server, "workflow", "--timeout-s", "5", "--no-archive")
     assert code == 1
-    assert "not stored after 1 s: the worker (ca4-worker) is at offset 1, the event at 1" in checks["workflow/database"]["detail"]
+    assert "not stored after 5 s: the worker (ca4-worker) is at offset 1, the event at 1" in checks["workflow/database"]["detail"]
     worker.signal(signal.SIGCONT)
     code, checks = verify(server, "workflow", "--no-archive")
     assert (code, outcomes(checks)["workflow/archive"]) == (0, "skip")
@@ -131,7 +131,7 @@ def test_until_ends_at_a_hop(up, verify):
 def test_a_processor_of_another_log_is_found_out(up, verify, tmp_path):
     server, other = up(), up(data_dir=tmp_path / "other")
     other.url = server.url
-    code, checks = verify(other, "workflow", "--timeout-s", "1")
+    code, checks = verify(other, "workflow", "--timeout-s", "5")
     assert code == 1
     assert "accepted the event, but it is not in this log" in checks["workflow/log"]["detail"]
     assert "is it this processor's log" in checks["workflow/log"]["fix"]
