@@ -36,7 +36,6 @@ stage "release build" scripts/build.sh release all
 behind behind_all
 stage "unit tests" ctest --preset release -L unit -j "$(nproc)"
 stage "end to end" "${pytest[@]}" "${beside[@]}" --durations=25 -m "not alone" tests
-stage "end to end, alone on the machine" "${pytest[@]}" --durations=5 -m alone tests
 await sanitizers-built
 stage "under AddressSanitizer and UndefinedBehaviorSanitizer" under_sanitizers
 stage "concurrent parts under ThreadSanitizer" scripts/tsan.sh
@@ -44,4 +43,6 @@ await wheel-built
 stage "the Python package, installed, and its notebook" scripts/test-wheel.sh
 await lint
 await fuzzed
+# What holds the system to a time, when nothing runs behind it any more.
+stage "end to end, alone on the machine" "${pytest[@]}" --durations=5 -m alone tests
 printf '\n' && cat build/stages/fuzzed.log
