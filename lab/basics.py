@@ -1,6 +1,7 @@
 """What every part of the lab needs: where the project and its binary are, and how long anything may take."""
 
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -10,6 +11,9 @@ BINARY = Path(os.environ.get("CA4_BINARY", ROOT / "build/release/ca4")).absolute
 # How long anything that must happen may take: far above what it needs, so that a busy machine
 # fails no test; only a test that fails anyway waits for it.
 PATIENCE_S = 60
+
+# What a crowd of attackers needs in one process, with room; more is of no use to anybody here.
+DESCRIPTORS = 65_536
 
 # Everything a caller's environment could change.
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith(("CA4_", "KAFKA_", "MONGO_", "AWS_"))}
@@ -31,6 +35,14 @@ def eventually(condition, what, patience_s=PATIENCE_S):
         if time.monotonic() >= deadline:
             raise AssertionError(f"still not after {patience_s} s: {what() if callable(what) else what}")
         time.sleep(0.05)
+
+
+def allow_descriptors():
+    """As many as this process may have, up to DESCRIPTORS, and all that it starts: many systems begin with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def percentile(ordered, share):

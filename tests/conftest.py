@@ -3,6 +3,7 @@
 import importlib.util
 
 import pytest
+from basics import allow_descriptors
 from support import BINARY, Program, Server, run
 
 # Where the Python package is installed (scripts/test-wheel.sh) its own tests run, and the clients of the servers are not there.
@@ -14,6 +15,7 @@ collect_ignore = [] if PACKAGE else ["package"]
 def pytest_configure(config):
     if not BINARY.is_file():
         raise pytest.UsageError(f"{BINARY} is not there: run `make build`, or set CA4_BINARY")
+    allow_descriptors()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -18,7 +18,7 @@ sys.path += [str(ROOT / folder) for folder in ("tests", "lab")]
 import attacks  # noqa: E402
 import proc  # noqa: E402
 import steady  # noqa: E402
-from basics import percentile  # noqa: E402
+from basics import allow_descriptors, percentile  # noqa: E402
 from support import Server  # noqa: E402
 
 # How many times as long as without an attack honest clients may wait, by their 99th percentile.
@@ -96,6 +96,7 @@ def row(attack):
 
 def main():
     given = options()
+    allow_descriptors()
     folder = given.folder.absolute()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
