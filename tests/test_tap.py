@@ -2,10 +2,12 @@
 
 import json
 import signal
+import socket
 
 import pytest
 import requests
 from support import PATIENCE_S, assert_problem, event, eventually, metric
+from wire import request
 
 
 def lines(program):
@@ -140,9 +142,24 @@ def test_what_is_no_admin_port_is_said(up, ca4, tmp_path):
 def test_a_watcher_that_reads_nothing_slows_nobody(up):
     server = up()
     admin = admin_of(server)
-    requests.get(admin + "/tap?rate=100000", timeout=PATIENCE_S)
-    for i in range(200):
-        server.accept(event(f"e{i}"))
-    server.when_stored(["e199"])
-    text = requests.get(admin + "/metrics", timeout=PATIENCE_S).text
-    assert metric(text, "ca4_events_total", result="failed") == 0
+    begun = requests.get(admin + "/tap?full=1&rate=100000", timeout=PATIENCE_S).text.splitlines()[-1]
+    session = json.loads(begun)["tap"]["session"]
+    host, port = admin.removeprefix("http://").split(":")
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.settimeout(PATIENCE_S)
+        deaf.connect((host, int(port)))
+        deaf.sendall(request("GET", f"/tap?session={session}") * 500)
+        # In answers, some 80 KiB each: more than the kernel holds for a connection.
+        ids = [f"e{i}" for i in range(200)]
+        for metadata_id in ids:
+            server.accept(event(metadata_id, dim=4096))
+        server.when_stored(ids)
+        text = requests.get(admin + "/metrics", timeout=PATIENCE_S).text
+        assert metric(text, "ca4_events_total", result="failed") == 0
+        # It was told of them all the while.
+        told = b""
+        while b'"metadata_id":"e0"' not in told:
+            more = deaf.recv(1 << 16)
+            assert more, told[-1000:]
+            told += more
