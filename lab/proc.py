@@ -16,6 +16,14 @@ def children(pid):
     return found
 
 
+def name(pid):
+    """Of its program, in at most 15 letters; empty when it has ended meanwhile."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
 def below(pid):
     """All descendants, each behind its parent."""
     return [one for child in children(pid) for one in (child, *below(child))]

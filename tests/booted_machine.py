@@ -73,7 +73,7 @@ class BootedMachine:
 
     def _init(self):
         assert self.process.poll() is None, self.log.read_text()
-        named = [pid for pid in proc.children(self.process.pid) if Path(f"/proc/{pid}/comm").read_text() == "systemd\n"]
+        named = [pid for pid in proc.children(self.process.pid) if proc.name(pid) == "systemd"]
         return named[0] if named else None
 
     def _booted(self):

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import proc
 import pytest
 import requests
 from kafka_records import records
@@ -177,7 +178,7 @@ def test_a_laptop_sends_through_the_tunnel_whatever_is_killed(private, local, wo
     checked = laptop.run(*make, "verify-workflow", "VERIFY_FLAGS=--timeout-s 60", MAKEFLAGS="", MAKELEVEL="")
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
-    ssh = next(pid for pid in laptop.pids() if Path(f"/proc/{pid}/comm").read_text().strip() == "ssh")
+    ssh = next(pid for pid in laptop.pids() if proc.name(pid) == "ssh")
     os.kill(ssh, signal.SIGKILL)
     os.kill(laptop.part("processor")["pid"], signal.SIGKILL)
     eventually(lambda: laptop.part("processor")["restarts"] == 1, "the processor is started again")

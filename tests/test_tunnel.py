@@ -159,7 +159,7 @@ class Tunnel(Program):
 
     def programs(self):
         """The pids of what runs for the tunnel, without the guards, which are ca4 itself."""
-        return [pid for pid in proc.children(self.pid) if Path(f"/proc/{pid}/comm").read_text().strip() != "ca4"]
+        return [pid for pid in proc.children(self.pid) if proc.name(pid) not in ("", "ca4")]
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import time
-from pathlib import Path
 
 import proc
 from basics import BINARY, ENVIRONMENT
@@ -58,13 +57,7 @@ class Tunnel(ServerProcess):
 
     def ssh(self):
         """The pid of its ssh, or None between two of them."""
-        for pid in proc.children(self.process.pid):
-            try:
-                if Path(f"/proc/{pid}/comm").read_text() == "ssh\n":
-                    return pid
-            except OSError:  # it has ended meanwhile
-                continue
-        return None
+        return next((pid for pid in proc.children(self.process.pid) if proc.name(pid) == "ssh"), None)
 
     def turned_away(self):
         """How often it has said that nobody listens where the bastion was."""
