@@ -14,27 +14,19 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path += [str(ROOT / folder) for folder in ("tests", "lab")]
 
+from frame.broker import delete_topic, fresh_topic, one_broker  # noqa: E402
 from frame.load import BATCH, payloads, wrk  # noqa: E402
 from frame.process import cpu_seconds, memory_mib  # noqa: E402
 from frame.results import BUILD, OUT, Comparison  # noqa: E402
 from basics import percentile  # noqa: E402
-from confluent_kafka import KafkaException  # noqa: E402
-from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
-from kafka_records import produce  # noqa: E402
-from kafka_server import KafkaCluster  # noqa: E402
 from peers import servers  # noqa: E402
 
-PARTITIONS = 6
-BROKER_READY_S = 600  # a machine that is busy enough for figures to be doubtful is still worth a try
-BROKER_SESSION_MS = 120_000  # nobody waits for it to be found dead
 FIRST = 3  # works that the aims are about; a long run has them early
 EVENTS_FULL, SECONDS_FULL = 100_000, 20
 EMBEDDED, KAFKA = "ca4 serve, embedded log", "ca4 serve, Kafka"
@@ -122,33 +114,6 @@ def load(subject, work, payload, seconds, broker, folder, full):
     finally:
         server.stop()
         delete_topic(broker, topic)
-
-
-def fresh_topic(broker):
-    topic = f"bench-{uuid.uuid4().hex[:12]}"
-    client = AdminClient({"bootstrap.servers": broker.address()})
-    for future in client.create_topics([NewTopic(topic, PARTITIONS, 1)], operation_timeout=60, request_timeout=60).values():
-        future.result(60)
-    return topic
-
-
-def when_ready(broker):
-    """A broker listens before it takes topics and idempotent writers."""
-    deadline = time.monotonic() + BROKER_READY_S
-    while True:
-        try:
-            return produce(broker.address(), fresh_topic(broker), "warm", "up", **{"enable.idempotence": True})
-        except (KafkaException, AssertionError):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(1)
-
-
-def delete_topic(broker, topic):
-    """A run leaves gigabytes."""
-    client = AdminClient({"bootstrap.servers": broker.address()})
-    for future in client.delete_topics([topic]).values():
-        future.result(60)
 
 
 def events_a_commit(data_dir):
@@ -278,20 +243,14 @@ def main():
     command = " ".join(["bench/api.py", *sys.argv[1:]])
     comparison = Comparison("api", "The processor: HTTP to durable", SETUP, servers.versions(), command)
     try:
-        with tempfile.TemporaryDirectory(prefix="ca4-bench-") as name:
-            cluster = KafkaCluster(Path(name) / "kafka", settings={"broker.session.timeout.ms": BROKER_SESSION_MS})
-            try:
-                (broker,) = cluster.start(BROKER_READY_S).nodes
-                when_ready(broker)
-                works = ALL_WORKS if given.full else WORKS
-                for work in works[:FIRST]:
-                    compare(comparison, work, given, broker)
-                half_load(comparison, given, broker)
-                start_up(comparison, given, broker)
-                for work in works[FIRST:]:
-                    compare(comparison, work, given, broker)
-            finally:
-                cluster.stop()
+        with tempfile.TemporaryDirectory(prefix="ca4-bench-") as name, one_broker(Path(name) / "kafka") as broker:
+            works = ALL_WORKS if given.full else WORKS
+            for work in works[:FIRST]:
+                compare(comparison, work, given, broker)
+            half_load(comparison, given, broker)
+            start_up(comparison, given, broker)
+            for work in works[FIRST:]:
+                compare(comparison, work, given, broker)
     finally:  # what was measured is kept, also when this is interrupted
         aims(comparison)
         binary(comparison)

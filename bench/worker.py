@@ -29,19 +29,16 @@ from kafka import lag, post, serve_on
 
 sys.path += [str(ROOT / folder) for folder in ("tests", "lab")]
 from basics import ENVIRONMENT, eventually  # noqa: E402
-from kafka_records import fresh_topic, warm_up  # noqa: E402
-from kafka_server import VERSION, KafkaCluster  # noqa: E402
+from frame.broker import PARTITIONS, fresh_topic, one_broker  # noqa: E402
+from kafka_server import VERSION  # noqa: E402
 from mongo_server import NxServer  # noqa: E402
 from server_process import free_port  # noqa: E402
 
 PEERS = ROOT / ".deps/bench/worker"
-PARTITIONS = 6
 # How long anyone may take until it writes: a JVM and a group's first assignment on a busy machine.
 START_S = 600
 # A drain of ours has no limit but this: its whole way through the backlog is what tells whether memory is bounded.
 DRAIN_S = 1800
-BROKER_READY_S = 600  # a machine that is busy enough for figures to be doubtful
-BROKER_SESSION_MS = 120_000  # nobody waits for it to be found dead
 # What nx-27017 gets through while someone waits for the figure.
 REAL_EVENTS = 1500
 SINK = "the sink"
@@ -222,7 +219,7 @@ COMPRESSION = {"json": "zstd", "record": "none"}
 
 def fill(broker, values, events, folder):
     """A topic with a backlog, as `ca4 serve` writes it."""
-    topic = fresh_topic(broker.address(), partitions=PARTITIONS)
+    topic = fresh_topic(broker)
     server = serve_on(broker, topic, folder, ["--kafka-value-format", values, "--kafka-compression", COMPRESSION[values]])
     try:
         post(server, events)
@@ -332,21 +329,15 @@ def main():
     arguments.add_argument("--full", action="store_true", help="also ten times the backlog, for the memory")
     given = arguments.parse_args()
     results = Comparison("worker", "Worker: from Kafka into MongoDB", SETUP, versions(), "make bench-worker")
-    with tempfile.TemporaryDirectory(prefix="ca4-bench-") as name:
-        cluster = KafkaCluster(Path(name) / "kafka", settings={"broker.session.timeout.ms": BROKER_SESSION_MS})
+    with tempfile.TemporaryDirectory(prefix="ca4-bench-") as name, one_broker(Path(name) / "kafka") as broker:
+        bench = Bench(broker, Path(name), given, results)
         try:
-            (broker,) = cluster.start(BROKER_READY_S).nodes
-            warm_up(broker.address())
-            bench = Bench(broker, Path(name), given, results)
-            try:
-                bench.sides()
-                bench.memory()
-                bench.on_a_real_server()
-            finally:  # what was measured is kept, also when this is interrupted
-                bench.aims()
-                results.save()
-        finally:
-            cluster.stop()
+            bench.sides()
+            bench.memory()
+            bench.on_a_real_server()
+        finally:  # what was measured is kept, also when this is interrupted
+            bench.aims()
+            results.save()
 
 
 if __name__ == "__main__":
