@@ -3,7 +3,9 @@
 import gzip
 import json
 import os
+import re
 import socket
+from pathlib import Path
 
 import pytest
 import requests
@@ -186,6 +188,43 @@ def test_a_connection_too_many_is_answered_503(up):
         return answer is not None and answer.status == 200
 
     eventually(free_again, "a place is free again")
+    for connection in held:
+        connection.close()
+
+
+def open_files_limits(server):
+    (both,) = re.findall(r"^Max open files +(\d+) +(\d+)", Path(f"/proc/{server.pid}/limits").read_text(), re.MULTILINE)
+    return tuple(map(int, both))
+
+
+@pytest.mark.parametrize(
+    ("given", "flags", "limits"),
+    [
+        # As a shell of Debian 12 gives them, with less room above.
+        ("1024:20000", (), (4096 + 1024, 20000)),
+        ("1024:20000", ("--connections-max", "100"), (1124, 20000)),
+        # Never lowered.
+        ("9000:20000", (), (9000, 20000)),
+    ],
+)
+def test_the_limit_of_open_files_is_raised_to_what_the_connections_want(serve, tmp_path, given, flags, limits):
+    server = serve("serve", tmp_path / "data", *flags, prefix=["prlimit", f"--nofile={given}"])
+    assert open_files_limits(server) == limits
+    assert "open files" not in server.said()
+
+
+def test_a_hard_limit_of_open_files_that_is_too_low_is_told(serve, tmp_path):
+    server = serve("serve", tmp_path / "data", prefix=["prlimit", "--nofile=1024:2000"])
+    assert open_files_limits(server) == (2000, 2000)
+    assert "connections_max is 4096, which wants 5120 open files, but the hard limit is 2000" in server.said()
+
+
+def test_more_connections_than_the_shell_has_open_files_for_are_all_answered(serve, tmp_path):
+    server = serve("serve", tmp_path / "data", prefix=["prlimit", "--nofile=128:20000"])
+    held = [Wire(server.address) for _ in range(200)]
+    for connection in held:
+        connection.send(request("GET", "/livez"))
+        assert connection.receive().status == 200
     for connection in held:
         connection.close()
 

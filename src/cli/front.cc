@@ -1,7 +1,9 @@
 // The HTTP side of `up` and `serve`.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -23,6 +25,24 @@ namespace ca4::cli {
 namespace {
 
 constexpr auto kSeedAgain = std::chrono::seconds(1);
+
+// For all but the clients' connections: logs, stores, brokers, archive, admin port. Far more than
+// the 40 that `make soak` sees.
+constexpr rlim_t kOtherDescriptors = 1024;
+
+// A shell gives 1,024 descriptors, since select() knows no more, and lets a program that does
+// without it raise that. Not to all that is allowed: what leaks shall meet an end.
+void allow_connections(int64_t connections_max) {
+  const rlim_t wanted = static_cast<rlim_t>(connections_max) + kOtherDescriptors;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min(wanted, limit.rlim_max);
+  if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur == wanted) return;
+  spdlog::warn(
+      "processor.connections_max is {}, which wants {} open files, but the hard limit is {}: raise "
+      "that (ulimit -Hn, LimitNOFILE= of systemd), or lower connections_max",
+      connections_max, wanted, limit.rlim_max);
+}
 
 http::ServerOptions server_options(const config::Settings& settings,
                                    const config::Address& address) {
@@ -99,6 +119,7 @@ Status Front::open(ops::Metrics& metrics) {
   if (!seeded.is_ok()) return seeded;
   add_routes(metrics, address->host);
   add_gauges(metrics);
+  allow_connections(from.connections_max);
   http::ServerOptions options = server_options(settings_, *address);
   options.refused = [this](int status) { http_metrics_->refused(status); };
   options.refuse_early = request_log_->watch_early(
