@@ -18,7 +18,7 @@ constexpr std::string_view kExample = R"(
 Example: a whole pipeline on this machine, some images, and what is most like one of them
   ca4 up &
   ca4 produce photos/ --model model.onnx
-  ca4 query --similar photos/cat.jpg -k 5
+  ca4 query --similar photos/cat.jpg --model-file model.onnx -k 5
 
 `ca4 COMMAND --help` shows a command's options; `ca4 config` shows every setting.
 )";
