@@ -7,6 +7,7 @@ import copy
 import re
 import shutil
 import subprocess
+import textwrap
 
 import kubernetes_validate
 import pytest
@@ -600,6 +601,24 @@ def test_a_wrong_network_is_seen_on_eks(tmp_path, mistake):
     network = tmp_path / "k8s/overlays/eks-msk-atlas/network.env"
     network.write_text(re.sub(rf"^{name}=.*$", f"{name}={value}", network.read_text(), flags=re.MULTILINE))
     assert policy_faults(build(network.parent), "eks-msk-atlas")
+
+
+def test_the_folder_that_the_docs_put_on_top_of_the_eks_overlay_says_what_is_the_accounts(tmp_path):
+    (block,) = re.findall(r"^   ```yaml\n(.*?)^   ```", (ROOT / "docs/scaling.md").read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "deploy").mkdir()
+    shutil.copytree(K8S, tmp_path / "deploy/k8s")
+    (tmp_path / "my-eks").mkdir()
+    (tmp_path / "my-eks/kustomization.yaml").write_text(textwrap.dedent(block))
+    built = build(tmp_path / "my-eks")
+    mine = yaml.safe_load(block)
+    (settings,) = [d["data"] for d in of(built, "ConfigMap") if d["metadata"]["name"] == "ca4-settings"]
+    assert not [value for value in settings.values() if "example" in value or "eu-central-1" in value], settings
+    for patch in mine["patches"]:
+        for operation in yaml.safe_load(patch["patch"]):
+            assert operation["value"] in str(of(built, patch["target"]["kind"]))
+    image = "{newName}:{newTag}".format(**mine["images"][0])
+    assert {c["image"] for workload in of(built, *WORKLOADS) for c in containers(workload)} == {image}
+    assert policy_faults(built, "eks-msk-atlas") == []
 
 
 def rules(name, side="ingress"):
