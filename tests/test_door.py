@@ -124,6 +124,8 @@ def test_a_person_at_a_terminal_gets_a_cell_that_is_complete(agent, tmp_path):
             text += os.read(leader, 4096)
         token = (tmp_path / "data/tunnel-token").read_text().strip()
         assert f'TOKEN = "{token}"' in text.decode()
+        # No index has the package.
+        assert re.search(r"^ *%pip install [^\n]*\./ca4_producer-\*\.whl .*^ *import ca4\r?$", text.decode(), re.MULTILINE | re.DOTALL)
     finally:
         server.terminate()
         server.wait(PATIENCE_S)

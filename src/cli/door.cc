@@ -102,6 +102,8 @@ std::string notebook_cell(const std::string& url, const std::string& token,
           ? fmt::format("__import__(\"getpass\").getpass(\"token: \")  # in {}", token_file)
           : fmt::format("\"{}\"", token);
   return fmt::format(
+      "    # The wheel of `make wheel`, uploaded beside the notebook; without a GPU: onnxruntime\n"
+      "    %pip install --quiet ./ca4_producer-*.whl \"onnxruntime-gpu[cuda,cudnn]\"\n"
       "    ENDPOINT = \"{}\"\n"
       "    TOKEN = {}\n"
       "    import ca4\n"

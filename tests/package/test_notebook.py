@@ -1,11 +1,17 @@
 """notebooks/ca4_producer.ipynb, executed as a user would, against a live pipeline with real photographs and a real model."""
 
+import glob
 import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from support import MODEL, PHOTOS, ROOT, documents
+from support import MODEL, PATIENCE_S, PHOTOS, ROOT, documents
 
 NOTEBOOK = ROOT / "notebooks/ca4_producer.ipynb"
 TOKEN = "a-token-for-this-test"
@@ -52,6 +58,33 @@ def test_every_cell_shows_what_it_is_for(executed):
     (sent,) = [o["text"] for c in notebook.cells if c.cell_type == "code" and "producer.run(" in c.source
                for o in c.outputs if o.output_type == "stream" and o.name == "stdout"]
     assert f"{different} sent" in sent
+
+
+def source_of(tell):
+    (source,) = [c.source for c in nbformat.read(NOTEBOOK, as_version=4).cells if c.cell_type == "code" and tell in c.source]
+    return source
+
+
+def test_without_the_uploaded_wheel_it_says_where_that_comes_from(tmp_path):
+    """In a Python that has no ca4: this one's, outside of the virtual environment."""
+    (parameters,) = [line for line in source_of("PACKAGE =").splitlines() if line.startswith("PACKAGE =")]
+    command = [pathlib.Path(sys.base_prefix) / "bin/python3", "-I", "-c", f"{parameters}\n{source_of('import ca4')}"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert ran.returncode == 1
+    assert re.search(r"^FileNotFoundError: There is no file 'ca4_producer-\*\.whl' here: run `make wheel`", ran.stderr, re.MULTILINE), ran.stderr
+
+
+def test_a_folder_a_pattern_and_a_list_are_the_same_files():
+    def files_of(images):
+        scope = {"IMAGES": images, "os": os, "pathlib": pathlib, "glob": glob}
+        exec(source_of("def files_of"), scope)
+        return scope["paths"]
+
+    every = sorted(str(path) for path in PHOTOS.iterdir())
+    assert files_of(str(PHOTOS)) == files_of(PHOTOS) == files_of(f"{PHOTOS}/*") == files_of(every) == every
+    assert files_of(f"{PHOTOS}/chelsea.*") == [str(PHOTOS / "chelsea.png")]
+    with pytest.raises(FileNotFoundError, match="There is no image in IMAGES"):
+        files_of(f"{PHOTOS}/*.gif")
 
 
 def test_the_notebook_is_committed_without_outputs():
