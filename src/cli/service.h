@@ -99,7 +99,8 @@ class Back {
 // at once: all that was answered is durable.
 void run_until_stopped(ops::Signals& signals, const std::function<void()>& reload);
 
-// Runs the roles of a subcommand until it is told to stop; returns the exit code.
+// Runs the roles of a subcommand until it is told to stop; returns the exit code. What has not
+// stopped half a minute after the grace ends the process with 1.
 int run_service(const char* who, const config::Settings& settings, Roles roles);
 
 }  // namespace ca4::cli
