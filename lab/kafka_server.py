@@ -31,8 +31,8 @@ TUNING = {
 
 
 def java_command(main, *args, version=VERSION, libraries=()):
-    """The command that runs a class of Kafka, with the jars of further folders beside its own."""
-    path = ":".join(f"{folder}/*" for folder in [KAFKA / version, *libraries])
+    """The command that runs a class of Kafka, with the jars of further folders before its own."""
+    path = ":".join(f"{folder}/*" for folder in [*libraries, KAFKA / version])
     return ["java", *JVM, "-cp", path, main, *map(str, args)]
 
 

@@ -2,7 +2,7 @@
 "pod" in a network namespace with the names that Kubernetes would give it.
 
 Kafka is of the release that the tests have, from Maven; its jars come without the shell wrappers of the image, so these are written here:
-they do what Kafka's own do, start the class of that name.
+they do what Kafka's own do, start the class of that name, the broker's with what decides where it logs to.
 """
 
 import re
@@ -18,10 +18,24 @@ from support import ROOT, eventually
 TOOLS = ROOT / ".deps/kafka-tools"
 CLASSES = {
     "kafka-storage.sh": "kafka.tools.StorageTool",
-    "kafka-server-start.sh": "kafka.Kafka",
     "kafka-topics.sh": "org.apache.kafka.tools.TopicCommand",
     "kafka-broker-api-versions.sh": "org.apache.kafka.tools.BrokerApiVersionsCommand",
 }
+# As Kafka's own: unless it is told otherwise a broker logs to files, and so does its garbage collection.
+SERVER_START = """#!/bin/sh
+case "${EXTRA_ARGS--name kafkaServer -loggc}" in
+  *-loggc*) gc="-Xlog:gc*:file=$LOG_DIR/kafkaServer-gc.log:time,tags:filecount=10,filesize=100M" ;;
+esac
+mkdir -p "$LOG_DIR"
+exec %(java)s ${gc:+"$gc"} "-Dkafka.logs.dir=$LOG_DIR" ${KAFKA_LOG4J_OPTS:--Dlog4j2.configurationFile=%(logging)s} %(broker)s "$@"
+"""
+LOGGING_TO_FILES = """
+appender.file.type = File
+appender.file.name = file
+appender.file.fileName = ${sys:kafka.logs.dir}/server.log
+rootLogger.level = info
+rootLogger.appenderRef.file.ref = file
+"""
 # A broker may take its time on a busy machine.
 PATIENCE_S = 180
 
@@ -48,7 +62,13 @@ class Pods:
         for name, main in CLASSES.items():
             java = shlex.join(java_command(main, libraries=[TOOLS]))
             (self.tools / name).write_text(f'#!/bin/sh\nexec {java} "$@"\n')
-            (self.tools / name).chmod(0o755)
+        logging = self.tools / "log4j2.properties"
+        logging.write_text(LOGGING_TO_FILES)
+        java, *broker = java_command("kafka.Kafka", libraries=[TOOLS])
+        script = SERVER_START % {"java": java, "logging": logging, "broker": shlex.join(broker)}
+        (self.tools / "kafka-server-start.sh").write_text(script)
+        for tool in self.tools.glob("*.sh"):
+            tool.chmod(0o755)
         # What the cluster's DNS says of a headless service.
         names = "".join(f"{p.address} {p.name}.kafka.platform.svc.cluster.local kafka\n" for p in self.brokers)
         for machine in self.lab.machines.values():
@@ -62,8 +82,12 @@ class Pods:
             "PATH": f"{self.tools}:/usr/local/bin:/usr/bin:/bin",
             "KAFKA_PROPERTIES": str(self.config),
             "KAFKA_CONFIG": str(self.folder / f"{name}.properties"),
+            "LOG_DIR": str(self.logs(name)),
         }
         return values | here
+
+    def logs(self, name):
+        return self.folder / f"logs-{name}"
 
     def command(self, workload):
         """The manifest's command, with the folder of its configuration where it is here."""
@@ -145,6 +169,9 @@ def test_one_broker_starts_has_its_topics_and_sends_tunnel_clients_to_localhost(
     assert "min.insync.replicas=1" in topics["gpu-metadata"][2]
     # Port 9092 of this pod is the internal listener, so the client gets an answer there and names it.
     assert system.advertised(broker) == {"localhost:9092"}
+    # It logs to where the kubelet bounds it, and writes no file: on the small /tmp nobody deletes any.
+    assert "Kafka Server started" in (system.folder / "kafka-0.log").read_text()
+    assert list(system.logs(broker.name).iterdir()) == []
 
 
 def test_three_brokers_find_each_other_and_keep_three_copies(run_system):

@@ -3,7 +3,7 @@
 #   KAFKA_BROKERS     how many pods there are
 #   KAFKA_CLUSTER_ID  the same on all of them, for good
 #   KAFKA_DOMAIN      what follows the pod's name in its DNS name
-#   KAFKA_PROPERTIES  folder of server.properties
+#   KAFKA_PROPERTIES  folder of server.properties and log4j2.yaml
 set -euo pipefail
 
 number=${HOSTNAME##*-}
@@ -28,4 +28,7 @@ min.insync.replicas=$copies_min
 END
 
 kafka-storage.sh format --ignore-formatted --cluster-id "$KAFKA_CLUSTER_ID" --config "$config"
+# Set here and not in the manifest, so that tools which somebody runs in this pod print only what they are asked. Kafka's own arguments have
+# -loggc besides: up to 1 GB in files, on a /tmp of 256 MiB.
+export KAFKA_LOG4J_OPTS="-Dlog4j2.configurationFile=$KAFKA_PROPERTIES/log4j2.yaml" EXTRA_ARGS="-name kafkaServer"
 exec kafka-server-start.sh "$config"
