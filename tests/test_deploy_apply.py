@@ -114,6 +114,41 @@ def test_without_a_registry_the_image_of_this_tree_is_made_before_anything_is_ch
     assert not (tmp_path / "applied").exists()
 
 
+# A cluster that keeps the Secret with the address of alerts, and may be unable to say so.
+WITH_WEBHOOK = f"""
+case "$*" in
+  "create secret generic alert-webhook "*) touch $here/webhook ;;
+  "get secret alert-webhook "*) [ ! -e $here/mute ] || exit 1; [ ! -e $here/webhook ] || echo secret/alert-webhook; exit ;;
+esac
+{KUBECTL}"""
+
+
+def test_alerts_go_on_to_where_they_went_until_the_secret_is_deleted(tmp_path):
+    cluster = StandIns(tmp_path, kubectl=WITH_WEBHOOK)
+    (tmp_path / "up").touch()
+    applied = tmp_path / "applied"
+
+    def tells_somebody(**env):
+        applied.unlink(missing_ok=True)
+        done = cluster.run(APPLY, "monitoring", **env)
+        assert done.returncode == 0, done.stderr
+        told = "/etc/alertmanager-webhook/url" in applied.read_text()
+        assert told == ("name: alertmanager-webhook" in applied.read_text())
+        return told
+
+    assert not tells_somebody()
+    assert tells_somebody(CA4_ALERT_WEBHOOK="https://hooks.example/secret-path")
+    assert tells_somebody()
+    (tmp_path / "mute").touch()
+    applied.unlink()
+    assert cluster.run(APPLY, "monitoring").returncode != 0
+    assert not applied.exists()
+    (tmp_path / "mute").unlink()
+    (tmp_path / "webhook").unlink()
+    assert not tells_somebody()
+    assert "secret-path" not in cluster.calls.read_text()
+
+
 def archive(path, digest=DIGEST):
     index = json.dumps({"manifests": [{"digest": digest}]}).encode()
     with tarfile.open(path, "w") as tar:

@@ -13,7 +13,7 @@
 #   MONGO_URI     a database of your own; otherwise DocumentDB, or with CA4_OVERLAY=dev the MongoDB in the cluster
 #   CA4_METRICS_BUCKET, CA4_LOGS_BUCKET    monitoring: S3 buckets for Thanos and for Loki; not set: their disks alone
 #   CA4_BUCKETS_REGION                     their region; otherwise that of the outputs
-#   CA4_ALERT_WEBHOOK                      monitoring: the URL that alerts are sent to
+#   CA4_ALERT_WEBHOOK                      monitoring: the URL that alerts are sent to; said once, the cluster keeps it
 #   CA4_DOCS_URL                           monitoring: where this tree can be read in a browser; alerts link to its docs/ there
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -22,6 +22,7 @@ state=${CA4_STATE_DIR:-.ca4}
 overlay=deploy/k8s/overlays/${CA4_OVERLAY:-k3s}
 image=${CA4_IMAGE:-ca4:0.1.0}
 image_digest= # of the image of this tree, once it is on the nodes
+webhook=${CA4_ALERT_WEBHOOK:+yes} # whether alerts are sent to somebody
 export KUBECONFIG=${KUBECONFIG:-.kube/kubeconfig.yaml}
 # Amazon's certificate authorities, for DocumentDB's TLS.
 database_ca_url=https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
@@ -195,7 +196,7 @@ render_monitoring() {
   }
   bucket thanos metrics-bucket "${CA4_METRICS_BUCKET:-}"
   bucket loki-s3 logs-bucket "${CA4_LOGS_BUCKET:-}"
-  if [ -n "${CA4_ALERT_WEBHOOK:-}" ]; then components+="$base/components/alert-webhook, "; fi
+  if [ -n "$webhook" ]; then components+="$base/components/alert-webhook, "; fi
   if [ -n "${CA4_DOCS_URL:-}" ]; then
     linked_rules "$folder/rules"
     generators+="{name: prometheus-rules, namespace: monitoring, behavior: merge, files: [$(cd "$folder" && printf '%s, ' rules/*.yaml)]}, "
@@ -219,10 +220,21 @@ monitoring_secrets() {
   fi
 }
 
+# Who is told of alerts is told on: that is the cluster's to say, and not whether the variable is set in the shell of the day.
+keep_webhook() {
+  local there
+  if [ -n "$webhook" ]; then return; fi
+  there=$(kubectl get secret alert-webhook --namespace monitoring --ignore-not-found --output name)
+  if [ -z "$there" ]; then return; fi
+  webhook=yes
+  echo "apply: alerts go on to the address in the Secret alert-webhook; docs/monitoring.md says how to end that" >&2
+}
+
 monitoring() {
   local manifests
-  manifests=$(render_monitoring)
   need_cluster
+  keep_webhook
+  manifests=$(render_monitoring)
   .deps/kustomize/kustomize build deploy/k8s/base/namespaces | kubectl apply --filename -
   monitoring_secrets
   kubectl apply --filename - <<<"$manifests"
