@@ -197,6 +197,49 @@ def test_pods_roll_out_when_the_image_of_this_tree_has_changed_under_its_tag(tmp
     assert digests == ["sha256:" + mark * 64 for mark in "aab"]
 
 
+# A cluster that keeps the edge's Secrets; the same content has the same version.
+WITH_SECRETS = f"""
+for argument; do case "$argument" in --from-file=tokens=*) cp "${{argument#--from-file=tokens=}}" $here/ca4-processor-tokens ;; esac; done
+case "$*" in
+  "create secret generic ca4-database "*) cat >$here/ca4-database; echo "made: true"; exit ;;
+  "get secret/ca4-database secret/ca4-processor-tokens "*)
+    [ ! -e $here/mute ] || exit 1
+    for name in ca4-database ca4-processor-tokens; do [ ! -e $here/$name ] || echo "$name $(cksum <$here/$name)"; done
+    exit ;;
+esac
+{KUBECTL}"""
+
+
+def test_pods_roll_out_when_tokens_database_or_settings_have_changed(tmp_path):
+    cluster = StandIns(tmp_path, kubectl=WITH_SECRETS)
+    (tmp_path / "up").touch()
+    applied, tokens = tmp_path / "applied", tmp_path / "tokens"
+    env = {"CA4_IMAGE": "ca4:1", "CA4_OVERLAY": "k3s-ha", "MONGO_URI": "mongodb://u:secret-word@h"}
+
+    def noted(**more):
+        applied.unlink(missing_ok=True)
+        done = cluster.run(APPLY, "edge", **(env | more))
+        assert done.returncode == 0, done.stderr
+        made = [m for m in yaml.safe_load_all(applied.read_text()) if m["kind"] in ("Deployment", "StatefulSet")]
+        assert {m["metadata"]["name"] for m in made} == {"worker", "processor"}
+        (digest,) = {m["spec"]["template"]["metadata"]["annotations"]["ca4/settings-digest"] for m in made}
+        return digest
+
+    tokens.write_text("colab write sha256:aa\ndash read sha256:bb\n")
+    digests = [noted(CA4_TOKENS_FILE=str(tokens))]
+    assert noted() == digests[0]
+    tokens.write_text("dash read sha256:bb\n")
+    digests.append(noted(CA4_TOKENS_FILE=str(tokens)))
+    digests.append(noted(MONGO_URI="mongodb://u:secret-word@elsewhere"))
+    (tmp_path / "outputs.env").write_text("ca4_s3_bucket=another-archive\nca4_region=eu-central-1\n")
+    digests.append(noted(MONGO_URI="mongodb://u:secret-word@elsewhere"))
+    assert len(set(digests)) == 4
+    (tmp_path / "mute").touch()
+    applied.unlink()
+    assert cluster.run(APPLY, "edge", **env).returncode != 0
+    assert "kind: Deployment" not in applied.read_text()
+
+
 def test_a_node_that_does_not_take_the_image_ends_it(tmp_path):
     nodes = StandIns(tmp_path, ssh='case "$*" in *import*) echo "no space left" >&2; exit 1 ;; esac')
     refused = nodes.run(ROOT / "deploy/k3s/image.sh", archive(tmp_path / "ca4.tar"))

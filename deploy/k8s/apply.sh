@@ -21,7 +21,7 @@ cd "$(dirname "$0")/../.."
 state=${CA4_STATE_DIR:-.ca4}
 overlay=deploy/k8s/overlays/${CA4_OVERLAY:-k3s}
 image=${CA4_IMAGE:-ca4:0.1.0}
-image_digest= # of the image of this tree, once it is on the nodes
+pod_annotations= # of the edge's pods: what makes them roll out where their manifests stay the same
 webhook=${CA4_ALERT_WEBHOOK:+yes} # whether alerts are sent to somebody
 export KUBECONFIG=${KUBECONFIG:-.kube/kubeconfig.yaml}
 # Amazon's certificate authorities, for DocumentDB's TLS.
@@ -62,15 +62,14 @@ patches:
       - {op: add, path: /data/CA4_ARCHIVE_S3_REGION, value: "${ca4_region:?}"}
 END
   fi
-  # The tag stays the same until the version changes; it is this that makes pods of a new image roll out, and of the same one stay.
-  if [ -n "$image_digest" ]; then
+  if [ -n "$pod_annotations" ]; then
     cat >> "$folder/kustomization.yaml" <<END
   - target: {kind: Deployment|StatefulSet}
     patch: |
       apiVersion: apps/v1
       kind: Deployment
       metadata: {name: each}
-      spec: {template: {metadata: {annotations: {ca4/image-digest: "$image_digest"}}}}
+      spec: {template: {metadata: {annotations: {$pod_annotations}}}}
 END
   fi
   .deps/kustomize/kustomize build "$folder"
@@ -152,17 +151,31 @@ need_for() { # MANIFESTS
   done <<<$'ca4-processor-tokens CA4_TOKENS_FILE\nca4-processor-tls CA4_TLS_CERT_FILE'
 }
 
+# What pods read once, when they start: ConfigMaps of the manifests, by their content; what edge_secrets made, by the version that the
+# cluster gives to each content, which says nothing about it.
+settings_digest() { # MANIFESTS
+  local versions
+  versions=$(kubectl get secret/ca4-database secret/ca4-processor-tokens configmap/ca4-database-ca --namespace app --ignore-not-found \
+    --output 'jsonpath={range .items[*]}{.metadata.name} {.metadata.resourceVersion}{"\n"}{end}') || return
+  { echo "$versions"; awk -v RS='\n---\n' '/(^|\n)kind: ConfigMap(\n|$)/' <<<"$1"; } | sha256sum | cut -d' ' -f1
+}
+
 edge() {
-  local manifests
+  local manifests digest
   need_cluster
   kubectl apply --filename deploy/k8s/base/namespaces/namespaces.yaml
   if [ -z "${CA4_IMAGE:-}" ]; then
     make image-archive >&2
-    image_digest=$(deploy/k3s/image.sh "build/image/ca4/ca4-${image#*:}.tar")
+    # Its tag stays the same until the version changes.
+    digest=$(deploy/k3s/image.sh "build/image/ca4/ca4-${image#*:}.tar")
+    pod_annotations="ca4/image-digest: \"$digest\", "
   fi
   edge_secrets
   manifests=$(render edge)
   need_for "$manifests"
+  digest=$(settings_digest "$manifests")
+  pod_annotations+="ca4/settings-digest: \"$digest\""
+  manifests=$(render edge)
   kubectl apply --filename - <<<"$manifests"
   kubectl rollout status deployment/worker --namespace app --timeout=10m
   if grep -q '^kind: StatefulSet' <<<"$manifests"; then kubectl rollout status statefulset/processor --namespace app --timeout=10m; fi
