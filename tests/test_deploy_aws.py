@@ -157,6 +157,9 @@ def test_a_node_more_and_a_node_less(account):
     assert "," not in first
     account.ok("apply", CA4_NODES="3")
     assert account.outputs()["edge_node_private_ips"].split(",")[0] == first
+    # A stack is as it was left: nothing looks whether its machine still runs, and only destroying it makes way for another.
+    account.client("ec2").terminate_instances(InstanceIds=[account.stack_outputs("node-3")["InstanceId"]])
+    assert "ca4-node-3: as it should be" in account.ok("apply", CA4_NODES="3")
     assert "ca4-node-3: stays" in account.ok("plan", CA4_NODES="2")
     refused = account.run("destroy", "--only", "node-3", CA4_NODES="2")
     assert refused.returncode == 1
