@@ -164,6 +164,7 @@ def test_a_laptop_sends_through_the_tunnel_whatever_is_killed(private, local, wo
     before = laptop.status()
     assert {part["name"]: part["state"] for part in before["parts"]} == {"tunnel": "up", "processor": "up"}
     assert post(laptop, "first") == "kafka"
+    assert re.search(r"127\.0\.0\.1:9092 .*healthy", by_hand(laptop, "tunnel", "--status"))
 
     # The other side of `start`: it changes nothing about what runs.
     laptop.start()
@@ -214,6 +215,8 @@ def test_a_bastion_that_is_away_is_named_and_events_wait_for_it(private, local, 
     eventually(lambda: laptop.part("processor")["ready"], "the processor is ready")
     assert post(laptop, "early") == "outbox"
     assert "1 event on this disk" in laptop("status").stdout
+    assert re.search(r"^waiting +1$", by_hand(laptop, "spool", "stats"), re.MULTILINE)
+    assert json.loads(by_hand(laptop, "spool", "export"))["metadata_id"] == "early"
     stopped = laptop("stop")
     assert "1 event on this disk" in stopped.stdout
     assert "the next start sends them" in stopped.stdout
@@ -223,6 +226,13 @@ def test_a_bastion_that_is_away_is_named_and_events_wait_for_it(private, local, 
     eventually(lambda: laptop.status()["outbox"]["waiting"] == 0, "nothing waits any more")
     assert "early" in in_kafka(private, "gpu-metadata")
     laptop("stop")
+
+
+def by_hand(one, *args):
+    """A command of the runbook as it says for this processor, whose folder is another one than the default."""
+    (setting,) = set(re.findall(r"`(CA4_DATA_DIR=\.ca4-processor/\S+) build/release/ca4 …`", (ROOT / "docs/runbook.md").read_text()))
+    name, folder = setting.split("=")
+    return one.run(BINARY, *args, **{name: folder.replace(".ca4-processor", str(one.folder))}).stdout
 
 
 def here(local, kafka, **env):
