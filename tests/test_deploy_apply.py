@@ -149,6 +149,19 @@ def test_alerts_go_on_to_where_they_went_until_the_secret_is_deleted(tmp_path):
     assert "secret-path" not in cluster.calls.read_text()
 
 
+@pytest.mark.parametrize(("half", "name"), [("platform", "ca4-mongo-dev"), ("monitoring", "grafana-admin")])
+def test_a_cluster_that_does_not_say_whether_there_is_a_password_gets_no_other(tmp_path, half, name):
+    cluster = StandIns(tmp_path, kubectl=f'case "$*" in "get secret {name} "*) exit 1 ;; esac\n{KUBECTL}')
+    (tmp_path / "up").touch()
+    refused = cluster.run(APPLY, half, CA4_OVERLAY="dev")
+    assert refused.returncode == 1
+    assert f"whether there is a Secret {name}" in refused.stderr
+    assert not [call for call in cluster.made("kubectl") if f"create secret generic {name}" in call]
+    forgetful = StandIns(tmp_path, kubectl=KUBECTL)
+    assert forgetful.run(APPLY, half, CA4_OVERLAY="dev").returncode == 0
+    assert [call for call in cluster.made("kubectl") if f"create secret generic {name}" in call]
+
+
 def archive(path, digest=DIGEST):
     index = json.dumps({"manifests": [{"digest": digest}]}).encode()
     with tarfile.open(path, "w") as tar:

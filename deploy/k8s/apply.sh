@@ -94,6 +94,13 @@ secret() { # NAMESPACE NAME kubectl-create-arguments...
   kubectl create secret generic "$2" --namespace "$1" "${@:3}" --dry-run=client --output yaml | kubectl apply --filename -
 }
 
+# Whether it is there. No answer is not a no: that would make new passwords over those in use.
+has_secret() { # NAMESPACE NAME
+  local found
+  found=$(kubectl get secret "$2" --namespace "$1" --ignore-not-found --output name) || die "the cluster does not say whether there is a Secret $2: try again"
+  [ -n "$found" ]
+}
+
 mongo_dev_password() {
   kubectl get secret ca4-mongo-dev --namespace platform --output 'jsonpath={.data.password}' | base64 --decode
 }
@@ -111,7 +118,7 @@ mongo_uri() {
 platform() {
   need_cluster
   kubectl apply --filename deploy/k8s/base/namespaces/namespaces.yaml
-  if [ "${CA4_OVERLAY:-k3s}" = dev ] && ! kubectl get secret ca4-mongo-dev --namespace platform >/dev/null 2>&1; then
+  if [ "${CA4_OVERLAY:-k3s}" = dev ] && ! has_secret platform ca4-mongo-dev; then
     printf 'username=ca4\npassword=%s\n' "$(openssl rand -hex 20)" | secret platform ca4-mongo-dev --from-env-file=/dev/stdin
   fi
   # A finished Job can't be changed; making topics again changes nothing.
@@ -225,7 +232,7 @@ END
 }
 
 monitoring_secrets() {
-  if ! kubectl get secret grafana-admin --namespace monitoring >/dev/null 2>&1; then
+  if ! has_secret monitoring grafana-admin; then
     printf 'password=%s\nkey=%s\n' "$(openssl rand -hex 16)" "$(openssl rand -hex 32)" | secret monitoring grafana-admin --from-env-file=/dev/stdin
   fi
   if [ -n "${CA4_ALERT_WEBHOOK:-}" ]; then
@@ -235,10 +242,7 @@ monitoring_secrets() {
 
 # Who is told of alerts is told on: that is the cluster's to say, and not whether the variable is set in the shell of the day.
 keep_webhook() {
-  local there
-  if [ -n "$webhook" ]; then return; fi
-  there=$(kubectl get secret alert-webhook --namespace monitoring --ignore-not-found --output name)
-  if [ -z "$there" ]; then return; fi
+  if [ -n "$webhook" ] || ! has_secret monitoring alert-webhook; then return; fi
   webhook=yes
   echo "apply: alerts go on to the address in the Secret alert-webhook; docs/monitoring.md says how to end that" >&2
 }
