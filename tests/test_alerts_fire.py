@@ -69,7 +69,7 @@ PLAYED = {
         'kafka_topic_partition_oldest_offset{partition="1",topic="gpu-metadata"} 1000\n'
         'kafka_consumergroup_lag{consumergroup="ca4-worker",partition="1",topic="gpu-metadata"} 4',
         'kafka_topic_partition_current_offset{partition="1",topic="gpu-metadata"} 9000\n'
-        'kafka_topic_partition_oldest_offset{partition="1",topic="gpu-metadata"} 1000\n'
+        'kafka_topic_partition_oldest_offset{partition="1",topic="gpu-metadata"} 1100\n'
         'kafka_consumergroup_lag{consumergroup="ca4-worker",partition="1",topic="gpu-metadata"} 7900',
         {"consumergroup": "ca4-worker", "partition": "1"},
     ),

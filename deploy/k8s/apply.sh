@@ -5,7 +5,7 @@
 #   apply.sh edge                 secrets and settings, then the worker; waits for the roll-out
 #   apply.sh monitoring           Prometheus, Alertmanager, Loki, Alloy, Grafana and exporters (docs/monitoring.md); waits for Grafana
 #   apply.sh render platform|edge|monitoring
-#                                 prints what would be applied, and applies nothing
+#                                 prints what would be applied, but for a webhook that only the cluster knows, and applies nothing
 #
 #   CA4_OVERLAY   folder of deploy/k8s/overlays (k3s, k3s-ha, dev)
 #   CA4_IMAGE     image of ca4 in a registry, with a tag or digest; not set: that of this tree, brought to the nodes over SSH
