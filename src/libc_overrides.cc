@@ -13,6 +13,8 @@
 #include <ctime>
 #include <string_view>
 
+#include "base/loaded_library.h"
+
 namespace {
 
 constexpr int64_t kNsPerS = 1'000'000'000;
@@ -39,15 +41,6 @@ int wait_by_steady_clock(pthread_cond_t* condition, pthread_mutex_t* mutex,
   return pthread_cond_clockwait(condition, mutex, CLOCK_MONOTONIC, &until);
 }
 
-bool is_mongoc(const void* caller) {
-  static const dl_find_object mongoc = [] {
-    dl_find_object found{};
-    _dl_find_object(reinterpret_cast<void*>(&mongoc_init), &found);
-    return found;
-  }();
-  return caller >= mongoc.dlfo_map_start && caller < mongoc.dlfo_map_end;
-}
-
 }  // namespace
 
 // librdkafka's wait; nobody else here uses the threads of C11. In glibc the types are those of
@@ -66,7 +59,8 @@ extern "C" int cnd_timedwait(cnd_t* condition, mtx_t* mutex, const timespec* dea
 // libmongoc's wait. A condition of somebody else's may be of another clock.
 extern "C" int pthread_cond_timedwait(pthread_cond_t* condition, pthread_mutex_t* mutex,
                                       const timespec* deadline) {
-  if (is_mongoc(__builtin_return_address(0))) {
+  static const ca4::LoadedLibrary mongoc(reinterpret_cast<const void*>(&mongoc_init));
+  if (mongoc.has(__builtin_return_address(0))) {
     timeval day{};
     gettimeofday(&day, nullptr);
     return wait_by_steady_clock(condition, mutex, *deadline, {day.tv_sec, day.tv_usec * 1000});

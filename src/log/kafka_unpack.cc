@@ -12,6 +12,8 @@
 
 #include <cstdint>
 
+#include "base/loaded_library.h"
+
 namespace ca4::log {
 namespace {
 
@@ -23,25 +25,20 @@ constexpr size_t kTimes = 3;
 // batch of ours, which brokers bound to 16 MiB, gets so large.)
 constexpr size_t kPackedBytesMax = 1U << 20;
 
-struct Library {
+struct Libraries {
   Asked zstd = reinterpret_cast<Asked>(dlsym(RTLD_NEXT, "ZSTD_getFrameContentSize"));
-  dl_find_object rdkafka{};
-  Library() { _dl_find_object(dlsym(RTLD_DEFAULT, "rd_kafka_version"), &rdkafka); }
-
-  bool is_rdkafka(const void* caller) const {
-    return caller >= rdkafka.dlfo_map_start && caller < rdkafka.dlfo_map_end;
-  }
+  LoadedLibrary rdkafka{dlsym(RTLD_DEFAULT, "rd_kafka_version")};
 };
 
-const Library& library() {
-  static const Library found;
+const Libraries& libraries() {
+  static const Libraries found;
   return found;
 }
 
 }  // namespace
 
 void unpack_in_one_go() {
-  (void)library();
+  (void)libraries();
 }
 
 }  // namespace ca4::log
@@ -49,9 +46,9 @@ void unpack_in_one_go() {
 // As libzstd's; only librdkafka is told a size where none is known, for which it takes a buffer and
 // no more: one that turns out too small is made larger, as its own guess is.
 extern "C" unsigned long long ZSTD_getFrameContentSize(const void* packed, size_t size_bytes) {
-  const auto& library = ca4::log::library();
-  const unsigned long long known = library.zstd(packed, size_bytes);
+  const auto& libraries = ca4::log::libraries();
+  const unsigned long long known = libraries.zstd(packed, size_bytes);
   const bool guess = known == ZSTD_CONTENTSIZE_UNKNOWN && size_bytes <= ca4::log::kPackedBytesMax &&
-                     library.is_rdkafka(__builtin_return_address(0));
+                     libraries.rdkafka.has(__builtin_return_address(0));
   return guess ? ca4::log::kTimes * size_bytes : known;
 }
