@@ -7,7 +7,9 @@ import re
 import signal
 import subprocess
 import tempfile
+import time
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import requests
@@ -50,6 +52,12 @@ def with_clock(file):
 
 def set_clock(file, ahead_s):
     file.write_text(f"{ahead_s:+d}\n")
+
+
+def clock_ahead_s(url, patience_s=PATIENCE_S):
+    """By how much the clock of who answers at this address is ahead of ours."""
+    date = requests.get(f"{url}/livez", timeout=patience_s).headers["Date"]
+    return parsedate_to_datetime(date).timestamp() - time.time()
 
 
 class Program:

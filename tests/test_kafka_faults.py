@@ -4,14 +4,13 @@ import json
 import re
 import time
 import uuid
-from email.utils import parsedate_to_datetime
 
 import pytest
 from confluent_kafka.admin import AdminClient
 from kafka_records import fresh_topic, warm_up, when_direct
 from kafka_server import KafkaCluster
 from server_process import free_port
-from support import PATIENCE_S, assert_problem, event, eventually, run, set_clock, when_stored, with_clock
+from support import PATIENCE_S, assert_problem, clock_ahead_s, event, eventually, run, set_clock, when_stored, with_clock
 from test_durability import Load
 
 
@@ -156,22 +155,17 @@ def test_a_machine_that_has_no_thread_left_is_no_wrong_configuration():
     assert "Failed to create thread" in ran.stderr
 
 
-def ahead_s(server):
-    """By how much its clock is ahead of ours."""
-    return parsedate_to_datetime(server.get("/livez").headers["Date"]).timestamp() - time.time()
-
-
 def test_a_clock_that_is_set_back_holds_nobody_up(serve, work, tmp_path, kafka, topic, on_kafka):
     """A wait of librdkafka's that ended by the time of day would take the hour longer."""
     clock = tmp_path / "clock"
     set_clock(clock, 3600)
     server = when_direct(serve("serve", tmp_path, *on_kafka, env=with_clock(clock)))
     worker = work(tmp_path, *on_kafka, env=with_clock(clock))
-    assert ahead_s(server) > 3000
+    assert clock_ahead_s(server.url) > 3000
     server.accept(event("ahead"))
     server.when_stored(["ahead"])
     set_clock(clock, 0)
-    eventually(lambda: ahead_s(server) < 60, "the clock is back")
+    eventually(lambda: clock_ahead_s(server.url) < 60, "the clock is back")
     server.accept(event("back"))
     server.when_stored(["back"])
     for program in (worker, server):

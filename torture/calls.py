@@ -6,7 +6,6 @@ import errno
 import itertools
 import multiprocessing
 import shutil
-import threading
 import time
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
@@ -143,13 +142,15 @@ def _wrong(name, process, what):
     return Violation(name, process.name, f"{what}:\n{process.said(2000)}")
 
 
-def side_by_side(do, values, jobs):
-    """do() of each value, so many at a time in processes of their own, in the order of the values. Whoever stops asking waits for those that run."""
+def side_by_side(do, values, jobs, ends):
+    """do() of each value, so many at a time in processes of their own, in the order of the values. After a result that ends() it no further one begins."""
     values, context = iter(values), multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, context, _begin, (context.Value("i", 0), jobs)) as pool:
         running = deque(pool.submit(do, value) for value in itertools.islice(values, jobs))
         while running:
             done = running.popleft().result()
+            if ends(done):
+                values = iter(())
             running.extend(pool.submit(do, value) for value in itertools.islice(values, 1))
             yield done
 
@@ -163,15 +164,17 @@ def _begin(begun, jobs):
 def every_n(options, wanted, layout="up", broker=None):
     """Every N until there are no more calls, `repeats` of them at most; with a stride, every so many-th."""
     for case in wanted:
-        over = threading.Event()
         skips = range(options.seed % options.stride, options.repeats * options.stride, options.stride)
-        one = partial(_one, options, case, layout, broker)
-        for done in side_by_side(one, itertools.takewhile(lambda _, over=over: not over.is_set(), skips), options.jobs):
-            if done.missing and not done.violations:
-                over.set()
+        for done in side_by_side(partial(_one, options, case, layout, broker), skips, options.jobs, _is_beyond):
+            if _is_beyond(done):
                 shutil.rmtree(done.folder)
             else:
                 yield done
+
+
+def _is_beyond(done):
+    """Whether there was no such call any more."""
+    return done.missing and not done.violations
 
 
 def _one(options, case, layout, broker, skip):

@@ -6,7 +6,6 @@ import os
 import subprocess
 import threading
 import time
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import requests
@@ -23,7 +22,7 @@ from s3_server import S3Server
 from schedule import OWN
 from server_process import ServerProcess, free_port
 from stranger import Stranger
-from support import metric, run, set_clock, with_clock
+from support import clock_ahead_s, metric, run, set_clock, with_clock
 from tcp_fault_proxy import TcpFaultProxy
 
 TOPIC = "gpu-metadata"
@@ -62,10 +61,9 @@ class Ca4(ServerProcess):
     def ahead_s(self):
         """By how much its clock is ahead of ours, or 0 when it does not answer."""
         try:
-            date = requests.get(f"http://{self.admin}/livez", timeout=3).headers["Date"]
+            return clock_ahead_s(f"http://{self.admin}", 3)
         except requests.RequestException:
             return 0
-        return parsedate_to_datetime(date).timestamp() - time.time()
 
     def _answers(self):
         try:
