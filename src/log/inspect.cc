@@ -3,12 +3,38 @@
 #include <algorithm>
 #include <deque>
 #include <filesystem>
+#include <limits>
+#include <vector>
 
 #include "log/embedded_consumer.h"
 #include "log/group_offsets.h"
 
 namespace ca4::log {
 namespace {
+
+// What is read at once: little enough to hold, enough that beginning anew costs nothing.
+constexpr size_t kPieceRecords = 512;
+constexpr size_t kPieceBytes = 1U << 20;
+
+// A record with bytes of its own.
+class Kept {
+ public:
+  explicit Kept(const StoredRecord& record)
+      : key_(record.key), headers_(record.headers), value_(record.value), record_(record) {}
+  size_t bytes() const { return key_.size() + headers_.size() + value_.size(); }
+  // The views are good as long as this is.
+  StoredRecord record() const {
+    StoredRecord record = record_;
+    record.key = key_;
+    record.headers = headers_;
+    record.value = value_;
+    return record;
+  }
+
+ private:
+  std::string key_, headers_, value_;
+  StoredRecord record_;
+};
 
 int64_t size_of(const std::string& path) {
   std::error_code error;
@@ -102,8 +128,30 @@ Result<std::optional<int64_t>> LogInspector::appended_at_us(int64_t offset) {
   return at_us;
 }
 
+// A read that is under way keeps the write-ahead log from beginning anew, and soon the writer would
+// refuse what comes; whoever shows records may take for ever (`| less`). So a piece is read, and
+// visited when that is over.
 Status LogInspector::from(int64_t from, const RecordReader::Visit& visit) {
-  return reader_.read(from, visit);
+  const Result<int64_t> known = reader_.end();  // not in a damaged file
+  const int64_t end = known ? *known : std::numeric_limits<int64_t>::max();
+  for (bool more = true; more;) {
+    std::vector<Kept> piece;
+    size_t bytes = 0;
+    more = false;
+    const Status read = reader_.read(from, [&](const StoredRecord& record) {
+      if (record.offset >= end) return false;  // came while others were visited
+      bytes += piece.emplace_back(record).bytes();
+      from = record.offset + 1;
+      // How long a run of damage is, and what stands for it, only one reading can tell.
+      more = record.damage.empty() && (piece.size() >= kPieceRecords || bytes >= kPieceBytes);
+      return !more;
+    });
+    for (const Kept& kept : piece) {
+      if (!visit(kept.record())) return Status::ok();
+    }
+    if (!read.is_ok()) return read;
+  }
+  return Status::ok();
 }
 
 Status LogInspector::head(size_t count, const RecordReader::Visit& visit) {
@@ -111,8 +159,7 @@ Status LogInspector::head(size_t count, const RecordReader::Visit& visit) {
   const Result<int64_t> first = first_offset();
   if (!first) return first.status();
   size_t left = count;
-  return reader_.read(*first,
-                      [&](const StoredRecord& record) { return visit(record) && --left > 0; });
+  return from(*first, [&](const StoredRecord& record) { return visit(record) && --left > 0; });
 }
 
 Status LogInspector::tail(size_t count, const RecordReader::Visit& visit) {
@@ -123,30 +170,22 @@ Status LogInspector::tail(size_t count, const RecordReader::Visit& visit) {
   const Result<int64_t> first = first_offset();
   if (!first) return first.status();
   const int64_t wanted = *end - static_cast<int64_t>(std::min<size_t>(count, INT32_MAX));
-  return reader_.read(std::max(*first, wanted), visit);
+  return from(std::max(*first, wanted), visit);
 }
 
 // The end can't be found, so everything is read and the last ones that are whole are kept.
 Status LogInspector::tail_of_damaged(size_t count, const RecordReader::Visit& visit) {
   const Result<int64_t> first = first_offset();
   if (!first) return first.status();
-  struct Kept {
-    StoredRecord record;
-    std::string key, headers, value;
-  };
   std::deque<Kept> last;
   const Status salvaged = reader_.salvage(*first, [&](const StoredRecord& record) {
     if (!record.damage.empty()) return true;
-    last.push_back(
-        {record, std::string(record.key), std::string(record.headers), std::string(record.value)});
+    last.emplace_back(record);
     if (last.size() > count) last.pop_front();
     return true;
   });
-  for (Kept& kept : last) {
-    kept.record.key = kept.key;
-    kept.record.headers = kept.headers;
-    kept.record.value = kept.value;
-    if (!visit(kept.record)) return Status::ok();
+  for (const Kept& kept : last) {
+    if (!visit(kept.record())) return Status::ok();
   }
   return salvaged;
 }
@@ -165,8 +204,7 @@ Result<CheckReport> LogInspector::check(const CheckValue& check_value) {
     }
     return true;
   };
-  const Status read =
-      reader_.end() ? reader_.read(*first, look_at) : reader_.salvage(*first, look_at);
+  const Status read = reader_.end() ? from(*first, look_at) : reader_.salvage(*first, look_at);
   if (!read.is_ok()) report.file_reasons.push_back(read.message());
   auto checked = reader_.database().prepare("PRAGMA quick_check(10)");
   if (!checked) {

@@ -119,6 +119,39 @@ TEST_F(InspectTest, HeadAndTailGiveAsManyAsAskedInOrder) {
   EXPECT_THAT(tail, ElementsAre("3", "4"));
 }
 
+TEST_F(InspectTest, WhoeverShowsRecordsForEverHoldsUpNoWriter) {
+  write(3);
+  auto log = EmbeddedLog::open({.dir = dir_.path()}, clock_).value();
+  auto other = sqlite::Database::open(file(), {.wal = true, .busy_timeout_ms = 1}).value();
+  std::vector<std::string> keys;
+  const Status shown = inspector().head(1'000, [&](const StoredRecord& record) {
+    keys.emplace_back(record.key);
+    EXPECT_TRUE(append_and_wait(*log, {{"later", std::string(9'000, 'l'), {}}}).is_ok());
+    // 0: nobody reads what is in the write-ahead log, so it begins anew.
+    EXPECT_EQ(other.query_int("PRAGMA wal_checkpoint(RESTART)").value(), 0);
+    return true;
+  });
+  EXPECT_TRUE(shown.is_ok()) << shown.to_string();
+  EXPECT_THAT(keys, ElementsAre("0", "1", "2"));
+}
+
+TEST_F(InspectTest, MoreThanIsReadAtOnceIsShownInOrderAndOnce) {
+  constexpr int kCount = 1'200;
+  {
+    auto log = EmbeddedLog::open({.dir = dir_.path(), .groups = {"reader"}}, clock_).value();
+    std::vector<NewRecord> batch;
+    for (int i = 0; i < kCount; ++i) batch.push_back({std::to_string(i), "v", {}});
+    ASSERT_TRUE(append_and_wait(*log, std::move(batch)).is_ok());
+  }
+  std::vector<std::string> wanted, keys;
+  for (int i = 0; i < kCount; ++i) wanted.push_back(std::to_string(i));
+  ASSERT_TRUE(inspector().from(0, keys_into(keys)).is_ok());
+  EXPECT_EQ(keys, wanted);
+  keys.clear();
+  ASSERT_TRUE(inspector().tail(kCount - 1, keys_into(keys)).is_ok());
+  EXPECT_EQ(keys, std::vector<std::string>(wanted.begin() + 1, wanted.end()));
+}
+
 TEST_F(InspectTest, ARecordWithABadValueIsReportedWithItsOffset) {
   write(5);
   const CheckReport report =
