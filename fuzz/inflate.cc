@@ -26,16 +26,28 @@ http::Request request_of(std::string_view body, const char* coding) {
   return request;
 }
 
+// Packers are kept: making one takes longer than to pack an input.
 std::string zstd(std::string_view text) {
+  static ZSTD_CCtx* const packer = ZSTD_createCCtx();
   std::string out(ZSTD_compressBound(text.size()), '\0');
-  out.resize(ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 1));
+  out.resize(ZSTD_compressCCtx(packer, out.data(), out.size(), text.data(), text.size(), 1));
   return out;
 }
 
-std::string gzip(std::string_view text) {
+struct GzipPacker {
+  static constexpr int kMemoryLevel = 1;  // of 9: tables that are quick to clear
+  GzipPacker() {
+    require(deflateInit2(&stream, 1, Z_DEFLATED, 16 + MAX_WBITS, kMemoryLevel,
+                         Z_DEFAULT_STRATEGY) == Z_OK,
+            "zlib");
+  }
   z_stream stream{};
-  require(deflateInit2(&stream, 1, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY) == Z_OK,
-          "zlib");
+};
+
+std::string gzip(std::string_view text) {
+  static GzipPacker packer;
+  z_stream& stream = packer.stream;
+  require(deflateReset(&stream) == Z_OK, "zlib");
   std::string out(deflateBound(&stream, text.size()), '\0');
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
   stream.avail_in = static_cast<uInt>(text.size());
@@ -43,7 +55,6 @@ std::string gzip(std::string_view text) {
   stream.avail_out = static_cast<uInt>(out.size());
   require(deflate(&stream, Z_FINISH) == Z_STREAM_END, "zlib");
   out.resize(stream.total_out);
-  deflateEnd(&stream);
   return out;
 }
 

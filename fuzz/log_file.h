@@ -2,6 +2,9 @@
 // nothing of a log in them end at SQLite's first look; damage to a whole one goes deeper.
 #pragma once
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <fstream>
 #include <iterator>
 #include <set>
@@ -56,7 +59,12 @@ class LogSeed {
       bytes.replace(place, fits, input.substr(0, fits));
       input.remove_prefix(length);
     }
-    std::ofstream(path, std::ios::binary) << bytes;
+    // Over what stands there: new pages for each input would take longer than to fill them.
+    const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    require(file >= 0 && write(file, bytes.data(), bytes.size()) == std::ssize(bytes) &&
+                ftruncate(file, std::ssize(bytes)) == 0,
+            "the damaged file is written", path);
+    close(file);
   }
 
   // Whether this very value was once appended.

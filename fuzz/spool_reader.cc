@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const TempDir dir;
   static const ManualClock clock(1'800'000'001'000'000);
   const std::string file = dir / "spool.db";
-  for (const char* rest : {"", "-wal", "-shm", "-offsets", "-offsets-wal", "-offsets-shm"})
+  for (const char* rest : {"-wal", "-shm", "-offsets", "-offsets-wal", "-offsets-shm"})
     std::filesystem::remove(file + rest);
   seed.write_damaged(text_of(data, size), file);
   auto opened = log::EmbeddedLog::open({.file = file, .groups = {"reader"}}, clock);

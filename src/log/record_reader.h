@@ -49,7 +49,7 @@ class RecordReader {
   Status salvage(int64_t from, const Visit& visit);
   // More than the records of any one page; a damaged inner page hides some ten thousand.
 #ifdef CA4_FUZZING
-  static constexpr int64_t kDamageRunMax = 200;  // a second or two of look-ups would be all it does
+  static constexpr int64_t kDamageRunMax = 60;  // a second or two of look-ups would be all it does
 #else
   static constexpr int64_t kDamageRunMax = 100'000;
 #endif
