@@ -7,7 +7,7 @@ import pytest
 import requests
 from kafka_records import fresh_topic, records, warm_up, when_direct
 from kafka_server import KafkaCluster
-from support import PATIENCE_S, event, eventually, run, when_stored
+from support import PATIENCE_S, documents, event, eventually, run, set_clock, when_stored, with_clock
 from tcp_fault_proxy import TcpFaultProxy
 from test_spool import small_disk
 
@@ -259,3 +259,32 @@ def test_no_acknowledged_event_is_lost_over_an_outage_under_load(broker, serve, 
         for thread in threads:
             thread.join(PATIENCE_S)
     when_stored(tmp_path, acknowledged["kafka"] + acknowledged["outbox"])
+
+
+def test_an_update_counts_although_the_clock_was_set_back_and_nobody_knew_the_newest_event(broker, serve, work, tmp_path):
+    """A laptop that lost its power, its clock and its network: what it took before went to Kafka, which can't be asked."""
+    topic = fresh_topic(broker.address())
+    way = TcpFaultProxy(("127.0.0.1", int(broker.address().rpartition(":")[2])))
+    clock = tmp_path / "clock"
+    flags = ["--kafka-bootstrap", broker.address(), "--kafka-broker-map", f"{broker.address()}={way.address}", "--topic", topic]
+    try:
+        set_clock(clock, 3600)
+        server = when_direct(serve("serve", tmp_path, *flags, env=with_clock(clock)))
+        assert durable_in(server.post(event("same", dim=2))) == "kafka"
+        # The next run begins where the disk says that this one was.
+        mark = tmp_path / f"outbox/{topic}.db-version"
+        eventually(lambda: mark.stat().st_size > 0, "the version is marked on the disk")
+        server.kill()
+        way.refuse()
+        set_clock(clock, 0)
+        server = serve("serve", tmp_path, *flags, env=with_clock(clock))
+        assert durable_in(server.post(event("same", dim=3))) == "outbox"
+        way.heal()
+        when_direct(server)
+        work(tmp_path, *flags)
+        server.accept(event("after"))
+        server.when_stored(["after", "same"])
+        (same,) = (found for found in documents(tmp_path) if found["metadata_id"] == "same")
+        assert same["embedding_dim"] == 3
+    finally:
+        way.close()

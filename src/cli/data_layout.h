@@ -29,6 +29,11 @@ inline std::string outbox_file(const config::Settings& settings) {
 inline std::string outbox_letters_file(const config::Settings& settings) {
   return outbox_file(settings) + "-refused";
 }
+// How far versions were given: beside the outbox, whose processor is the only one that writes
+// there.
+inline std::string version_mark_file(const config::Settings& settings) {
+  return outbox_file(settings) + "-version";
+}
 // The wire contract's.
 inline std::string dead_letter_topic(const config::Settings& settings) {
   return settings.log.topic + ".dlq";

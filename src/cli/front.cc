@@ -115,6 +115,12 @@ Status Front::open(ops::Metrics& metrics) {
     if (!embedder) return embedder.status();
     embedder_ = std::move(*embedder);
   }
+  if (!processor_options(settings_).outbox_file.empty()) {
+    Result<std::unique_ptr<processor::VersionMark>> mark =
+        processor::VersionMark::open(version_mark_file(settings_));
+    if (!mark) return mark.status();
+    processor_->remember_versions(std::move(*mark));
+  }
   const Status seeded = seed_versions();
   if (!seeded.is_ok()) return seeded;
   add_routes(metrics, address->host);

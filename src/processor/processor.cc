@@ -212,6 +212,11 @@ void Processor::seed_version(uint64_t version) {
   }
 }
 
+void Processor::remember_versions(std::unique_ptr<VersionMark> mark) {
+  seed_version(mark->highest());
+  mark_ = std::move(mark);
+}
+
 void Processor::stamp(event::Event& event) {
   event.ingested_at_us = clock_.now_us();
   // The time, but never twice the same and never backwards.
@@ -220,6 +225,7 @@ void Processor::stamp(event::Event& event) {
   do {
     event.version = std::max(now, last + 1);
   } while (!version_.compare_exchange_weak(last, event.version));
+  if (mark_) mark_->given(event.version);
   if (!event.metadata_id.empty()) return;
   event::assign_id(event, event::make_uuid_v7(event.ingested_at_us, scratch().entropy()));
 }

@@ -14,6 +14,7 @@
 #include "http/router.h"
 #include "log/event_log.h"
 #include "ops/traffic.h"
+#include "processor/version_mark.h"
 
 namespace prometheus {
 class Registry;
@@ -54,6 +55,10 @@ class Processor {
   // version_after the log's newest record, before the first request where that can be had.
   void seed_version(uint64_t version);
 
+  // The same with what `mark` knows of earlier runs; versions given from now on are noted there.
+  // Call before the first request.
+  void remember_versions(std::unique_ptr<VersionMark> mark);
+
   // POST /metadata and /metadata/batch through `guard`; GET /health, /livez, /readyz and
   // /openapi.json, open to all.
   void add_routes(http::Router& router, const std::function<http::Handler(http::Handler)>& guard);
@@ -86,7 +91,8 @@ class Processor {
   const std::string answer_tail_;  // the part of a 200 that is always the same
   std::unique_ptr<Metrics> metrics_;
   std::atomic<uint64_t> version_{0};
-  http::JobPool large_;  // last: its jobs use the others
+  std::unique_ptr<VersionMark> mark_;  // none: the log itself can always be asked
+  http::JobPool large_;                // last: its jobs use the others
 };
 
 // A version that no event of the log has come up to, by its newest record: for seed_version. Also
