@@ -407,29 +407,50 @@ TEST_F(KafkaTransactions, ATopicThatEndsWithAMarkHasNoNewestRecordThere) {
 
 // Logs in at CA4_TEST_KAFKA_LOGIN with tokens that the program makes. The broker there takes
 // unsigned ones (RFC 7519, "none").
-TEST(KafkaOauth, TokensComeFromTheirSourceAndAreMadeAgainBeforeTheyExpire) {
-  const char* login = std::getenv("CA4_TEST_KAFKA_LOGIN");
-  ASSERT_NE(login, nullptr) << "set it to an address that takes OAUTHBEARER";
+class KafkaOauth : public testing::Test {
+ protected:
+  void SetUp() override {
+    const char* login = std::getenv("CA4_TEST_KAFKA_LOGIN");
+    ASSERT_NE(login, nullptr) << "set it to an address that takes OAUTHBEARER";
+    options_ = options_for(fresh_name());
+    options_.bootstrap = login;
+    options_.broker_map = BrokerMap::parse(std::string("*=") + login).value();
+    options_.security.protocol = "sasl_plaintext";
+    options_.security.mechanism = "OAUTHBEARER";
+  }
+  static OauthToken token(int64_t made_s, int64_t life_s) {
+    const std::string claims = "{\"sub\":\"ann\",\"iat\":" + std::to_string(made_s) +
+                               ",\"exp\":" + std::to_string(made_s + life_s) + "}";
+    return {base64url("{\"alg\":\"none\"}") + "." + base64url(claims) + ".",
+            (made_s + life_s) * 1000, "ann"};
+  }
+  KafkaOptions options_;
+};
+
+TEST_F(KafkaOauth, TokensComeFromTheirSourceAndAreMadeAgainBeforeTheyExpire) {
   std::atomic<int> made = 0;
-  KafkaOptions options = options_for(fresh_name());
-  options.bootstrap = login;
-  options.broker_map = BrokerMap::parse(std::string("*=") + login).value();
-  options.security.protocol = "sasl_plaintext";
-  options.security.mechanism = "OAUTHBEARER";
-  options.security.token_source = [&]() -> Result<OauthToken> {
+  options_.security.token_source = [&]() -> Result<OauthToken> {
     if (made++ == 0) return Status(Code::kUnavailable, "not yet");
-    constexpr int64_t kLifeS = 10;
-    const int64_t now_s = std::time(nullptr);
-    const std::string claims = "{\"sub\":\"ann\",\"iat\":" + std::to_string(now_s) +
-                               ",\"exp\":" + std::to_string(now_s + kLifeS) + "}";
-    return OauthToken{base64url("{\"alg\":\"none\"}") + "." + base64url(claims) + ".",
-                      (now_s + kLifeS) * 1000, "ann"};
+    return token(std::time(nullptr), 10);
   };
-  ASSERT_TRUE(KafkaTopics::open(options).value()->create({.name = options.topic}).is_ok());
-  const auto log = KafkaLog::open(options).value();
+  ASSERT_TRUE(KafkaTopics::open(options_).value()->create({.name = options_.topic}).is_ok());
+  const auto log = KafkaLog::open(options_).value();
   EXPECT_TRUE(append_and_wait(*log, {{"k", "v", {}}}).is_ok());
   const int before = made;
   EXPECT_TRUE(eventually([&] { return made > before; }));
+  EXPECT_TRUE(append_and_wait(*log, {{"k", "v", {}}}).is_ok());
+}
+
+TEST_F(KafkaOauth, ATokenThatTheBrokerRefusesIsMadeAgain) {
+  constexpr int kClients = 2;  // of a log: producer and watch
+  std::atomic<int> made = 0;
+  options_.security.token_source = [&]() -> Result<OauthToken> {
+    const int64_t ahead_s = made++ < kClients ? 3600 : 0;
+    return token(std::time(nullptr) + ahead_s, 3600);
+  };
+  const auto log = KafkaLog::open(options_).value();
+  ASSERT_TRUE(eventually([&] { return made == 2 * kClients; }));
+  ASSERT_TRUE(KafkaTopics::open(options_).value()->create({.name = options_.topic}).is_ok());
   EXPECT_TRUE(append_and_wait(*log, {{"k", "v", {}}}).is_ok());
 }
 

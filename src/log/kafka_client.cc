@@ -20,6 +20,9 @@ using std::chrono::steady_clock;
 
 constexpr int kScramFixed = 0x02060100;  // as rd_kafka_version says 2.6.1
 constexpr auto kTroubleLasts = std::chrono::seconds(30);
+// A token that was made by a clock that was wrong is refused, and librdkafka would keep it for as
+// long as it claims to live. Making one may ask a server for credentials.
+constexpr auto kTokenAgain = std::chrono::seconds(5);
 // Joining the threads of an instance takes milliseconds, or a second where brokers are away. A
 // process has a few of them to end in the 30 s that Kubernetes gives it.
 constexpr auto kEndMs = std::chrono::milliseconds(3'000);
@@ -284,6 +287,11 @@ void KafkaClient::failed(rd_kafka_resp_err_t err, const std::string& reason) {
     if (hooks_.fatal) hooks_.fatal(why);
     return;
   }
+  note_trouble(err, reason);
+  if (is_refusal(err) && options_.security.token_source) replace_token();
+}
+
+void KafkaClient::note_trouble(rd_kafka_resp_err_t err, const std::string& reason) {
   const std::lock_guard lock(mutex_);
   // Comes after each one's own reason, and says less.
   if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
@@ -305,6 +313,16 @@ void KafkaClient::log(int level, const std::string& facility, const char* text) 
   const std::optional<size_t> kept_back = limiter_.allow(facility, steady_clock::now());
   if (!kept_back) return;
   spdlog::log(as, "kafka: {}: {}{}", facility, text, and_like_it(*kept_back));
+}
+
+void KafkaClient::replace_token() {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto now = steady_clock::now();
+    if (token_replaced_at_ && now - *token_replaced_at_ < kTokenAgain) return;
+    token_replaced_at_ = now;
+  }
+  refresh_token(handle_);
 }
 
 void KafkaClient::refresh_token(rd_kafka_t* handle) {

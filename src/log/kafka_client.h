@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -78,7 +79,10 @@ class KafkaClient {
   Status configure(rd_kafka_conf_t* conf, const KafkaProperties& properties);
   void set_callbacks(rd_kafka_conf_t* conf);
   void failed(rd_kafka_resp_err_t err, const std::string& reason);
+  void note_trouble(rd_kafka_resp_err_t err, const std::string& reason);
   void log(int level, const std::string& facility, const char* text);
+  // After a refusal, unless that was done just now.
+  void replace_token();
   void refresh_token(rd_kafka_t* handle);
   Status no_token() const;
 
@@ -89,7 +93,8 @@ class KafkaClient {
   std::string trouble_;
   rd_kafka_resp_err_t trouble_err_ = RD_KAFKA_RESP_ERR_NO_ERROR;
   std::chrono::steady_clock::time_point trouble_at_;
-  std::string token_trouble_;  // why there is no token to log in with
+  std::optional<std::chrono::steady_clock::time_point> token_replaced_at_;
+  std::string token_trouble_;                       // why there is no token to log in with
   bool all_failed_ = false;
   std::atomic<bool> abandoned_ = false;
   rd_kafka_t* handle_ = nullptr;
