@@ -94,7 +94,7 @@ class KafkaClient {
   rd_kafka_resp_err_t trouble_err_ = RD_KAFKA_RESP_ERR_NO_ERROR;
   std::chrono::steady_clock::time_point trouble_at_;
   std::optional<std::chrono::steady_clock::time_point> token_replaced_at_;
-  std::string token_trouble_;                       // why there is no token to log in with
+  std::string token_trouble_;  // why there is no token to log in with
   bool all_failed_ = false;
   std::atomic<bool> abandoned_ = false;
   rd_kafka_t* handle_ = nullptr;
