@@ -109,19 +109,20 @@ void VersionMark::given(uint64_t version) {
 void VersionMark::run(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   while (changed_.wait(lock, stop, [this] { return wanted_ > 0; })) {
-    const uint64_t mark = wanted_ + kAhead;
+    const uint64_t version = wanted_;
     wanted_ = 0;
     lock.unlock();
-    const Status written = write(mark);
+    const Status written = write(version + kAhead);
     lock.lock();
     if (written.is_ok()) continue;
-    renew_at_ = 0;
+    wanted_ = std::max(wanted_, version);
     if (const auto kept_back = warnings_.allow("", std::chrono::steady_clock::now())) {
       spdlog::warn(
           "{}: tried again. Should Kafka be away at the next start and the clock be set back by "
           "then, an update may be taken for the older one{}",
           written.message(), and_like_it(*kept_back));
     }
+    if (stop.stop_requested()) return;
     changed_.wait_for(lock, stop, kAgain, [] { return false; });
   }
 }

@@ -1,8 +1,10 @@
 #include "processor/version_mark.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -102,6 +104,27 @@ TEST_F(VersionMarkTest, ATornSlotIsWrittenNext) {
   }
   spoil(512);
   expect_covers(kVersion);
+}
+
+// Lets no file of this process grow beyond so many bytes.
+void limit_files(rlim_t bytes) {
+  const rlimit limit{.rlim_cur = bytes, .rlim_max = RLIM_INFINITY};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+TEST_F(VersionMarkTest, ADiskThatRefusesIsTriedAgain) {
+  std::signal(SIGXFSZ, SIG_IGN);
+  auto mark = open();
+  limit_files(0);
+  mark->given(kVersion);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_EQ(marked(), 0U);
+  limit_files(RLIM_INFINITY);
+  expect_covers(kVersion);
+  limit_files(0);
+  mark->given(kVersion + 10 * kSecond);
+  mark.reset();  // and holds up nobody who ends
+  limit_files(RLIM_INFINITY);
 }
 
 TEST_F(VersionMarkTest, WhatIsNoFileIsAnErrorWithItsPath) {
