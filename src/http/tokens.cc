@@ -147,7 +147,7 @@ Response Tokens::refusal(const Request& request, Scope scope, const Refusal& why
   if (why.reason != "unknown") {
     audit_.refused_often(request, why.status, why.audit, why.audit);
   } else {
-    audit_.refused(request, why.status, why.audit);  // as often as Attempts lets it
+    audit_.refused_by_many(request, why.status, why.audit);  // each as often as Attempts lets it
   }
   Response answer = problem(why.status, why.detail);
   std::string challenge = "Bearer realm=\"ca4\"";

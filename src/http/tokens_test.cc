@@ -1,13 +1,17 @@
 #include "http/tokens.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "base/test_dir.h"
 
@@ -149,6 +153,24 @@ TEST_F(TokensTest, RefusalsSayWhyAndAreCountedAndAudited) {
   EXPECT_THAT(said, HasSubstr("is refused 403: token 'dash' has no scope write"));
   EXPECT_THAT(said, Not(HasSubstr(kSecond)));
   EXPECT_THAT(said, Not(HasSubstr(dash.substr(4))));
+}
+
+TEST_F(TokensTest, GuessesFromThousandsOfAddressesDoNotFillTheLog) {
+  made("dash", "read");
+  constexpr int kAddresses = 2000;
+  for (int i = 0; i < kAddresses; ++i) {
+    EXPECT_EQ(
+        ask(bearer(kSecond), Scope::kWrite, fmt::format("203.0.{}.{}:5", i / 250, i % 250)).status,
+        401);
+  }
+  const std::string said = said_.str();
+  const auto lines = std::count(said.begin(), said.end(), '\n');
+  EXPECT_GE(lines, 200);
+  EXPECT_LT(lines, kAddresses / 2);
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  ask(bearer(kSecond), Scope::kWrite, "203.0.113.9:5");
+  EXPECT_THAT(said_.str().substr(said.size()),
+              testing::ContainsRegex("a token that is none \\(and [0-9]+ like it\\)"));
 }
 
 TEST_F(TokensTest, AnAnswerSaysToTheLogByWhoseTokenItWas) {
