@@ -189,10 +189,12 @@ def test_a_broken_image_is_reported_and_skipped(up, ca4, photos, arguments):
 def test_a_server_that_comes_later_is_waited_for(serve, start, photos, arguments, tmp_path):
     address = f"127.0.0.1:{free_port()}"
     program = start(*arguments(photos, f"http://{address}"))
-    with pytest.raises(Exception, match="timed out"):
-        program.wait(3)  # it goes on trying
+    eventually(lambda: "waiting for the processor (" in program.said(), "it says what it waits for")
+    assert program.runs()  # it goes on trying
     server = serve("up", tmp_path / "data", listen=address)
     assert program.wait(2 * PATIENCE_S) == 0, program.said()
+    assert "Couldn't connect" in program.said()
+    assert "the processor takes events again, after 0:" in program.said()
     wait_for_documents(server, 4)
 
 

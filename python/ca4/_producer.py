@@ -97,7 +97,8 @@ class Producer:
         self._options.known_json = _gpu.known_json()
         bar = _progress.bar(progress, count)
         try:
-            report = self.model._native.run(iterator, count, self._options, lambda *settled: _progress.advance(bar, sum(settled)))
+            report = self.model._native.run(
+                iterator, count, self._options, lambda *settled: _progress.advance(bar, sum(settled)), lambda line: _progress.say(bar, line))
             _progress.advance(bar, report["sent"] + report["already_sent"] + len(report["skipped"]))
         finally:
             bar.close()

@@ -1,5 +1,6 @@
 """A progress bar: tqdm's where it is installed (also in notebooks), a plain line otherwise."""
 
+import logging
 import sys
 import time
 
@@ -19,6 +20,9 @@ class _Plain:
         rate = self.n / max(now - self._start, 1e-9)
         print(f"\r{self.n}{of} {self.unit}s, {rate:.1f}/s", end="", file=sys.stderr, flush=True)
 
+    def write(self, line, file):
+        print(f"\r{line}", file=file, flush=True)
+
     def close(self):
         print(file=sys.stderr)
 
@@ -29,6 +33,10 @@ class _Silent:
     def update(self, more):
         self.n += more
 
+    def write(self, line, file):
+        # Who wants no bar still has to know why nothing moves; a program can send this elsewhere.
+        logging.getLogger("ca4").warning(line)
+
     def close(self):
         pass
 
@@ -37,6 +45,11 @@ def advance(bar, done):
     """To `done` in all; draws nothing when that is where it stands."""
     if done != bar.n:
         bar.update(done - bar.n)
+
+
+def say(bar, line):
+    """A line of its own beside the bar."""
+    bar.write(line, file=sys.stderr)
 
 
 def bar(wanted, total, unit="image"):

@@ -99,6 +99,12 @@ class ProgressBar {
   std::jthread thread_;
 };
 
+// A line of its own, above the bar where one is drawn.
+void say(const std::string& line) {
+  const char* const clear = isatty(STDERR_FILENO) != 0 ? "\r\x1b[K" : "";
+  std::fputs(fmt::format("{}ca4 produce: {}\n", clear, line).c_str(), stderr);
+}
+
 // Pictures and tensors of some 100 KiB come and go a thousand times a second. By default each
 // thread gives their pages back to the system and asks for them anew: a sixth of the time a picture
 // takes.
@@ -205,6 +211,7 @@ class Produce final : public Subcommand {
     options.sender.one_by_one = one_by_one_;
     options.sender.in_flight_max = static_cast<size_t>(settings.in_flight_max);
     options.sender.retry.budget_ms = settings.retry_for_s * 1000;
+    options.sender.notify = say;
     options.batch_images = static_cast<size_t>(settings.batch);
     options.decode_threads =
         decode_threads_ > 0 ? decode_threads_ : std::max(1U, std::thread::hardware_concurrency());
@@ -218,9 +225,7 @@ class Produce final : public Subcommand {
     model_.ort_path = settings.ort;
     model_.device = *device;
     model_.for_throughput = true;
-    model_.advise = [](const std::string& advice) {
-      fmt::print(stderr, "ca4 produce: {}\n", advice);
-    };
+    model_.advise = say;
     return Status::ok();
   }
 

@@ -31,7 +31,8 @@ Sender::Sender(Transport& transport, const SenderOptions& options, Settled settl
       options_(options),
       settled_(std::move(settled)),
       queue_(options.in_flight_max),
-      on_stop_(std::move(stop), [this] { no_more_retries_.request_stop(); }) {
+      on_stop_(std::move(stop), [this] { no_more_retries_.request_stop(); }),
+      holdup_(options.retry.budget_ms) {
   for (size_t i = 0; i < options_.in_flight_max; ++i) threads_.emplace_back([this] { work(); });
 }
 
@@ -74,8 +75,10 @@ Status Sender::deliver(std::vector<Parcel> batch) {
   RetryPolicy policy = new_policy();
   while (!batch.empty()) {
     const size_t before = batch.size();
+    const int64_t began_ms = steady_ms();
     std::optional<int64_t> retry_after_ms;
     const Status status = attempt(batch, retry_after_ms);
+    if (batch.size() < before) note_passed();
     if (batch.empty()) return status;
     if (status.code() == Code::kTooLarge && batch.size() > 1) {
       const auto middle = batch.begin() + static_cast<std::ptrdiff_t>(batch.size() / 2);
@@ -90,7 +93,8 @@ Status Sender::deliver(std::vector<Parcel> batch) {
     if (status.code() != Code::kUnavailable) return status;
     // Something got through: the server is alive, so the budget begins anew.
     if (batch.size() < before) policy = new_policy();
-    if (Status failed = pause_before_retry(policy, retry_after_ms, status); !failed.is_ok()) {
+    if (Status failed = pause_before_retry(policy, retry_after_ms, began_ms, status);
+        !failed.is_ok()) {
       return failed;
     }
   }
@@ -133,18 +137,27 @@ Status Sender::settle_lines(std::vector<Parcel>& batch, const std::string& body)
 }
 
 Status Sender::pause_before_retry(RetryPolicy& policy, std::optional<int64_t> retry_after_ms,
-                                  const Status& why) {
-  const std::optional<int64_t> pause_ms = policy.next_pause_ms(steady_ms(), retry_after_ms);
+                                  int64_t began_ms, const Status& why) {
+  const int64_t now_ms = steady_ms();
+  const std::optional<int64_t> pause_ms = policy.next_pause_ms(now_ms, retry_after_ms);
   if (!pause_ms) {
     return {Code::kUnavailable, fmt::format("gave up after {} s of tries: {}",
                                             options_.retry.budget_ms / 1000, why.message())};
   }
   std::unique_lock lock(mutex_);
+  const std::string line = holdup_.failed(began_ms, now_ms, *pause_ms, why.message());
+  if (options_.notify && !line.empty()) options_.notify(line);
   wake_.wait_for(lock, no_more_retries_.get_token(), std::chrono::milliseconds(*pause_ms),
                  [] { return false; });
   if (!no_more_retries_.stop_requested()) return Status::ok();
   return {Code::kCancelled,
           fmt::format("stopped while the processor did not take events: {}", why.message())};
+}
+
+void Sender::note_passed() {
+  const std::scoped_lock lock(mutex_);
+  const std::string line = holdup_.passed(steady_ms());
+  if (options_.notify && !line.empty()) options_.notify(line);
 }
 
 void Sender::fail(const Status& status) {

@@ -12,6 +12,7 @@
 
 #include "base/status.h"
 #include "producer/bounded_queue.h"
+#include "producer/holdup.h"
 #include "producer/retry.h"
 #include "producer/transport.h"
 
@@ -31,6 +32,9 @@ struct SenderOptions {
   // A request's body; a quarter of what a processor takes by default. Longer batches are cut.
   size_t body_bytes_max = 4 << 20;
   RetryLimits retry;
+  // Told what a Holdup says, a line without its end; one call at a time, from several threads. Must
+  // not block. Null: nobody is told.
+  std::function<void(const std::string& line)> notify;
 };
 
 // What became of a parcel: ok when the processor has acknowledged it, else why it refuses it for
@@ -65,7 +69,8 @@ class Sender {
   Status attempt(std::vector<Parcel>& batch, std::optional<int64_t>& retry_after_ms);
   Status settle_lines(std::vector<Parcel>& batch, const std::string& body);
   Status pause_before_retry(RetryPolicy& policy, std::optional<int64_t> retry_after_ms,
-                            const Status& why);
+                            int64_t began_ms, const Status& why);
+  void note_passed();
   void fail(const Status& status);
 
   Transport& transport_;
@@ -74,9 +79,10 @@ class Sender {
   BoundedQueue<std::vector<Parcel>> queue_;
   std::stop_source no_more_retries_;
   std::stop_callback<std::function<void()>> on_stop_;
-  std::mutex mutex_;
+  std::mutex mutex_;  // failure_, holdup_
   std::condition_variable_any wake_;
   Status failure_;
+  Holdup holdup_;
   std::vector<std::jthread> threads_;
 };
 

@@ -8,7 +8,9 @@
 #include <nanobind/stl/vector.h>
 
 #include <memory>
+#include <mutex>
 #include <thread>
+#include <utility>
 
 #include "cli/dispatch.h"
 #include "producer/embed_all.h"
@@ -180,10 +182,30 @@ nb::dict report_dict(const producer::Report& report, const std::vector<producer:
 }
 
 using OnProgress = std::function<void(size_t sent, size_t already_sent, size_t skipped)>;
+using OnNotice = std::function<void(const std::string& line)>;
+
+// Lines from threads that must not wait for the interpreter's lock, for the one that has it.
+class Notices {
+ public:
+  void add(const std::string& line) {
+    const std::scoped_lock lock(mutex_);
+    lines_.push_back(line);
+  }
+  std::vector<std::string> take() {
+    const std::scoped_lock lock(mutex_);
+    return std::exchange(lines_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::string> lines_;  // one a minute at most, taken ten times a second
+};
 
 nb::dict run(Model& model, nb::object images, std::optional<size_t> count,
-             const RunOptions& options, const OnProgress& on_progress) {
+             const RunOptions& options, const OnProgress& on_progress, const OnNotice& on_notice) {
   producer::PipelineOptions pipeline = pipeline_options(options);
+  Notices notices;
+  pipeline.sender.notify = [&notices](const std::string& line) { notices.add(line); };
   const auto journal = value_or_raise(producer::Journal::open(options.journal));
   ImageIterator source(std::move(images), count);
   Ends ends;
@@ -205,7 +227,11 @@ nb::dict run(Model& model, nb::object images, std::optional<size_t> count,
             producer::run_pipeline(pipeline, source, model.embedder(), *transport, *journal, clock,
                                    progress, ends.stop.get_token(), ends.abandon.get_token());
       },
-      [&] { on_progress(progress.sent, progress.already_sent, progress.skipped); }, ends);
+      [&] {
+        for (const std::string& line : notices.take()) on_notice(line);
+        on_progress(progress.sent, progress.already_sent, progress.skipped);
+      },
+      ends);
   source.rethrow();
   return report_dict(report, monitor.timeline(), monitor.hardware_json());
 }
@@ -250,7 +276,7 @@ void define_model(nb::module_& m) {
       .def_prop_ro("runtime", [](const Model& model) { return model.info().runtime; })
       .def_prop_ro("advice", [](const Model& model) { return model.advice(); })
       .def("embed", &embed, "images"_a, "count"_a.none(), "batch"_a, "on_tick"_a)
-      .def("run", &run, "images"_a, "count"_a.none(), "options"_a, "on_progress"_a);
+      .def("run", &run, "images"_a, "count"_a.none(), "options"_a, "on_progress"_a, "on_notice"_a);
 }
 
 }  // namespace

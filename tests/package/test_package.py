@@ -203,7 +203,7 @@ def noise(number):
         yield f"noise-{i}", numpy.random.default_rng(i).integers(0, 255, (240, 240, 3), "uint8")
 
 
-def test_a_run_waits_for_an_endpoint_that_goes_away(up, serve, producer):
+def test_a_run_waits_for_an_endpoint_that_goes_away(up, serve, producer, caplog):
     server = up()
     mine = producer(server, batch=2, id_template="{stem}")
     outcome = {}
@@ -213,11 +213,12 @@ def test_a_run_waits_for_an_endpoint_that_goes_away(up, serve, producer):
     eventually(lambda: journal.exists() and len(journal.read_bytes().splitlines()) >= 4, "some images are noted")
     server.kill()
     noted = len(journal.read_bytes().splitlines())
-    time.sleep(1)  # time in which nothing may be noted
+    eventually(lambda: "waiting for the processor (" in caplog.text, "who has no bar is told too")  # nothing may be noted meanwhile
     assert len(journal.read_bytes().splitlines()) <= noted + 2
     assert thread.is_alive()
     server = serve("up", server.data_dir, listen="{}:{}".format(*server.address))
     thread.join(2 * PATIENCE_S)
+    assert "the processor takes events again, after 0:" in caplog.text
     assert outcome["summary"].sent == 40
     assert when_stored(server.data_dir, [f"noise-{i}" for i in range(40)]).keys() == {f"noise-{i}" for i in range(40)}
 
