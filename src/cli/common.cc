@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -16,6 +17,15 @@ namespace {
 
 // Longer than any token; a wrong path (a log, a key ring) is refused.
 constexpr size_t kTokenFileBytesMax = 64 * 1024;
+
+std::vector<std::string> variable_names() {
+  std::vector<std::string> out;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string_view text(*entry);
+    out.emplace_back(text.substr(0, text.find('=')));
+  }
+  return out;
+}
 
 // Refuses a bad value while the command line is parsed, so that it is a usage error (exit code 2).
 CLI::Validator value_check(const config::Setting& setting) {
@@ -71,6 +81,7 @@ void SettingsFlags::add_flag(CLI::App& app, const config::Setting& setting) {
 Result<config::Loaded> SettingsFlags::load_all() const {
   config::Sources sources;
   sources.env = environment;
+  sources.variables = variable_names();
   sources.in_use = in_use_;
   sources.file = config::find_file(file_, sources.env);
   if (!sources.file.empty()) {
@@ -81,7 +92,9 @@ Result<config::Loaded> SettingsFlags::load_all() const {
   for (const Declared& declared : declared_) {
     if (declared.option->count() > 0) sources.flags.push_back(declared.value);
   }
-  return config::load(sources);
+  config::Loaded loaded = config::load(sources);
+  for (const std::string& line : loaded.advice) std::fputs(("ca4: " + line + "\n").c_str(), stderr);
+  return loaded;
 }
 
 Result<config::Settings> SettingsFlags::load() const {

@@ -16,6 +16,10 @@
 namespace ca4::config {
 namespace {
 
+constexpr const char* kFileVariable = "CA4_CONFIG";
+// Nobody's slip is longer, and comparing takes time by its square.
+constexpr size_t kVariableBytesMax = 64;
+
 // Where the value in force was set, to point there when it turns out not to fit the others.
 struct Setter {
   enum class Kind { kDefault, kFile, kEnv, kFlag } kind = Kind::kDefault;
@@ -53,6 +57,35 @@ std::string key_hint(std::string_view section, std::string_view key) {
   return {};
 }
 
+std::vector<std::string_view> our_variables() {
+  std::vector<std::string_view> out{kFileVariable};
+  for (const Setting& setting : table()) out.push_back(setting.env);
+  return out;
+}
+
+// One of our variables, not set itself, that `name` is a slip of the finger away from; or empty.
+// Two edits: with three a script's CA4_STATE_DIR would be CA4_DATA_DIR.
+std::string_view meant_variable(const std::string& name, const std::vector<std::string>& set) {
+  constexpr size_t kEditsMax = 2;
+  std::string_view best;
+  size_t best_distance = kEditsMax + 1;
+  for (const std::string_view known : our_variables()) {
+    const size_t distance = edit_distance(name, known);
+    if (distance == 0) return {};
+    if (distance >= best_distance || std::ranges::find(set, known) != set.end()) continue;
+    best = known;
+    best_distance = distance;
+  }
+  return best;
+}
+
+// Prefixes as our variables have them. Kubernetes gives a pod a ..._PORT for each service.
+bool is_ours_by_name(std::string_view name) {
+  const bool prefixed =
+      name.starts_with("CA4_") || name.starts_with("KAFKA_") || name.starts_with("MONGO_");
+  return prefixed && name.size() <= kVariableBytesMax && !name.ends_with("_PORT");
+}
+
 class Loader {
  public:
   explicit Loader(const Sources& sources) : sources_(sources), setters_(table().size()) {}
@@ -60,6 +93,7 @@ class Loader {
   Loaded run() {
     if (!sources_.file.empty()) read_sections();
     read_environment();
+    look_for_slips();
     read_flags();
     check_supported();
     check_tls_pair();
@@ -138,6 +172,15 @@ class Loader {
       const std::optional<std::string> text = sources_.env(std::string(setting.env));
       if (!text || text->empty()) continue;
       set_from_text(setting, *text, setting.env, Kind::kEnv);
+    }
+  }
+
+  void look_for_slips() {
+    for (const std::string& name : sources_.variables) {
+      if (!is_ours_by_name(name)) continue;
+      const std::string_view meant = meant_variable(name, sources_.variables);
+      if (meant.empty()) continue;
+      out_.advice.push_back(fmt::format("{} is no variable of ca4; did you mean {}?", name, meant));
     }
   }
 
@@ -278,7 +321,7 @@ Result<std::string> read_file(const std::string& path) {
 
 std::string find_file(const std::string& given, const Environment& env) {
   if (!given.empty()) return given;
-  if (const auto named = env ? env("CA4_CONFIG") : std::nullopt; named && !named->empty()) {
+  if (const auto named = env ? env(kFileVariable) : std::nullopt; named && !named->empty()) {
     return *named;
   }
   constexpr const char* kHere = "ca4.toml";

@@ -24,6 +24,8 @@ struct Sources {
   std::string file;  // its name in messages; empty: there is no file
   std::string file_text;
   Environment env;  // null: none is set
+  // The names of all variables that are set, also of those that are nobody's here.
+  std::vector<std::string> variables;
   std::vector<FlagValue> flags;
   // Sections whose settings the program will act on: only there does asking for what this build
   // lacks stop it. What is malformed is a problem everywhere.
@@ -36,6 +38,9 @@ struct Loaded {
   std::vector<std::string> origins;
   // Everything that is wrong, in the file's order, then variables, then flags; several lines each.
   std::vector<std::string> problems;
+  // What is allowed and most likely a slip, a line each: a variable that is nearly one of ours,
+  // which may also be another program's.
+  std::vector<std::string> advice;
 
   // kConfig with all problems, or ok.
   Status status() const;

@@ -1,6 +1,6 @@
 #include "config/load.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <filesystem>
 #include <fstream>
@@ -10,6 +10,10 @@
 
 namespace ca4::config {
 namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
 
 const Setting* row(std::string_view name) {
   for (const Setting& setting : table()) {
@@ -68,6 +72,35 @@ TEST(Load, AnEmptyVariableCountsAsNotSet) {
   Sources sources;
   sources.env = variables({{"KAFKA_BOOTSTRAP", ""}, {"CA4_PROCESSOR_THREADS", ""}});
   EXPECT_EQ(load(sources).status().to_string(), "ok");
+}
+
+TEST(Load, AVariableThatIsNearlyOneOfOursIsPointedOut) {
+  Sources sources;
+  sources.variables = {"CA4_PROCESSOR_TOKN_FILE", "CA4_PROCESOR_LISTEN", "MONGO_URL", "CA4_CONFG"};
+  const Loaded loaded = load(sources);
+  EXPECT_EQ(loaded.status().to_string(), "ok");
+  EXPECT_THAT(loaded.advice, ElementsAre("CA4_PROCESSOR_TOKN_FILE is no variable of ca4; did "
+                                         "you mean CA4_PROCESSOR_TOKEN_FILE?",
+                                         HasSubstr("did you mean CA4_PROCESSOR_LISTEN?"),
+                                         HasSubstr("did you mean MONGO_URI?"),
+                                         HasSubstr("did you mean CA4_CONFIG?")));
+}
+
+TEST(Load, VariablesOfScriptsAndOfOthersAreLeftAlone) {
+  Sources sources;
+  // Ours; the deployment's; another program's, beside ours; Kubernetes', of a service
+  // ca4-processor.
+  sources.variables = {"CA4_DATA_DIR",
+                       "CA4_STATE_DIR",
+                       "CA4_TOKENS_FILE",
+                       "CA4_TLS_CERT_FILE",
+                       "KAFKA_BROKERS",
+                       "MONGO_URI",
+                       "MONGO_URL",
+                       "CA4_PROCESSOR_PORT",
+                       "HOME",
+                       "CA4_" + std::string(100'000, 'X')};
+  EXPECT_THAT(load(sources).advice, IsEmpty());
 }
 
 TEST(Load, UnknownKeyIsShownWithASuggestion) {
