@@ -8,10 +8,12 @@
 
 #include <CLI/CLI.hpp>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 #include "admin/address_file.h"
@@ -144,10 +146,7 @@ class Top final : public Subcommand {
     if (!plain) signals.emplace();
     find_processes();
     if (watch_.processes().empty()) {
-      const Status nobody(Code::kNotFound,
-                          fmt::format("no process that runs has left its address in {}; give "
-                                      "--data-dir or an address (admin.listen of the process)",
-                                      folder_));
+      const Status nobody = nobody_found();
       if (plain) return report("top", nobody);
       nobody_ = nobody.message();
     }
@@ -161,6 +160,19 @@ class Top final : public Subcommand {
   }
 
  private:
+  Status nobody_found() const {
+    if (::access(folder_.c_str(), R_OK) != 0 && errno == EACCES) {
+      return {
+          Code::kIo,
+          fmt::format("{}: {}; run this as the user that the data belongs to, or give an address "
+                      "(admin.listen of the process)",
+                      folder_, std::generic_category().message(EACCES))};
+    }
+    return {Code::kNotFound, fmt::format("no process that runs has left its address in {}; give "
+                                         "--data-dir or an address (admin.listen of the process)",
+                                         folder_)};
+  }
+
   void find_processes() {
     for (const std::string& address : addresses_) watch_.add(address, admin_url(address));
     if (!addresses_.empty()) return;

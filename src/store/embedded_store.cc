@@ -197,7 +197,14 @@ EmbeddedStore::~EmbeddedStore() = default;
 Result<std::unique_ptr<EmbeddedStore>> EmbeddedStore::open(const EmbeddedStoreOptions& options) {
   const std::string file = (std::filesystem::path(options.dir) / options.file_name).string();
   std::error_code error;
-  if (options.read_only && !std::filesystem::exists(file, error)) {
+  const bool is_there = std::filesystem::exists(file, error);
+  if (options.read_only && error) {
+    const bool denied = error == std::errc::permission_denied;
+    return Status(Code::kIo,
+                  fmt::format("{}: {}{}", file, error.message(),
+                              denied ? "; run this as the user that the data belongs to" : ""));
+  }
+  if (options.read_only && !is_there) {
     return Status(
         Code::kNotFound,
         fmt::format("{}: no document store here ({} is missing); give the data folder,"

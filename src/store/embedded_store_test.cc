@@ -53,6 +53,15 @@ TEST(EmbeddedStore, ReadOnlyWithoutAStoreSaysWhatToGive) {
   EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
 }
 
+TEST(EmbeddedStore, ReadOnlyWhereOneCannotLookDoesNotSayThatThereIsNone) {
+  const TempDir dir;
+  std::filesystem::create_symlink("loop", dir.path() + "/loop");  // holds for root, too
+  const auto store = EmbeddedStore::open({.dir = dir.path() + "/loop", .read_only = true});
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.status().code(), Code::kIo);
+  EXPECT_THAT(store.status().message(), HasSubstr("symbolic links"));
+}
+
 TEST(EmbeddedStore, ReadOnlyReadsBesideTheWriterAndAfterIt) {
   const TempDir dir;
   std::unique_ptr<DocumentStore> writer = open_embedded(dir.path());
