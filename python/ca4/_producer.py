@@ -52,6 +52,8 @@ class Summary:
         text = f"{self.images} images: {self.sent} sent"
         if self.already_sent:
             text += f", {self.already_sent} already sent"
+            if self.already_sent == self.images:
+                text += f" ({self.journal} knows them all)"
         if self.skipped:
             text += f", {len(self.skipped)} skipped"
         return f"{text} in {self.wall_s:.1f} s, {self.images_per_s:.1f} images/s, model busy {self.model_busy_share:.0%}"

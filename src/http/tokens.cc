@@ -94,7 +94,9 @@ Tokens::Refusal Tokens::stranger(const Request& request, bool has_token) const {
   // No guess: a page left open without a token must not keep out whoever shares its address.
   if (!has_token) return {401, "missing", kSend, "no token", {}};
   const Allowance::Wait wait = attempts_.count(client_address(request), steady_clock::now());
-  if (wait == Allowance::Wait::zero()) return {401, "unknown", kSend, "a token that is none", {}};
+  if (wait == Allowance::Wait::zero()) {
+    return {401, "unknown", "the token is none of this server's", "a token that is none", {}};
+  }
   return {429, "attempts", "too many wrong tokens from this address: wait", "too many tries", wait};
 }
 

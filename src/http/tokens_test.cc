@@ -143,6 +143,7 @@ TEST_F(TokensTest, RefusalsSayWhyAndAreCountedAndAudited) {
   EXPECT_THAT(missing.headers, Contains(Pair("WWW-Authenticate", "Bearer realm=\"ca4\"")));
   const Response unknown = ask(bearer(kSecond));
   EXPECT_EQ(unknown.status, 401);
+  EXPECT_THAT(unknown.body, HasSubstr("none of this server's"));
   EXPECT_THAT(unknown.headers,
               Contains(Pair("WWW-Authenticate", "Bearer realm=\"ca4\", error=\"invalid_token\"")));
   EXPECT_EQ(ask(bearer(dash)).status, 403);

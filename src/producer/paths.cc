@@ -27,6 +27,12 @@ Status unreadable(const fs::path& path, const std::error_code& error) {
   return {Code::kIo, fmt::format("{}: {}", path.string(), error.message())};
 }
 
+// Also a link that leads nowhere: it is skipped later, with its reason, and not left out silently.
+bool may_be_picture(const fs::directory_entry& entry) {
+  std::error_code ignored;  // what vanished meanwhile is no file
+  return entry.is_regular_file(ignored) || (entry.is_symlink(ignored) && !entry.exists(ignored));
+}
+
 class Collector {
  public:
   void add_file(const fs::path& path) {
@@ -38,13 +44,12 @@ class Collector {
     std::error_code error;
     std::vector<fs::path> found;
     fs::recursive_directory_iterator entry(folder, error);
+    fs::path at = folder;  // what increment() may fail to open; then there is no entry to ask
     for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
-      std::error_code ignored;  // a file that vanished meanwhile is no file
-      if (has_image_ending(entry->path()) && entry->is_regular_file(ignored)) {
-        found.push_back(entry->path());
-      }
+      at = entry->path();
+      if (has_image_ending(at) && may_be_picture(*entry)) found.push_back(at);
     }
-    if (error) return unreadable(folder, error);
+    if (error) return unreadable(at, error);
     if (found.empty() && !may_be_empty) {
       return {Code::kNotFound,
               fmt::format("{}: no .jpg, .jpeg, .png or .webp in this folder", folder.string())};

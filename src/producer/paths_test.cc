@@ -55,6 +55,13 @@ TEST_F(ExpandPaths, FileWhoseNameLooksLikeAPatternIsAFile) {
   EXPECT_THAT(expand({"[1].jpg"}), ElementsAre(folder_ / "[1].jpg"));
 }
 
+TEST_F(ExpandPaths, ALinkThatLeadsNowhereIsNotLeftOut) {
+  std::filesystem::create_symlink("gone.jpg", folder_ / "b/link.jpg");
+  std::filesystem::create_symlink("../empty", folder_ / "b/folder.jpg");
+  EXPECT_THAT(expand({"b"}),
+              ElementsAre(folder_ / "b/c.webp", folder_ / "b/deep/d.jpeg", folder_ / "b/link.jpg"));
+}
+
 TEST_F(ExpandPaths, WhatGivesNothingIsAnError) {
   for (const char* name : {"missing.jpg", "empty", "*.gif"}) {
     const Status status = expand_paths({folder_ / name}).status();

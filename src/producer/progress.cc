@@ -50,6 +50,11 @@ std::string summary_text(const Report& report, const std::string& journal_path) 
   if (settled < report.files) text += fmt::format(", {} not sent", report.files - settled);
   text += fmt::format("\n{:.1f} s, {:.1f} images/s, model busy {:.0f} %\n", report.wall_s, rate,
                       busy * 100);
+  if (report.files > 0 && report.already_sent == report.files) {
+    text += fmt::format(
+        "Nothing new: {} knows all of them; with another --journal they are sent again.\n",
+        journal_path);
+  }
   if (!report.status.is_ok()) {
     text +=
         fmt::format("Run the same command again to go on: {} knows what was sent.\n", journal_path);

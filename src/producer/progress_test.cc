@@ -49,6 +49,17 @@ TEST(SummaryText, CountsEverything) {
             "2.0 s, 3.0 images/s, model busy 75 %\n");
 }
 
+TEST(SummaryText, WithNothingNewNamesTheJournalThatSaysSo) {
+  Report report;
+  report.files = 2;
+  report.already_sent = 2;
+  EXPECT_THAT(summary_text(report, "some.journal"),
+              HasSubstr("\nNothing new: some.journal knows all of them"));
+  report.files = 3;
+  report.sent = 1;
+  EXPECT_THAT(summary_text(report, "some.journal"), Not(HasSubstr("some.journal")));
+}
+
 TEST(SummaryText, AfterAStopSaysHowToGoOn) {
   Report report;
   report.files = 10;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -33,10 +34,36 @@ std::string detail_of(const Json& problem) {
   return out.empty() ? problem.dump() : out;
 }
 
+// Of what is no JSON, a line for people: a web page's title, as proxies send it for a server that
+// is away, else the text itself.
+std::string one_line(std::string_view body) {
+  constexpr std::string_view kBegin = "<title>";
+  const size_t begin = body.find(kBegin);
+  const size_t end = body.find("</title>");
+  if (begin < end && end != std::string_view::npos) {
+    body = body.substr(begin + kBegin.size(), end - begin - kBegin.size());
+  }
+  std::string out(body.substr(0, kDetailBytesMax));
+  std::ranges::replace_if(
+      out, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; }, ' ');
+  return out;
+}
+
+// What is most likely wrong with how the producer was started.
+std::string_view hint(int status) {
+  if (status == 401) return " (--token-file FILE, in Python token=)";
+  if (status == 404 || status == 405) {
+    return " (is the endpoint the processor's address alone, without /metadata?)";
+  }
+  if (status >= 300 && status < 400) return " (a redirect: does the endpoint begin with https://?)";
+  return "";
+}
+
 std::string explain(const Reply& reply) {
   const Json problem = Json::parse(reply.body, nullptr, /*allow_exceptions=*/false);
-  const std::string detail = problem.is_object() ? detail_of(problem) : reply.body;
-  return fmt::format("HTTP {} {}", reply.status, detail.substr(0, kDetailBytesMax));
+  const std::string detail = problem.is_object() ? detail_of(problem) : one_line(reply.body);
+  return fmt::format("HTTP {} {}{}", reply.status, detail.substr(0, kDetailBytesMax),
+                     hint(reply.status));
 }
 
 // Its code, "ERR_NGROK_3200", when the answer is ngrok's own and not the processor's: while an

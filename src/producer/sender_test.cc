@@ -287,6 +287,24 @@ TEST(JudgeReply, LongWebPageIsCut) {
   EXPECT_LT(status.message().size(), 400U);
 }
 
+std::string said_of(int status, const std::string& body) {
+  return judge_reply({.status = status, .body = body, .retry_after_ms = {}}).message();
+}
+
+TEST(JudgeReply, AWebPageOfAProxyIsItsTitleOnOneLine) {
+  EXPECT_EQ(
+      said_of(502, "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<hr>nginx"),
+      "HTTP 502 502 Bad Gateway");
+  EXPECT_EQ(said_of(500, "two\nlines \x1b[31m"), "HTTP 500 two lines  [31m");
+}
+
+TEST(JudgeReply, WhatIsMostLikelyWrongIsSaid) {
+  EXPECT_THAT(said_of(401, ""), HasSubstr("--token-file"));
+  EXPECT_THAT(said_of(404, ""), HasSubstr("without /metadata?"));
+  EXPECT_THAT(said_of(307, ""), HasSubstr("https://"));
+  EXPECT_THAT(said_of(422, ""), Not(HasSubstr("(")));
+}
+
 TEST(JudgeLines, UnreadableLinesPromiseNothing) {
   const auto verdicts = judge_lines("{\"status\":\"ok\"}\nnonsense\n[]\n", 5);
   ASSERT_EQ(verdicts.size(), 5U);
