@@ -108,6 +108,10 @@ Result<std::vector<Record>> EmbeddedConsumer::read(const PollLimits& limits) {
   // What was read before a failure is good; the failure comes again at the next poll.
   if (!status.is_ok() && records.empty()) return status;
   if (!records.empty()) next_ = records.back().position.offset + 1;
+  // A log that ended is read to its end; that another took its place must not look like silence.
+  if (records.empty() && !writer_is_here_) {
+    if (Status moved = reader_->check_in_place(); !moved.is_ok()) return moved;
+  }
   return records;
 }
 

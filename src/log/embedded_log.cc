@@ -82,6 +82,7 @@ Result<std::vector<PartitionLag>> EmbeddedLog::lag(const std::string& group) {
       if (!reader) return reader.status();
       reader_ = std::make_unique<RecordReader>(std::move(*reader));
     }
+    if (Status moved = reader_->check_in_place(); !moved.is_ok()) return moved;
     Result<int64_t> last = reader_->end();
     if (!last) return last.status();
     Result<std::optional<int64_t>> first = reader_->first();

@@ -201,6 +201,31 @@ TEST_F(EmbeddedLogTest, ReaderThatCameBeforeTheLogSeesItAppear) {
   EXPECT_EQ(reader->lag("g").value()[0].lag(), 1);
 }
 
+TEST_F(EmbeddedLogTest, ALogInThePlaceOfTheOneThatIsReadIsToldAndNoSilence) {
+  auto writer = open_or_fail(options(), clock_);
+  append_values(*writer, {"a", "b"});
+  EmbeddedLogOptions reading = options();
+  reading.mode = EmbeddedLogOptions::Mode::kReader;
+  auto reader = open_or_fail(reading, clock_);
+  auto consumer = reader->consumer("g").value();
+  EXPECT_THAT(values_of(consumer->poll({.records_max = 1}).value()), ElementsAre("a"));
+  EXPECT_EQ(reader->lag("g").value()[0].lag(), 2);
+  writer.reset();
+  std::filesystem::create_directory(dir_.path() + "/away");
+  for (const char* name : {"gpu-metadata.db", "gpu-metadata.offsets.db"}) {
+    std::filesystem::rename(dir_.path() + "/" + name, dir_.path() + "/away/" + name);
+  }
+  EXPECT_THAT(values_of(consumer->poll({}).value()), ElementsAre("b"));
+  EXPECT_TRUE(consumer->poll({.wait_ms_max = 0}).is_ok());
+  writer = open_or_fail(options(), clock_);
+  append_values(*writer, {"c"});
+  const Status polled = consumer->poll({.wait_ms_max = 0}).status();
+  EXPECT_EQ(polled.code(), Code::kIo);
+  EXPECT_THAT(polled.message(), HasSubstr("start this process again"));
+  EXPECT_EQ(reader->lag("g").status().code(), Code::kIo);
+  EXPECT_THAT(all_values(*open_or_fail(reading, clock_), "g"), ElementsAre("c"));
+}
+
 TEST_F(EmbeddedLogTest, RetentionByAgeKeepsWhatAGroupHasNotCommittedAndTheNewest) {
   EmbeddedLogOptions aged = options();
   aged.retention_age_s = 3600;

@@ -1,6 +1,7 @@
 #include "log/record_reader.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <limits>
@@ -69,7 +70,22 @@ RecordReader::RecordReader(std::unique_ptr<sqlite::Database> db, sqlite::Stateme
       one_(std::move(one)),
       min_(std::move(min)),
       max_(std::move(max)),
-      log_id_(log_id) {}
+      log_id_(log_id),
+      file_(file_at(db_->path())) {}
+
+std::optional<RecordReader::FileId> RecordReader::file_at(const std::string& path) {
+  struct stat info = {};
+  if (::stat(path.c_str(), &info) != 0) return std::nullopt;
+  return FileId{info.st_dev, info.st_ino};
+}
+
+Status RecordReader::check_in_place() const {
+  const std::optional<FileId> now = file_at(db_->path());
+  if (!now || now == file_) return Status::ok();
+  return {Code::kIo, fmt::format("{}: moved away while it was read, and another log is in its "
+                                 "place: start this process again, it then reads that one",
+                                 db_->path())};
+}
 
 RecordReader::ScanEnd RecordReader::scan(sqlite::Statement& select, int64_t from,
                                          const Visit& visit) {

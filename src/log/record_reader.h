@@ -2,6 +2,8 @@
 // damaged. Never changes a record.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -62,6 +64,10 @@ class RecordReader {
   // One past the newest; 0 in an empty log.
   Result<int64_t> end();
 
+  // kIo when another file lies by now where this one was opened: what is appended there is never
+  // seen here. Ok also when none does.
+  Status check_in_place() const;
+
   int64_t log_id() const { return log_id_; }
   sqlite::Database& database() { return *db_; }
 
@@ -71,6 +77,14 @@ class RecordReader {
     Status status;
     bool stopped;  // by the visitor
   };
+
+  // Which file lies at a path; none where it has no such file.
+  struct FileId {
+    dev_t device;
+    ino_t number;
+    friend bool operator==(const FileId&, const FileId&) = default;
+  };
+  static std::optional<FileId> file_at(const std::string& path);
 
   RecordReader(std::unique_ptr<sqlite::Database> db, sqlite::Statement range, sqlite::Statement one,
                sqlite::Statement min, sqlite::Statement max, int64_t log_id);
@@ -88,6 +102,7 @@ class RecordReader {
   sqlite::Statement min_;
   sqlite::Statement max_;
   int64_t log_id_;
+  std::optional<FileId> file_;
 };
 
 }  // namespace ca4::log
