@@ -10,6 +10,7 @@
 #include "cli/admin.h"
 #include "cli/common.h"
 #include "cli/door.h"
+#include "cli/left_behind.h"
 #include "door/door.h"
 #include "ops/logging.h"
 #include "tap/tap_service.h"
@@ -153,6 +154,9 @@ void run_until_stopped(ops::Signals& signals, const std::function<void()>& reloa
 int run_service(const char* who, const config::Settings& settings, Roles roles) {
   const Status logging = ops::setup_logging(settings.logging.level, settings.logging.format);
   if (!logging.is_ok()) return report(who, logging);
+  if (roles.accepts) {
+    for (const std::string& line : left_behind(settings)) spdlog::warn("{}", line);
+  }
   return serve_until_stopped(who, settings, roles);
 }
 
