@@ -256,6 +256,21 @@ def test_a_full_disk_under_the_outbox_loses_nothing_that_was_told_to_be_there(sp
         assert [e["metadata_id"] for e in exported(spool, *flags)] == [f"img-{n}" for n in range(-2000, imported - 2000)]
 
 
+def test_a_full_disk_under_what_a_tool_writes_is_told_with_the_file_and_the_line(spool, data, tmp_path):
+    rows = [(NOW + n, old_event(n)) for n in range(-300, 0)] + [(NOW + n, {"extra": "x" * 1000}) for n in range(100)]
+    write_outbox(tmp_path / "outbox.csv", rows)
+    with small_disk(tmp_path / "disk", 64 << 10) as disk:
+        (tmp_path / "outbox.csv.rejected.csv").symlink_to(disk / "rejected.csv")
+        result = spool("import", tmp_path / "outbox.csv")
+        assert result.returncode == 1
+        assert re.search(r"outbox\.csv:\d+: stopped: .*outbox\.csv\.rejected\.csv: No space left", result.stderr)
+        assert "256 events imported" in result.stdout
+        exported = spool("export", "--output", disk / "events.ndjson")
+        assert exported.returncode == 1
+        assert f"{disk}/events.ndjson.part: No space left" in exported.stderr
+        assert [file.name for file in disk.iterdir()] == ["rejected.csv"]
+
+
 def test_rows_of_many_megabytes_are_taken(spool, tmp_path):
     numbers = random.Random(7)
     large = old_event("large", embedding=[numbers.uniform(-1, 1) for _ in range(65_536)], embedding_dim=65_536)

@@ -8,8 +8,8 @@
 namespace ca4::cli {
 namespace {
 
-Status io_error(const std::string& path) {
-  return {Code::kIo, fmt::format("{}: {}", path, strerror(errno))};
+Status io_error(const std::string& path, int error = errno) {
+  return {Code::kIo, fmt::format("{}: {}", path, strerror(error))};
 }
 
 }  // namespace
@@ -20,12 +20,16 @@ Result<OutFile> OutFile::create(const std::string& path) {
   return OutFile(file, path);
 }
 
+Status OutFile::write(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), file_.get()) == text.size()) return Status::ok();
+  if (errno_ == 0) errno_ = errno;
+  return io_error(path_, errno_);
+}
+
 Status OutFile::finish() {
-  errno = 0;
-  const bool flushed = std::fflush(file_.get()) == 0 && std::ferror(file_.get()) == 0;
-  const Status status = flushed ? Status::ok() : io_error(path_);
-  const bool closed = std::fclose(file_.release()) == 0;
-  return status.is_ok() && !closed ? io_error(path_) : status;
+  if (std::fflush(file_.get()) != 0 && errno_ == 0) errno_ = errno;
+  if (std::fclose(file_.release()) != 0 && errno_ == 0) errno_ = errno;
+  return errno_ == 0 ? Status::ok() : io_error(path_, errno_);
 }
 
 }  // namespace ca4::cli

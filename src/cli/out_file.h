@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/status.h"
 
@@ -14,10 +15,11 @@ class OutFile {
   // Empties what is there. kIo with the path.
   static Result<OutFile> create(const std::string& path);
 
-  std::FILE* get() const { return file_.get(); }
   const std::string& path() const { return path_; }
 
-  // Ends writing: kIo when anything of it failed, as on a full disk. Nothing may be written then.
+  // Buffered. kIo with the path, as on a full disk.
+  Status write(std::string_view text);
+  // Ends writing: kIo when anything of it failed. Nothing may be written then.
   Status finish();
 
  private:
@@ -28,6 +30,7 @@ class OutFile {
 
   std::unique_ptr<std::FILE, Close> file_;
   std::string path_;
+  int errno_ = 0;  // of the first write that failed
 };
 
 }  // namespace ca4::cli

@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <functional>
+#include <string_view>
 
 #include "cli/dlq_print.h"
 #include "cli/out_file.h"
@@ -14,22 +16,26 @@
 namespace ca4::cli {
 namespace {
 
-Status write_waiting(log::LogInspector& outbox, std::FILE* out) {
+using Write = std::function<Status(std::string_view text)>;
+
+Status write_waiting(log::LogInspector& outbox, const Write& write) {
   const Result<Waiting> waiting = waiting_in(outbox);
   if (!waiting) return waiting.status();
   if (waiting->records == 0) return Status::ok();
   size_t damaged = 0;
+  Status written;
   const Status read = outbox.from(waiting->first, [&](const log::StoredRecord& record) {
     const Result<event::EventView> event = event::decode(record.value);
     if (event) {
-      fmt::print(out, "{}\n", event::to_wire_json(*event));
-      return true;
+      written = write(event::to_wire_json(*event) + '\n');
+      return written.is_ok();
     }
     ++damaged;
     fmt::print(stderr, "ca4 spool export: offset {}: {}\n", record.offset,
                printable(record.damage.empty() ? event.status().message() : record.damage));
     return true;
   });
+  if (!written.is_ok()) return written;
   if (!read.is_ok() || damaged == 0) return read;
   return {Code::kCorruption,
           fmt::format("{} events are damaged and were left out; the others are whole", damaged)};
@@ -57,11 +63,20 @@ Result<Waiting> waiting_in(log::LogInspector& outbox) {
 }
 
 Status export_waiting(log::LogInspector& outbox, const std::string& path) {
-  if (path.empty()) return write_waiting(outbox, stdout);
+  if (path.empty()) {
+    return write_waiting(outbox, [](std::string_view text) {
+      fmt::print("{}", text);
+      return Status::ok();
+    });
+  }
   Result<OutFile> file = OutFile::create(path + ".part");
   if (!file) return file.status();
-  const Status exported = write_waiting(outbox, file->get());
-  if (const Status written = file->finish(); !written.is_ok()) return written;
+  const Status exported =
+      write_waiting(outbox, [&file](std::string_view text) { return file->write(text); });
+  if (const Status written = file->finish(); !written.is_ok()) {
+    (void)std::remove(file->path().c_str());  // half of it helps nobody, and holds the disk
+    return written;
+  }
   if (std::rename(file->path().c_str(), path.c_str()) != 0) {
     return {Code::kIo, fmt::format("{}: {}", path, strerror(errno))};
   }

@@ -24,8 +24,7 @@ class RejectedFile {
       file_.emplace(std::move(*made));
     }
     // One that was too large to be held stays where it is.
-    if (!row.raw.empty()) fmt::print(file_->get(), "{}\r\n", row.raw);
-    return Status::ok();
+    return row.raw.empty() ? Status::ok() : file_->write(fmt::format("{}\r\n", row.raw));
   }
 
   Status finish() { return file_ ? file_->finish() : Status::ok(); }
