@@ -166,6 +166,9 @@ def test_one_broker_starts_has_its_topics_and_sends_tunnel_clients_to_localhost(
     topics = system.topics()
     assert topics["gpu-metadata"][:2] == (6, 1)
     assert topics["gpu-metadata.dlq"][:2] == (1, 1)
+    # A letter is nowhere else, and nobody may look for a week; nor does Kafka forget then how far `ca4 dlq replay` came.
+    assert {"retention.ms=-1", "retention.bytes=-1"} <= set(topics["gpu-metadata.dlq"][2].split(","))
+    assert "offsets.retention.minutes = 5259600\n" in (system.folder / "kafka-0.log").read_text()
     assert "min.insync.replicas=1" in topics["gpu-metadata"][2]
     # Port 9092 of this pod is the internal listener, so the client gets an answer there and names it.
     assert system.advertised(broker) == {"localhost:9092"}

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 import requests
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource
 from kafka_records import fresh_topic, produce, records, when_direct
 from server_process import free_port
 from support import PATIENCE_S, assert_problem, documents, event, eventually, run, when_stored
@@ -276,6 +276,11 @@ def test_topics_ensure_says_what_differs_and_grows_only_when_told(kafka, topic):
     assert (code, rows[topic]["state"], rows[topic + ".dlq"]["state"]) == (0, "ok", "ok")
     assert (rows[topic]["partitions"], rows[topic + ".dlq"]["partitions"]) == (3, 1)
     assert (rows[topic]["replicas"], rows[topic]["min_insync"], rows[topic]["leaderless"]) == (1, 1, 0)
+    kept = ConfigResource(ConfigResource.Type.TOPIC, topic + ".dlq")
+    admin = AdminClient({"bootstrap.servers": kafka})
+    limits = admin.describe_configs([kept])[kept].result(PATIENCE_S)
+    assert {limits[name].value for name in ["retention.ms", "retention.bytes"]} == {"-1"}
+    assert not limits["retention.bytes"].is_default  # also where brokers have a limit of their own
     assert ensure("--kafka-partitions", 2)[0] == 0  # more is never wrong
     code, rows = ensure("--kafka-partitions", 5)
     assert (code, rows[topic]["state"], rows[topic]["partitions"]) == (1, "differs", 3)

@@ -134,7 +134,9 @@ Result<TopicState> KafkaTopics::create(const TopicPlan& plan) {
   };
   set(kMinInsync, std::to_string(plan.min_insync));
   set(kRecordBytesMax, std::to_string(plan.record_bytes_max));
-  if (plan.keeps_forever) set("retention.ms", "-1");
+  if (plan.keeps_forever) {
+    for (const char* limit : {"retention.ms", "retention.bytes"}) set(limit, "-1");
+  }
   const Queue queue(rd_kafka_queue_new(client_->handle()));
   const AdminOptions options = admin_options(*client_, RD_KAFKA_ADMIN_OP_CREATETOPICS, deadline);
   rd_kafka_CreateTopics(client_->handle(), &wanted, 1, options.get(), queue.get());

@@ -5,11 +5,11 @@
 #   KAFKA_COPIES     how many brokers keep each event
 set -euo pipefail
 
-ensure() { # TOPIC PARTITIONS
+ensure() { # TOPIC PARTITIONS [FLAG...]
   kafka-topics.sh --bootstrap-server "$KAFKA_BOOTSTRAP" --create --if-not-exists \
-    --topic "$1" --partitions "$2" --replication-factor "$KAFKA_COPIES"
+    --topic "$1" --partitions "$2" --replication-factor "$KAFKA_COPIES" "${@:3}"
 }
 
 ensure gpu-metadata 6
-# Dead letters are few and read one by one.
-ensure gpu-metadata.dlq 1
+# Dead letters are few and read one by one. They stay, as with `ca4 topics ensure`: what they hold is nowhere else.
+ensure gpu-metadata.dlq 1 --config retention.ms=-1 --config retention.bytes=-1
