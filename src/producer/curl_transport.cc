@@ -36,6 +36,14 @@ size_t note_header(char* data, size_t, size_t count, void* user) {
   return count;
 }
 
+// How it looks from here when the endpoint begins with the wrong one of http:// and https://.
+std::string_view scheme_hint(std::string_view url, CURLcode code, std::string_view reason) {
+  const bool is_https = url.starts_with("https://");
+  if (!is_https && code == CURLE_GOT_NOTHING) return " (does it want https://?)";
+  const bool in_handshake = code == CURLE_SSL_CONNECT_ERROR || reason.starts_with("SSL connection");
+  return is_https && in_handshake ? " (does it speak http:// only?)" : "";
+}
+
 // Asked by curl about once a second while nothing comes, more often otherwise. Not 0 ends the
 // transfer.
 int is_abandoned(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
@@ -89,7 +97,8 @@ class HttpTransport final : public Transport {
     const CURLcode code = curl_easy_perform(easy.get());
     if (code != CURLE_OK) {
       const char* reason = error[0] != '\0' ? error.data() : curl_easy_strerror(code);
-      return Status(Code::kUnavailable, fmt::format("{}: {}", url, reason));
+      return Status(Code::kUnavailable,
+                    fmt::format("{}: {}{}", url, reason, scheme_hint(url, code, reason)));
     }
     long status = 0;
     curl_off_t retry_after_s = 0;

@@ -267,6 +267,20 @@ TEST(Sender, WhatWasSubmittedBeforeAStopIsStillSent) {
   EXPECT_EQ(f.acknowledged(), 4U);
 }
 
+TEST(Transport, TheWrongSchemeIsGuessed) {
+  const auto closes = [](const FakeRequest&) { return std::string(); };
+  const FakeEndpoint silent(closes);
+  const auto said = [](const std::string& endpoint) {
+    return make_http_transport({.endpoint = endpoint, .token = "", .connect_timeout_ms = 300})
+        ->post("/metadata", "text/plain", "")
+        .status()
+        .message();
+  };
+  EXPECT_THAT(said(silent.url()), HasSubstr("(does it want https://?)"));
+  const std::string address = silent.url().substr(silent.url().find("//"));
+  EXPECT_THAT(said("https:" + address), HasSubstr("(does it speak http:// only?)"));
+}
+
 TEST(JudgeReply, StatusDecidesWhetherToTryAgain) {
   const auto code = [](int status) {
     return judge_reply({.status = status, .body = "", .retry_after_ms = {}}).code();
