@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <future>
 #include <map>
@@ -125,7 +126,8 @@ Status Worker::settle(Work& work, std::span<const store::UpsertResult> results) 
     }
     document_metrics_.stored(outcome);
     if (outcome == store::Outcome::kInserted || outcome == store::Outcome::kUpdated) {
-      const int64_t took_us = now_us - work.pending[i].ingested_at_us;
+      // A processor's clock may be ahead of ours; a sum that falls is a new start to a rate.
+      const int64_t took_us = std::max<int64_t>(now_us - work.pending[i].ingested_at_us, 0);
       document_metrics_.end_to_end(static_cast<double>(took_us) / 1e6);
     }
   }

@@ -58,6 +58,14 @@ TEST_F(WorkerTest, StoresWhatWasAcceptedAndCommitsIt) {
   EXPECT_TRUE(has_metric(registry_, "ca4_end_to_end_seconds_sum 4"));
 }
 
+TEST_F(WorkerTest, AProcessorsClockThatIsAheadMakesNoTimeNegative) {
+  accept("a", 1);
+  clock_.advance_us(-10'000'000);
+  accept("b", 2);
+  drain();
+  EXPECT_TRUE(has_metric(registry_, "ca4_end_to_end_seconds_sum 0"));
+}
+
 TEST_F(WorkerTest, ABadRecordGoesToTheDeadLettersAndItsNeighboursToTheStore) {
   accept("before", 1);
   append({{"key", "no event at all", {{"trace", "t"}, {"reason", "theirs"}}}});
