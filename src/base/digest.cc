@@ -32,6 +32,7 @@ void Sha256::add(std::string_view bytes) {
 std::string Sha256::hex() {
   std::array<unsigned char, 32> digest{};
   EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr);
+  EVP_DigestInit_ex(context_.get(), sha256(), nullptr);
   return ca4::hex({reinterpret_cast<const char*>(digest.data()), digest.size()});
 }
 

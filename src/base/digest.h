@@ -16,7 +16,7 @@ class Sha256 {
  public:
   Sha256();
   void add(std::string_view bytes);
-  // Lower-case hex. Ends the hash: nothing may be added behind it.
+  // Lower-case hex. Ends the hash: what is added next begins another.
   std::string hex();
 
  private:

@@ -18,6 +18,7 @@ TEST(Digest, Sha256OfTheStandardsExamples) {
   pieces.add("");
   pieces.add("bc");
   EXPECT_EQ(pieces.hex(), sha256_hex("abc"));
+  EXPECT_EQ(pieces.hex(), sha256_hex("")) << "the next hash begins empty";
 }
 
 // RFC 4648 section 10.

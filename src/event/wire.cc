@@ -35,7 +35,7 @@ std::string to_wire_json(const EventView& event) {
 }
 
 std::string payload_hash(const EventView& event) {
-  Sha256 hash;
+  thread_local Sha256 hash;  // OpenSSL allocates three times for one
   hash.add(event.meta_json);
   hash.add(
       {reinterpret_cast<const char*>(event.embedding_bytes.data()), event.embedding_bytes.size()});
