@@ -19,6 +19,8 @@ static_assert(std::endian::native == std::endian::little, "BSON is little-endian
 constexpr char kDoubleType = BSON_TYPE_DOUBLE;
 constexpr size_t kDoubleBytes = sizeof(double);
 constexpr size_t kHeadBytes = sizeof(int32_t);
+// A type byte, an index of six digits and a zero byte; longer arrays are larger than a document.
+constexpr size_t kNameBytesCopied = 8;
 
 // Writes the fields of one BSON document. Text is checked for UTF-8 as it passes.
 class FieldWriter {
@@ -102,25 +104,17 @@ std::string zeros(size_t dim) {
   return array;
 }
 
-size_t bytes_estimate(const Document& document, MongoEmbedding form) {
-  constexpr size_t kOwnFields = 1200;  // ours with their names, and a GPU's
-  const size_t float_bytes = form == MongoEmbedding::kArray ? 14 : sizeof(float);
-  // BSON of JSON is seldom twice as long.
-  return kOwnFields + float_bytes * document.embedding.size() + 2 * document.extra_json.size() +
-         2 * document.gpu_hardware_json.size() + 2 * document.other_json.size();
-}
-
 }  // namespace
 
-Result<BsonPtr> BsonEncoder::encode(const Document& document) {
-  if (document.metadata_id.empty()) return Status(Code::kInvalidArgument, "metadata_id: empty");
-  if (document.embedding.empty()) return Status(Code::kInvalidArgument, "embedding: empty");
-  BsonPtr bson(bson_sized_new(bytes_estimate(document, form_)));
-  if (Status bad = append_members(*bson, document); !bad.is_ok()) return bad;
-  append_embedding(*bson, document.embedding);
-  if (bson->len <= kBsonDocumentBytesMax) return bson;
-  return Status(Code::kTooLarge, fmt::format("{} bytes as a MongoDB document, more than {}",
-                                             bson->len, kBsonDocumentBytesMax));
+Status BsonEncoder::encode(const Document& document, bson_t& to) {
+  if (document.metadata_id.empty()) return {Code::kInvalidArgument, "metadata_id: empty"};
+  if (document.embedding.empty()) return {Code::kInvalidArgument, "embedding: empty"};
+  bson_reinit(&to);
+  if (Status bad = append_members(to, document); !bad.is_ok()) return bad;
+  if (Status bad = append_embedding(to, document.embedding); !bad.is_ok()) return bad;
+  if (to.len <= kBsonDocumentBytesMax) return Status::ok();
+  return {Code::kTooLarge, fmt::format("{} bytes as a MongoDB document, more than {}", to.len,
+                                       kBsonDocumentBytesMax)};
 }
 
 // `_id` first, where the server would move it to.
@@ -180,40 +174,52 @@ Status BsonEncoder::append_other(bson_t& to, const std::string& other_json) {
   return bad;
 }
 
-void BsonEncoder::append_embedding(bson_t& to, std::span<const float> embedding) {
-  if (form_ == MongoEmbedding::kArray) {
-    const std::string_view bytes = array_of(embedding);
-    bson_t array;
-    bson_init_static(&array, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
-    bson_append_array(&to, "embedding", -1, &array);
-  }
+Status BsonEncoder::append_embedding(bson_t& to, std::span<const float> embedding) {
+  if (form_ == MongoEmbedding::kArray) return append_doubles(to, embedding);
   if (form_ == MongoEmbedding::kVector) {
     array_.assign(kVectorHead).append(as_bytes(embedding));
     bson_append_binary(&to, "embedding", -1, static_cast<bson_subtype_t>(kVectorSubtype),
                        reinterpret_cast<const uint8_t*>(array_.data()),
                        static_cast<uint32_t>(array_.size()));
   }
+  return Status::ok();
 }
 
 // bson_append_double writes a name and looks for room 2048 times. Every array of one length differs
-// in the doubles only, and those stand at equal distances as long as the index has as many digits.
-std::string_view BsonEncoder::array_of(std::span<const float> embedding) {
+// in the doubles only, so that the names come from the last one; all is written once, in place.
+Status BsonEncoder::append_doubles(bson_t& to, std::span<const float> embedding) {
   if (array_dim_ != embedding.size()) {
     array_ = zeros(embedding.size());
     array_dim_ = embedding.size();
   }
-  char* at = array_.data() + kHeadBytes;
+  constexpr std::string_view kHead("\4embedding\0", 11);
+  static_assert(kHead[0] == BSON_TYPE_ARRAY);
+  const size_t from = to.len - 1;  // where the document's last byte stands, a zero
+  uint8_t* const document =
+      bson_reserve_buffer(&to, static_cast<uint32_t>(to.len + kHead.size() + array_.size()));
+  if (document == nullptr) return {Code::kTooLarge, "more than libbson takes"};
+  std::memcpy(document, &to.len, sizeof to.len);
+  auto* out = reinterpret_cast<char*>(document) + from;
+  out = std::copy_n(kHead.data(), kHead.size(), out);
+  const char* names = array_.data();
+  out = std::copy_n(names, kHeadBytes, out);
+  names += kHeadBytes;
   size_t i = 0;
   size_t digits = 1;
   for (size_t next_power = 10; i < embedding.size(); next_power *= 10, ++digits) {
     const size_t end = std::min(embedding.size(), next_power);
+    const size_t head_bytes = 1 + digits + 1;
     for (; i < end; ++i) {
       const auto value = static_cast<double>(embedding[i]);
-      std::memcpy(at + 1 + digits + 1, &value, sizeof value);
-      at += 1 + digits + 1 + kDoubleBytes;
+      std::memcpy(out, names, kNameBytesCopied);
+      std::memcpy(out + head_bytes, &value, sizeof value);
+      out += head_bytes + kDoubleBytes;
+      names += head_bytes + kDoubleBytes;
     }
   }
-  return array_;
+  out[0] = '\0';  // ends the array
+  out[1] = '\0';  // ends the document
+  return Status::ok();
 }
 
 }  // namespace ca4::store

@@ -34,18 +34,19 @@ class BsonEncoder {
  public:
   explicit BsonEncoder(MongoEmbedding form) : form_(form) {}
 
-  // kInvalidArgument or kTooLarge with the reason why no such store can ever keep the document.
-  Result<BsonPtr> encode(const Document& document);
+  // Makes `to` the document, in the memory that it has. kInvalidArgument or kTooLarge with the
+  // reason why no such store can ever keep the document; what is in `to` is then of no use.
+  Status encode(const Document& document, bson_t& to);
 
  private:
   Status append_members(bson_t& to, const Document& document);
   Status append_other(bson_t& to, const std::string& other_json);
-  void append_embedding(bson_t& to, std::span<const float> embedding);
-  std::string_view array_of(std::span<const float> embedding);
+  Status append_embedding(bson_t& to, std::span<const float> embedding);
+  Status append_doubles(bson_t& to, std::span<const float> embedding);
 
   const MongoEmbedding form_;
   JsonToBson json_;
-  std::string array_;  // the last array of doubles; its names are those of every other as long
+  std::string array_;  // of as many zeros as the last embedding had numbers; or a vector
   size_t array_dim_ = 0;
 };
 

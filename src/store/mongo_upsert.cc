@@ -76,43 +76,79 @@ std::optional<uint64_t> version_before(Outcome outcome, uint64_t written) {
 Result<std::vector<UpsertResult>> MongoUpsert::run(std::span<const Document> batch) {
   batch_ = batch;
   results_.assign(batch.size(), {});
-  for (size_t i = 0; i < batch.size(); ++i) {
-    Result<BsonPtr> document = encoder_.encode(batch[i]);
-    if (!document) {
-      results_[i] = {Outcome::kDeadLetter, document.status().message()};
-      continue;
-    }
-    const bool full =
-        bytes_ + (*document)->len > kPartBytesMax || groups_.size() >= kPartDocumentsMax;
-    if (full && !groups_.empty()) {
+  group_by_id();
+  for (Group& group : groups_) {
+    if (!encode_newest(group)) continue;
+    const bool full = bytes_ + document_->len > kPartBytesMax || part_.size() >= kPartDocumentsMax;
+    if (full && !part_.empty()) {
       if (Status status = flush(); !status.is_ok()) return status;
+      encode_newest(group);  // what had to be written again was encoded in its place
     }
-    add(i, std::move(*document));
+    const Document& newest = batch_[group.newest];
+    group.filter = older_bson(newest.metadata_id, newest.version);
+    if (Status status = add(group); !status.is_ok()) return status;
+    part_.push_back(&group);
+    bytes_ += document_->len;
   }
   if (Status status = flush(); !status.is_ok()) return status;
   return std::move(results_);
 }
 
-void MongoUpsert::add(size_t index, BsonPtr document) {
-  const auto [place, fresh] = group_of_id_.try_emplace(batch_[index].metadata_id, groups_.size());
-  if (fresh) groups_.emplace_back();
-  Group& group = groups_[place->second];
-  group.members.push_back(index);
-  if (!fresh && batch_[index].version <= batch_[group.newest].version) return;
-  if (!fresh) bytes_ -= group.document->len;
-  bytes_ += document->len;
-  group.newest = index;
-  group.document = std::move(document);
+void MongoUpsert::group_by_id() {
+  std::unordered_map<std::string_view, size_t> group_of_id;
+  groups_.reserve(batch_.size());
+  for (size_t i = 0; i < batch_.size(); ++i) {
+    const auto [place, fresh] = group_of_id.try_emplace(batch_[i].metadata_id, groups_.size());
+    if (fresh) groups_.emplace_back();
+    groups_[place->second].members.push_back(i);
+  }
+}
+
+bool MongoUpsert::encode_newest(Group& group) {
+  std::optional<size_t> encoded;
+  std::optional<size_t> newest;
+  std::erase_if(group.members, [&](size_t member) {
+    if (Status bad = encoder_.encode(batch_[member], *document_); !bad.is_ok()) {
+      results_[member] = {Outcome::kDeadLetter, bad.message()};
+      encoded.reset();
+      return true;
+    }
+    encoded = member;
+    if (!newest || batch_[member].version > batch_[*newest].version) newest = member;
+    return false;
+  });
+  if (!newest) return false;
+  group.newest = *newest;
+  return encoded == newest || encoder_.encode(batch_[*newest], *document_).is_ok();
+}
+
+Status MongoUpsert::add(const Group& group) {
+  if (!bulk_) {
+    bson_t unordered;
+    bson_init(&unordered);
+    BSON_APPEND_BOOL(&unordered, "ordered", false);
+    bulk_.reset(mongoc_collection_create_bulk_operation_with_opts(&collection_, &unordered));
+    bson_destroy(&unordered);
+  }
+  // The library's own check reads every document once more; what the encoder wrote is valid.
+  bson_t options;
+  bson_init(&options);
+  BSON_APPEND_BOOL(&options, "upsert", true);
+  BSON_APPEND_BOOL(&options, "validate", false);
+  bson_error_t error = {};
+  const bool taken = mongoc_bulk_operation_replace_one_with_opts(bulk_.get(), group.filter.get(),
+                                                                 document_.get(), &options, &error);
+  bson_destroy(&options);
+  return taken ? Status::ok()
+               : Status(Code::kInternal, fmt::format("libmongoc: {}", error.message));
 }
 
 Status MongoUpsert::flush() {
-  std::vector<Group*> pending;
-  for (Group& group : groups_) {
-    const Document& newest = batch_[group.newest];
-    group.filter = older_bson(newest.metadata_id, newest.version);
-    pending.push_back(&group);
-  }
+  std::vector<Group*> pending = part_;
   for (int round = 0; round < kRoundsMax && !pending.empty(); ++round) {
+    if (round > 0) {
+      if (Status status = add_again(pending); !status.is_ok()) return status;
+    }
     if (Status status = write(pending); !status.is_ok()) return status;
     if (pending.empty()) break;
     if (Status status = compare(pending); !status.is_ok()) return status;
@@ -123,35 +159,24 @@ Status MongoUpsert::flush() {
     if (!group->seen) group->result.outcome = Outcome::kDeadLetter;
     if (group->seen) group->result.reason = "other writers change this document all the time";
   }
-  for (const Group& group : groups_) settle(group);
-  groups_.clear();
-  group_of_id_.clear();
+  for (const Group* const group : part_) settle(*group);
+  part_.clear();
   bytes_ = 0;
   return Status::ok();
 }
 
-Status MongoUpsert::write(std::vector<Group*>& pending) {
-  bson_t unordered;
-  bson_init(&unordered);
-  BSON_APPEND_BOOL(&unordered, "ordered", false);
-  const MongoPtr<mongoc_bulk_operation_t> bulk(
-      mongoc_collection_create_bulk_operation_with_opts(&collection_, &unordered));
-  bson_destroy(&unordered);
-
-  // The library's own check reads every document once more; what the encoder wrote is valid.
-  bson_t options;
-  bson_init(&options);
-  BSON_APPEND_BOOL(&options, "upsert", true);
-  BSON_APPEND_BOOL(&options, "validate", false);
-  bson_error_t error = {};
-  bool taken = true;
+Status MongoUpsert::add_again(const std::vector<Group*>& pending) {
   for (const Group* const group : pending) {
-    taken = taken && mongoc_bulk_operation_replace_one_with_opts(
-                         bulk.get(), group->filter.get(), group->document.get(), &options, &error);
+    Status status = encoder_.encode(batch_[group->newest], *document_);
+    if (status.is_ok()) status = add(*group);
+    if (!status.is_ok()) return status;
   }
-  bson_destroy(&options);
-  if (!taken) return {Code::kInternal, fmt::format("libmongoc: {}", error.message)};
+  return Status::ok();
+}
 
+Status MongoUpsert::write(std::vector<Group*>& pending) {
+  const MongoPtr<mongoc_bulk_operation_t> bulk = std::move(bulk_);
+  bson_error_t error = {};
   BsonReply reply;
   const bool all_written = mongoc_bulk_operation_execute(bulk.get(), reply.get(), &error) != 0;
   // What was refused one by one is in the reply, and `error` only repeats the first of it.

@@ -30,21 +30,27 @@ class MongoUpsert {
   Result<std::vector<UpsertResult>> run(std::span<const Document> batch);
 
  private:
-  // What the batch holds of one id within a part, and what became of it.
+  // What the batch holds of one id, and what became of it.
   struct Group {
     std::vector<size_t> members;  // places in the batch, in order
     size_t newest = 0;            // the one of them that is written
-    BsonPtr document{nullptr};
     BsonPtr filter{nullptr};
     UpsertResult result;  // of the one that is written
     bool seen = false;    // a document of this id is there
   };
 
-  void add(size_t index, BsonPtr document);
+  void group_by_id();
+  // Makes document_ the newest member that a store can keep; the results of the others say why it
+  // can't. False when none is left.
+  bool encode_newest(Group& group);
+  // Puts document_ into the next message.
+  Status add(const Group& group);
   // Writes what was added and settles it.
   Status flush();
-  // One bulk write of `pending`, which keeps those whose id is there already.
+  // Sends the message that holds `pending`, which keeps those whose id is there already.
   Status write(std::vector<Group*>& pending);
+  // Puts them into a message again, each with the filter that it has by now.
+  Status add_again(const std::vector<Group*>& pending);
   Status read_reply(const bson_t& reply, std::vector<Group*>& pending) const;
   // Looks at what is there; `pending` keeps those that are newer and not written yet.
   Status compare(std::vector<Group*>& pending) const;
@@ -56,9 +62,11 @@ class MongoUpsert {
   BsonEncoder encoder_;
   std::span<const Document> batch_;
   std::vector<UpsertResult> results_;
-  // The part of the batch that is being put together.
   std::vector<Group> groups_;
-  std::unordered_map<std::string_view, size_t> group_of_id_;
+  BsonPtr document_;  // one for all: a message's worth of them would not stay in the CPU's cache
+  // The message that is being put together: a part of the groups.
+  MongoPtr<mongoc_bulk_operation_t> bulk_;
+  std::vector<Group*> part_;
   size_t bytes_ = 0;
 };
 
