@@ -29,12 +29,15 @@ inline double wall_seconds() {
   return duration<double>(steady_clock::now().time_since_epoch()).count();
 }
 
+inline void must_be_ok(const Status& status) {
+  if (status.is_ok()) return;
+  std::fprintf(stderr, "%s\n", status.to_string().c_str());
+  std::exit(1);
+}
+
 template <class T>
 T must(Result<T> result) {
-  if (!result) {
-    std::fprintf(stderr, "%s\n", result.status().to_string().c_str());
-    std::exit(1);
-  }
+  must_be_ok(result.status());
   return std::move(*result);
 }
 

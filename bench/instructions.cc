@@ -25,16 +25,11 @@ namespace {
 
 using namespace ca4;
 using bench::must;
+using bench::must_be_ok;
 
 constexpr int64_t kNowUs = 1'800'000'000'000'000;
 constexpr int kRepeats = 32;
 constexpr size_t kBatch = 64;
-
-void must_be_ok(const Status& status) {
-  if (status.is_ok()) return;
-  std::fprintf(stderr, "%s\n", status.to_string().c_str());
-  std::exit(1);
-}
 
 // The result of what is measured, so that it is not left out.
 size_t used = 0;
