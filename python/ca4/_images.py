@@ -10,14 +10,19 @@ import numpy
 from ca4 import _native
 
 
+def listed(bad):
+    """Lines of (name, reason) to append to a text: enough of them to see what is wrong."""
+    shown = "".join(f"\n  {name}: {reason}" for name, reason in bad[:10])
+    return shown + (f"\n  and {len(bad) - 10} more" if len(bad) > 10 else "")
+
+
 class ImageError(ValueError):
     """Some of the images can't be embedded. `bad` is [(index, name, reason)]."""
 
     def __init__(self, bad):
         self.bad = bad
-        shown = "".join(f"\n  {name}: {reason}" for _, name, reason in bad[:10])
-        more = f"\n  and {len(bad) - 10} more" if len(bad) > 10 else ""
-        super().__init__(f"{len(bad)} image{'s' if len(bad) != 1 else ''} can't be embedded:{shown}{more}")
+        shown = listed([(name, reason) for _, name, reason in bad])
+        super().__init__(f"{len(bad)} image{'s' if len(bad) != 1 else ''} can't be embedded:{shown}")
 
 
 def _is_one_picture(image):

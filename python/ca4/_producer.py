@@ -5,7 +5,7 @@ import json
 import os
 
 from ca4 import _gpu, _native, _progress
-from ca4._images import pairs
+from ca4._images import listed, pairs
 from ca4._model import open_model
 
 # Where Linux distributions keep the certificates that they trust.
@@ -49,14 +49,15 @@ class Summary:
         return not self.skipped
 
     def __str__(self):
-        text = f"{self.images} images: {self.sent} sent"
+        text = f"{self.images} image{'s' if self.images != 1 else ''}: {self.sent} sent"
         if self.already_sent:
             text += f", {self.already_sent} already sent"
             if self.already_sent == self.images:
                 text += f" ({self.journal} knows them all)"
         if self.skipped:
             text += f", {len(self.skipped)} skipped"
-        return f"{text} in {self.wall_s:.1f} s, {self.images_per_s:.1f} images/s, model busy {self.model_busy_share:.0%}"
+        text += f" in {self.wall_s:.1f} s, {self.images_per_s:.1f} images/s, model busy {self.model_busy_share:.0%}"
+        return text + ("\nskipped:" + listed(self.skipped) if self.skipped else "")
 
 
 class ProducerError(RuntimeError):

@@ -179,6 +179,8 @@ def test_skipped_images_are_listed(up, producer):
     ((path, reason),) = summary.skipped
     assert path == str(BROKEN / "empty.png")
     assert reason
+    assert str(summary).startswith("2 images: 1 sent, 1 skipped in ")
+    assert str(summary).endswith(f"\nskipped:\n  {path}: {reason}")  # what a notebook prints
 
 
 def test_the_token_is_sent_and_a_wrong_one_is_a_clear_error(up, producer, tmp_path):
