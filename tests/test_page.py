@@ -174,6 +174,11 @@ def test_an_empty_store_says_what_to_do_next(chromium, up):
     assert page.errors() == []
 
 
+def test_a_media_root_that_is_not_there_is_told(up, tmp_path):
+    server = up("--media-root", tmp_path / "gone")
+    eventually(lambda: "gone: No such file or directory; the page shows no pictures" in server.said(), "the warning")
+
+
 def test_a_processor_alone_says_so(chromium, serve, tmp_path):
     page = Page(chromium, serve("serve", tmp_path).url).open()
     eventually(lambda: page.text("documents-note"), "the note at the documents")

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <filesystem>
 #include <mutex>
 
 #include "archive/archive.h"
@@ -29,6 +30,15 @@ constexpr auto kSeedAgain = std::chrono::seconds(1);
 // For all but the clients' connections: logs, stores, brokers, archive, admin port. Far more than
 // the 40 that `make soak` sees.
 constexpr rlim_t kOtherDescriptors = 1024;
+
+// No failure: a disk may be mounted later. Without a word the page would have no pictures for no
+// reason, as where a service does not see homes.
+void check_media_root(const std::string& folder) {
+  std::error_code error;
+  if (folder.empty() || std::filesystem::is_directory(folder, error)) return;
+  spdlog::warn("processor.media_root {}: {}; the page shows no pictures", folder,
+               error ? error.message() : "is no folder");
+}
 
 // A shell gives 1,024 descriptors, since select() knows no more, and lets a program that does
 // without it raise that. Not to all that is allowed: what leaks shall meet an end.
@@ -138,6 +148,7 @@ Status Front::open(ops::Metrics& metrics) {
     spdlog::warn("anybody who reaches {} may write and read; give --token-file to change that",
                  from.listen);
   }
+  check_media_root(from.media_root);
   return Status::ok();
 }
 
