@@ -46,6 +46,13 @@ class Outbox(World):
         self.processes["serve"].start(ready_s)
         return self
 
+    def close(self):
+        # The workers of all cases are one group, in which a member that is killed holds up the others until its session is over.
+        work = self.processes.get("work")
+        if work and work.runs():
+            work.stop()
+        super().close()
+
     def view(self):
         return views.of_kafka(self, *views.stored(self.stored))
 
