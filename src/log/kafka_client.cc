@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "log/kafka_error.h"
+#include "log/kafka_pack.h"
 #include "log/kafka_unpack.h"
 
 namespace ca4::log {
@@ -158,6 +159,7 @@ void ClientCloser::operator()(KafkaClient* client) const {
 Result<OwnedClient> KafkaClient::create(rd_kafka_type_t type, const KafkaOptions& options,
                                         const KafkaProperties& properties, KafkaHooks hooks) {
   unpack_in_one_go();
+  pack_quickly();
   OwnedClient client(new KafkaClient(options, std::move(hooks)));
   std::unique_ptr<rd_kafka_conf_t, decltype(&rd_kafka_conf_destroy)> conf(rd_kafka_conf_new(),
                                                                           rd_kafka_conf_destroy);
