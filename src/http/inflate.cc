@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <boost/beast/core/string.hpp>
+#include <cstdint>
 #include <cstring>
 
 namespace ca4::http {
@@ -72,13 +73,25 @@ Status inflate_gzip(std::string_view in, Output& out) {
   }
 }
 
+// Whether what begins here is a frame of RFC 8878, to be read or skipped. Debian's libzstd also
+// takes what versions before 0.8 wrote, by decoders that nobody looks after.
+bool is_zstd_frame(std::string_view in) {
+  uint32_t magic = 0;
+  if (in.size() < sizeof magic) return false;
+  std::memcpy(&magic, in.data(), sizeof magic);
+  return magic == ZSTD_MAGICNUMBER ||
+         (magic & ZSTD_MAGIC_SKIPPABLE_MASK) == ZSTD_MAGIC_SKIPPABLE_START;
+}
+
 Status inflate_zstd(std::string_view in, Output& out) {
   const std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(),
                                                                    ZSTD_freeDCtx);
   if (!context) return {Code::kInternal, "zstd has no memory"};
   ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax, kZstdWindowLogMax);
   ZSTD_inBuffer input{in.data(), in.size(), 0};
+  bool frame_begins = true;
   while (true) {
+    if (frame_begins && !is_zstd_frame(in.substr(input.pos))) return damaged("zstd");
     char beyond = 0;
     const bool full = out.room() == 0 && !out.grow();
     ZSTD_outBuffer output{full ? &beyond : out.room_begin(), full ? 1 : out.room(), 0};
@@ -89,6 +102,7 @@ Status inflate_zstd(std::string_view in, Output& out) {
     const bool all_read = input.pos == input.size;
     if (left == 0 && all_read) return Status::ok();
     if (all_read && output.pos < output.size) return damaged("zstd");
+    frame_begins = left == 0;
   }
 }
 

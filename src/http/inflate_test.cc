@@ -107,6 +107,23 @@ INSTANTIATE_TEST_SUITE_P(Codings, InflateTest,
                          testing::Values(Coding{"gzip", gzip}, Coding{"zstd", zstd}),
                          [](const auto& coding) { return std::string(coding.param.name); });
 
+// libzstd takes the first, of version 0.7 and empty, if it was built to.
+TEST(InflateOtherTest, FramesOfZstdThatNoStandardKnowsAreRefused) {
+  const std::string old("\x27\xb5\x2f\xfd\0\0\0\0\0", 9);
+  for (const std::string& body : {old, zstd("one") + old, zstd("one") + "\x28\xb5"}) {
+    Request request = request_with(body, "zstd");
+    EXPECT_EQ(inflate_body(request, 100).code(), Code::kInvalidArgument) << body.size();
+  }
+}
+
+// RFC 8878, section 3.1.2.
+TEST(InflateOtherTest, SkippableFramesOfZstdAreSkipped) {
+  const std::string skipped("\x5f\x2a\x4d\x18\2\0\0\0ab", 10);
+  Request request = request_with(skipped + zstd("one,") + skipped + zstd("two") + skipped, "zstd");
+  ASSERT_TRUE(inflate_body(request, 100).is_ok());
+  EXPECT_EQ(request.body(), "one,two");
+}
+
 TEST(InflateOtherTest, AnUnknownCodingIsNotFound) {
   Request request = request_with("x", "br");
   EXPECT_EQ(inflate_body(request, 100).code(), Code::kNotFound);
