@@ -210,6 +210,21 @@ TEST_F(InspectTest, AnEndThatCannotBeTrueIsNotWalkedTo) {
   EXPECT_EQ(last, kFar);
 }
 
+// The same, of the last offsets that there can be: they are not counted beyond.
+TEST_F(InspectTest, BehindTheLastOffsetThereCanBeNothingIsRead) {
+  write(5);
+  {
+    auto db = sqlite::Database::open(file(), {}).value();
+    ASSERT_TRUE(db.exec("UPDATE records SET offset=9223372036854775807 WHERE offset=4;"
+                        "UPDATE records SET offset=9223372036854775806 WHERE offset=3;"
+                        "PRAGMA wal_checkpoint(TRUNCATE)")
+                    .is_ok());
+  }
+  const CheckReport report = inspector().check(all_good).value();
+  EXPECT_EQ(report.good, 4);
+  EXPECT_FALSE(report.whole());
+}
+
 TEST_F(InspectTest, BehindMoreDamageThanIsLookedAtOneByOneReadingGoesOn) {
   write(0);
   constexpr int64_t kEnd = 112'000;

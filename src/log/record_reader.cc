@@ -197,6 +197,8 @@ Status RecordReader::read_until(std::optional<int64_t> until, int64_t from, cons
     const ScanEnd one = scan(one_, run.next, telling);
     if (one.stopped) return Status::ok();
     if (!one.status.is_ok() && one.status.code() != Code::kCorruption) return one.status;
+    // A damaged page said that a record is the last there can be: nothing is behind it.
+    if (run.next == std::numeric_limits<int64_t>::max()) return until ? Status::ok() : run.status;
     next = run.next + 1;
     if (!one.status.is_ok()) {
       damaged.emplace_back(run.next, one.status.message());
