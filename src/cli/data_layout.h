@@ -20,6 +20,10 @@ inline std::string store_file_name(const config::Settings& settings) {
 inline std::string archive_dir(const config::Settings& settings) {
   return settings.data_dir + "/archive";
 }
+// The outbox stands in front of Kafka; without Kafka the log itself is the disk.
+inline bool uses_outbox(const config::Settings& settings) {
+  return !settings.kafka.bootstrap.empty() && settings.kafka.outbox;
+}
 // Where events wait while Kafka is away.
 inline std::string outbox_file(const config::Settings& settings) {
   const std::string& named = settings.kafka.outbox_file;

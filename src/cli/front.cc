@@ -79,10 +79,7 @@ processor::ProcessorOptions processor_options(const config::Settings& settings) 
   return {.inflated_bytes_max = static_cast<size_t>(settings.processor.inflated_bytes_max),
           .batch_events_max = static_cast<size_t>(settings.processor.batch_events_max),
           .kafka_bootstrap = settings.kafka.bootstrap,
-          // The outbox stands in front of Kafka; without Kafka the log itself is the disk.
-          .outbox_file = settings.kafka.bootstrap.empty() || !settings.kafka.outbox
-                             ? ""
-                             : outbox_file(settings),
+          .outbox_file = uses_outbox(settings) ? outbox_file(settings) : "",
           .version = CA4_VERSION};
 }
 
@@ -125,7 +122,7 @@ Status Front::open(ops::Metrics& metrics) {
     if (!embedder) return embedder.status();
     embedder_ = std::move(*embedder);
   }
-  if (!processor_options(settings_).outbox_file.empty()) {
+  if (uses_outbox(settings_)) {
     Result<std::unique_ptr<processor::VersionMark>> mark =
         processor::VersionMark::open(version_mark_file(settings_));
     if (!mark) return mark.status();

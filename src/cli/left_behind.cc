@@ -39,7 +39,7 @@ int64_t unread_in_log(const config::Settings& settings) {
 std::vector<std::string> left_behind(const config::Settings& settings) {
   std::vector<std::string> lines;
   const bool on_kafka = !settings.kafka.bootstrap.empty();
-  const int64_t in_outbox = on_kafka && settings.kafka.outbox ? 0 : waiting_in_outbox(settings);
+  const int64_t in_outbox = uses_outbox(settings) ? 0 : waiting_in_outbox(settings);
   if (in_outbox > 0) {
     lines.push_back(fmt::format(
         "{} acknowledged events wait in the outbox {}, which {}: a start with {} sends them",

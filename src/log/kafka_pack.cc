@@ -5,11 +5,10 @@
 // function of libzstd, and a function of the program goes before one of a library.
 #include "log/kafka_pack.h"
 
-#include <dlfcn.h>
 #include <librdkafka/rdkafka.h>
 #include <zstd.h>
 
-#include "base/loaded_library.h"
+#include "log/before_libzstd.h"
 
 namespace ca4::log {
 namespace {
@@ -24,20 +23,15 @@ constexpr int kStep = 8;
 constexpr ZSTD_cParameter kLiterals = ZSTD_c_experimentalParam5;
 constexpr int kLiteralsPacked = 1;
 
-struct PackLibraries {
-  Begin zstd = reinterpret_cast<Begin>(dlsym(RTLD_NEXT, "ZSTD_initCStream"));
-  LoadedLibrary rdkafka{dlsym(RTLD_DEFAULT, "rd_kafka_version")};
-};
-
-const PackLibraries& pack_libraries() {
-  static const PackLibraries found;
+const BeforeLibzstd<Begin>& before_begin() {
+  static const BeforeLibzstd<Begin> found("ZSTD_initCStream");
   return found;
 }
 
 }  // namespace
 
 void pack_quickly() {
-  (void)pack_libraries();
+  (void)before_begin();
 }
 
 }  // namespace ca4::log
@@ -45,8 +39,8 @@ void pack_quickly() {
 // As libzstd's; librdkafka alone gets larger steps, if its digits are packed all the same.
 extern "C" size_t ZSTD_initCStream(ZSTD_CStream* stream, int level) {
   using namespace ca4::log;
-  const size_t begun = pack_libraries().zstd(stream, level);
-  if (ZSTD_isError(begun) != 0 || !pack_libraries().rdkafka.has(__builtin_return_address(0))) {
+  const size_t begun = before_begin().theirs(stream, level);
+  if (ZSTD_isError(begun) != 0 || !before_begin().rdkafka.has(__builtin_return_address(0))) {
     return begun;
   }
   const size_t packed = ZSTD_CCtx_setParameter(stream, kLiterals, kLiteralsPacked);

@@ -6,13 +6,12 @@
 // the size, and a function of the program goes before one of a library.
 #include "log/kafka_unpack.h"
 
-#include <dlfcn.h>
 #include <librdkafka/rdkafka.h>
 #include <zstd.h>
 
 #include <cstdint>
 
-#include "base/loaded_library.h"
+#include "log/before_libzstd.h"
 
 namespace ca4::log {
 namespace {
@@ -25,20 +24,15 @@ constexpr size_t kTimes = 3;
 // batch of ours, which brokers bound to 16 MiB, gets so large.)
 constexpr size_t kPackedBytesMax = 1U << 20;
 
-struct Libraries {
-  Asked zstd = reinterpret_cast<Asked>(dlsym(RTLD_NEXT, "ZSTD_getFrameContentSize"));
-  LoadedLibrary rdkafka{dlsym(RTLD_DEFAULT, "rd_kafka_version")};
-};
-
-const Libraries& libraries() {
-  static const Libraries found;
+const BeforeLibzstd<Asked>& before_asked() {
+  static const BeforeLibzstd<Asked> found("ZSTD_getFrameContentSize");
   return found;
 }
 
 }  // namespace
 
 void unpack_in_one_go() {
-  (void)libraries();
+  (void)before_asked();
 }
 
 }  // namespace ca4::log
@@ -46,9 +40,9 @@ void unpack_in_one_go() {
 // As libzstd's; only librdkafka is told a size where none is known, for which it takes a buffer and
 // no more: one that turns out too small is made larger, as its own guess is.
 extern "C" unsigned long long ZSTD_getFrameContentSize(const void* packed, size_t size_bytes) {
-  const auto& libraries = ca4::log::libraries();
-  const unsigned long long known = libraries.zstd(packed, size_bytes);
+  const auto& before = ca4::log::before_asked();
+  const unsigned long long known = before.theirs(packed, size_bytes);
   const bool guess = known == ZSTD_CONTENTSIZE_UNKNOWN && size_bytes <= ca4::log::kPackedBytesMax &&
-                     libraries.rdkafka.has(__builtin_return_address(0));
+                     before.rdkafka.has(__builtin_return_address(0));
   return guess ? ca4::log::kTimes * size_bytes : known;
 }

@@ -34,6 +34,14 @@ class VersionMarkTest : public testing::Test {
     EXPECT_GE(marked(), version);
     EXPECT_LE(marked(), version + 2 * kSecond);
   }
+  // The first covers kVersion, the second ten seconds more.
+  void write_both_slots() {
+    for (const uint64_t version : {kVersion, kVersion + 10 * kSecond}) {
+      const auto mark = open();
+      mark->given(version);
+      expect_covers(version);
+    }
+  }
   void spoil(std::streamoff at) {
     std::fstream file(file_, std::ios::in | std::ios::out | std::ios::binary);
     file.seekp(at);
@@ -79,11 +87,7 @@ TEST_F(VersionMarkTest, NeverGoesBack) {
 }
 
 TEST_F(VersionMarkTest, OfTwoSlotsOneMayBeTorn) {
-  for (const uint64_t version : {kVersion, kVersion + 10 * kSecond}) {
-    const auto mark = open();
-    mark->given(version);
-    expect_covers(version);
-  }
+  write_both_slots();
   spoil(512);
   expect_covers(kVersion);
   spoil(0);
@@ -91,11 +95,7 @@ TEST_F(VersionMarkTest, OfTwoSlotsOneMayBeTorn) {
 }
 
 TEST_F(VersionMarkTest, ATornSlotIsWrittenNext) {
-  for (const uint64_t version : {kVersion, kVersion + 10 * kSecond}) {
-    const auto mark = open();
-    mark->given(version);
-    expect_covers(version);
-  }
+  write_both_slots();
   spoil(512);
   {
     const auto mark = open();
