@@ -390,6 +390,27 @@ TEST_F(EmbeddedLogTest, OffsetsOfALogThatLayHereBeforeDoNotSkipTheNewOnesRecords
   EXPECT_THAT(all_values(*log, "g"), ElementsAre("c", "d", "e"));
 }
 
+TEST_F(EmbeddedLogTest, ALogPutBackFromACopyIsReadAgainAndNothingNewIsSkippedOrDeleted) {
+  EmbeddedLogOptions options = this->options();
+  options.retention_bytes = 1;
+  const std::string file = dir_.path() + "/gpu-metadata.db";
+  auto log = open_or_fail(options, clock_);
+  append_values(*log, {"a", "b"});
+  log.reset();
+  std::filesystem::copy_file(file, file + ".copy");
+  log = open_or_fail(options, clock_);
+  append_values(*log, {"c", "d"});
+  commit_up_to(*log, "reader", 4);
+  log.reset();
+
+  std::filesystem::rename(file + ".copy", file);
+  log = open_or_fail(options, clock_);
+  append_values(*log, {"new 2", "new 3", "new 4"});
+  EXPECT_EQ(log->lag("reader").value()[0].lag(), 5);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // retention looks
+  EXPECT_THAT(all_values(*log), ElementsAre("a", "b", "new 2", "new 3", "new 4"));
+}
+
 TEST_F(EmbeddedLogTest, UnreadableRecordComesEmptyAndItsNeighboursAreWhole) {
   auto log = open_or_fail(options(), clock_);
   // Three overflow pages: the row's chain of them breaks when one is overwritten.

@@ -69,6 +69,22 @@ Status GroupOffsets::set(const std::string& group, int64_t log_id, int64_t next)
   return upsert->run();
 }
 
+Result<std::vector<std::string>> GroupOffsets::forget_beyond(int64_t log_id, int64_t end) {
+  std::lock_guard lock(mutex_);
+  Result<sqlite::Statement> update =
+      db_.prepare("UPDATE groups SET next=NULL WHERE log_id=? AND next>? RETURNING name");
+  if (!update) return update.status();
+  update->bind_int(1, log_id);
+  update->bind_int(2, end);
+  std::vector<std::string> names;
+  for (;;) {
+    Result<bool> row = update->step();
+    if (!row) return row.status();
+    if (!*row) return names;
+    names.emplace_back(update->column_text(0));
+  }
+}
+
 Result<std::vector<GroupPosition>> GroupOffsets::all(int64_t log_id) {
   std::lock_guard lock(mutex_);
   Result<sqlite::Statement> select = db_.prepare(

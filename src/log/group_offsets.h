@@ -35,6 +35,9 @@ class GroupOffsets {
   Result<std::optional<int64_t>> get(const std::string& group, int64_t log_id);
   // Forwards or backwards, as said.
   Status set(const std::string& group, int64_t log_id, int64_t next);
+  // Groups that have read further in this log than it goes are as if they had never committed in
+  // it. Their names, also of those that are not known.
+  Result<std::vector<std::string>> forget_beyond(int64_t log_id, int64_t end);
   // Of the groups that are known.
   Result<std::vector<GroupPosition>> all(int64_t log_id);
 

@@ -1,6 +1,7 @@
 #include "log/log_writer.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <limits>
@@ -14,6 +15,22 @@ using std::chrono::steady_clock;
 // finds out that there is room on the disk.
 constexpr auto kFailureCounts = std::chrono::seconds(1);
 
+// A log that was put back from a copy ends where its groups had been before. Once it has grown past
+// them again nobody can tell, and what they have not read would be skipped, and deleted.
+Status forget_lost_positions(const RecordsFile& file, const std::string& path,
+                             GroupOffsets& offsets) {
+  const Result<std::vector<std::string>> groups = offsets.forget_beyond(file.log_id(), file.end());
+  if (!groups) return groups.status();
+  for (const std::string& group : *groups) {
+    spdlog::warn(
+        "{}: {} had read further than this log goes, which ends at offset {}: an older copy was "
+        "put back, or its end was lost. It reads from the oldest record on; what comes again "
+        "changes nothing",
+        path, group, file.end());
+  }
+  return Status::ok();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<LogWriter>> LogWriter::start(const LogPaths& paths,
@@ -24,6 +41,9 @@ Result<std::unique_ptr<LogWriter>> LogWriter::start(const LogPaths& paths,
   if (!lock) return lock.status();
   Result<std::unique_ptr<RecordsFile>> file = RecordsFile::open(paths, options.pages_max);
   if (!file) return file.status();
+  if (Status status = forget_lost_positions(**file, paths.records, offsets); !status.is_ok()) {
+    return status;
+  }
   std::unique_ptr<LogWriter> writer(new LogWriter(std::move(*lock), std::move(*file), options,
                                                   clock, offsets, std::move(extent)));
   writer->publish();
