@@ -37,6 +37,7 @@ class FakeLog final : public log::EventLog {
   size_t batch_bytes_max = SIZE_MAX;  // of the values; over it an append is refused as too large
   std::atomic<size_t> given = 0;      // records that polls returned
   std::atomic<uint64_t> deals = 0;    // a new one: consumers begin again at what is committed
+  std::atomic<int64_t> now_us = kAppendedAtUs;  // when records are appended
 
   void append(std::vector<log::NewRecord> batch, log::AppendDone done) override {
     if (const Status fault = ask(on_append); !fault.is_ok()) return done(fault);
@@ -48,7 +49,7 @@ class FakeLog final : public log::EventLog {
       std::lock_guard lock(mutex_);
       for (log::NewRecord& record : batch) {
         const log::Position position{0, static_cast<int64_t>(records_.size())};
-        records_.push_back({position, kAppendedAtUs, std::move(record.key), std::move(record.value),
+        records_.push_back({position, now_us, std::move(record.key), std::move(record.value),
                             std::move(record.headers)});
         positions.push_back(position);
       }
@@ -68,6 +69,15 @@ class FakeLog final : public log::EventLog {
   size_t queue_depth() const override { return 0; }
   void close() override {}
   const std::string& topic() const override { return topic_; }
+
+  // As a topic that was deleted and made again: nothing is in it, and nobody has committed.
+  void begin_anew() {
+    std::lock_guard lock(mutex_);
+    records_.clear();
+    committed_.clear();
+    ++deals;
+    now_us += 1'000'000;
+  }
 
   int64_t committed(const std::string& group) {
     std::lock_guard lock(mutex_);

@@ -16,6 +16,7 @@ namespace ca4::worker {
 
 struct Worker::Letter {
   log::Position failed;
+  int64_t appended_at_us;  // of the record that failed
   log::NewRecord record;
   std::string stage;
   std::string cause;
@@ -30,8 +31,9 @@ struct Worker::Work {
 
   void refuse(const log::Record& record, const std::string& topic, const Failure& failure,
               int64_t now_us) {
-    letters.push_back({record.position, make_dead_letter(record, topic, failure, now_us),
-                       failure.stage, failure.cause});
+    letters.push_back({record.position, record.appended_at_us,
+                       make_dead_letter(record, topic, failure, now_us), failure.stage,
+                       failure.cause});
   }
 };
 
@@ -145,8 +147,9 @@ bool Worker::append_letters(Work& work) {
 }
 
 Status Worker::append_all(std::vector<Letter>& letters) {
-  std::erase_if(letters,
-                [this](const Letter& letter) { return lettered_.contains(letter.failed); });
+  std::erase_if(letters, [this](const Letter& letter) {
+    return lettered_.contains({letter.failed, letter.appended_at_us});
+  });
   const std::span<Letter> all(letters);
   const auto append = [&](size_t begin, size_t count) {
     return append_once(all.subspan(begin, count));
@@ -169,7 +172,8 @@ void Worker::forget_letters_before(std::span<const log::Record> batch) {
   for (const log::Record& record : batch) {
     first.emplace(record.position.partition, record.position.offset);
   }
-  std::erase_if(lettered_, [&](const log::Position& position) {
+  std::erase_if(lettered_, [&](const auto& lettered) {
+    const log::Position& position = lettered.first;
     const auto begin = first.find(position.partition);
     return begin != first.end() && position.offset < begin->second;
   });
@@ -195,7 +199,7 @@ Status Worker::append_once(std::span<const Letter> letters) {
   if (!appended.is_ok()) return appended;
   for (const Letter& letter : letters) {
     document_metrics_.dead_letter(letter.stage, letter.cause);
-    lettered_.insert(letter.failed);
+    lettered_.emplace(letter.failed, letter.appended_at_us);
   }
   return appended;
 }

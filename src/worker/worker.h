@@ -7,6 +7,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -72,8 +73,9 @@ class Worker {
   const WorkerOptions options_;
   LoopMetrics loop_metrics_;
   DocumentMetrics document_metrics_;
-  // Records that are in the dead letters already, but may come again because no commit was seen.
-  std::set<log::Position> lettered_;
+  // Records that are in the dead letters already, but may come again because no commit was seen. By
+  // their time too: a topic that was made anew gives its offsets out again.
+  std::set<std::pair<log::Position, int64_t>> lettered_;
   BatchLoop loop_;
 };
 

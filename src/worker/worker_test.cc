@@ -290,6 +290,18 @@ TEST_F(WorkerTest, FailedCommitsDoNotMultiplyDeadLetters) {
   EXPECT_EQ(dead_.end(), 1);
 }
 
+TEST_F(WorkerTest, ABadRecordOfATopicMadeAnewIsALetterToo) {
+  append({{"old", "no event", {}}});
+  Worker worker(source_, store_, dead_, clock_, registry_, options_);
+  Running running(worker);
+  EXPECT_TRUE(eventually([&] { return source_.committed(kWorkerGroup) == 1; }));
+  source_.begin_anew();
+  append({{"new", "no event", {}}});
+  EXPECT_TRUE(eventually([&] { return source_.committed(kWorkerGroup) == 1; }));
+  ASSERT_EQ(dead_.end(), 2);
+  EXPECT_EQ(letter(1).key, "new");
+}
+
 TEST_F(WorkerTest, ALogThatFailsToOpenOrToAnswerIsWaitedFor) {
   std::atomic<int> open_failures = 2;
   std::atomic<int> poll_failures = 2;
