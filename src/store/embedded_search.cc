@@ -71,6 +71,28 @@ Result<Document> read_row(const sqlite::Statement& statement, const std::string&
   return document;
 }
 
+// The rows that are wanted, in the order in which they are.
+Result<std::vector<int64_t>> rows_of(sqlite::Database& db, const Where& where,
+                                     const FindOptions& options) {
+  const char* const direction = options.newest_first ? "DESC" : "ASC";
+  Result<sqlite::Statement> statement = db.prepare(
+      fmt::format("SELECT d.rowid FROM docs d WHERE {} ORDER BY d.ingested_at_us {}, d.rowid {}"
+                  " LIMIT ?",
+                  where.sql, direction, direction));
+  if (!statement) return statement.status();
+  where.bind(*statement, 1);
+  constexpr int64_t kNoLimit = -1;
+  statement->bind_int(static_cast<int>(where.values.size()) + 1,
+                      options.limit == 0 ? kNoLimit : static_cast<int64_t>(options.limit));
+  std::vector<int64_t> rows;
+  for (;;) {
+    const Result<bool> row = statement->step();
+    if (!row) return row.status();
+    if (!*row) return rows;
+    rows.push_back(statement->column_int(0));
+  }
+}
+
 struct RowRange {
   int64_t first = 0;
   int64_t last = 0;  // inclusive
@@ -143,30 +165,33 @@ Status scan_all(ReaderPool& readers, const Search& search, int64_t rows, unsigne
 
 }  // namespace
 
+// A statement that is under way keeps the write-ahead log from beginning anew, and whoever is shown
+// documents may take for ever (`| less`). So first it is found out which rows they are, and each
+// is read when its turn comes.
 Status EmbeddedStore::find(const Filter& filter, const FindOptions& options, const Visit& visit) {
   Result<ReaderPool::Lease> lease = readers_.take();
   if (!lease) return lease.status();
   const Where where = where_of(filter);
-  const char* const direction = options.newest_first ? "DESC" : "ASC";
+  const Result<std::vector<int64_t>> rows = rows_of(lease->db(), where, options);
+  if (!rows) return rows.status();
   Result<sqlite::Statement> statement = lease->db().prepare(fmt::format(
-      "SELECT d.doc, d.dim{} WHERE {} ORDER BY d.ingested_at_us {}, d.rowid {} LIMIT ?",
+      "SELECT d.doc, d.dim{} WHERE d.rowid = ? AND {}",
       options.with_embedding ? ", v.embedding FROM docs d JOIN vectors v ON v.rowid = d.rowid"
                              : " FROM docs d",
-      where.sql, direction, direction));
+      where.sql));
   if (!statement) return statement.status();
-  where.bind(*statement, 1);
-  constexpr int64_t kNoLimit = -1;
-  statement->bind_int(static_cast<int>(where.values.size()) + 1,
-                      options.limit == 0 ? kNoLimit : static_cast<int64_t>(options.limit));
-  for (;;) {
-    const Result<bool> row = statement->step();
-    if (!row) return row.status();
-    if (!*row) return Status::ok();
-    const Result<Document> document =
-        read_row(*statement, lease->db().path(), options.with_embedding);
+  for (const int64_t row : *rows) {
+    statement->bind_int(1, row);
+    where.bind(*statement, 2);
+    const Result<bool> there = statement->step();
+    if (!there) return there.status();
+    Result<Document> document = Document();
+    if (*there) document = read_row(*statement, lease->db().path(), options.with_embedding);
+    statement->reset();
     if (!document) return document.status();
-    if (!visit(*document)) return Status::ok();
+    if (*there && !visit(*document)) return Status::ok();
   }
+  return Status::ok();
 }
 
 Result<uint64_t> EmbeddedStore::count(const Filter& filter) {

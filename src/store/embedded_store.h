@@ -26,9 +26,8 @@ struct EmbeddedStoreOptions {
   unsigned similar_threads = 2;
 };
 
-// Writers take turns, readers never wait: they see the state of the last commit before they began.
-// A `find` that is not finished keeps the write-ahead log from being emptied, so it grows by what
-// is written meanwhile. Several processes may use one store at the same time.
+// Writers take turns, readers never wait: each sees the state of some commit. Several processes may
+// use one store at the same time.
 class EmbeddedStore final : public DocumentStore {
  public:
   // kNotFound when read-only and there is no store; kConfig when it was written by a newer CA4;
@@ -39,6 +38,8 @@ class EmbeddedStore final : public DocumentStore {
   // One transaction a batch, synced before it returns: all of it is kept, or with a failed Result
   // nothing.
   Result<std::vector<UpsertResult>> upsert(std::span<const Document> batch) override;
+  // Keeps eight bytes for each document that it found. One that is written or removed meanwhile
+  // is visited as it is then, at its old place, if the conditions still hold.
   Status find(const Filter& filter, const FindOptions& options, const Visit& visit) override;
   Result<uint64_t> count(const Filter& filter) override;
   // Reads every embedding of the filter. What is written meanwhile may or may not be seen.

@@ -112,6 +112,25 @@ TEST(EmbeddedStore, ADamagedEmbeddingIsReportedWithItsId) {
   EXPECT_THAT(status.message(), HasSubstr("embedding of 'a'"));
 }
 
+TEST(EmbeddedStore, WhoeverIsShownDocumentsForEverMakesNoFileGrow) {
+  const TempDir dir;
+  const std::unique_ptr<DocumentStore> store = open_embedded(dir.path());
+  (void)store->upsert(std::vector{make_document("a"), make_document("b"), make_document("c")});
+  std::vector<std::string> shown;
+  const Status status = store->find({}, {.limit = 0}, [&](const Document& document) {
+    shown.push_back(document.metadata_id);
+    // What the write-ahead log keeps to between its beginnings, several times over.
+    for (uint64_t version = 2; shown.size() == 1 && version < 80; ++version) {
+      const std::vector<float> embedding(size_t{1} << 18U, static_cast<float>(version));
+      EXPECT_TRUE(store->upsert(std::vector{make_document("d", version, embedding)}));
+    }
+    return shown.size() > 1 || store->remove("b").is_ok();
+  });
+  EXPECT_TRUE(status.is_ok()) << status.to_string();
+  EXPECT_THAT(shown, testing::ElementsAre("c", "a"));
+  EXPECT_LT(std::filesystem::file_size(store_file(dir) + "-wal"), 48U << 20U);
+}
+
 // Writes batches and says each acknowledged one on `out`, until it is killed.
 [[noreturn]] void write_until_killed(const std::string& dir, int out) {
   const std::unique_ptr<DocumentStore> store = open_embedded(dir);
