@@ -205,7 +205,8 @@ void KafkaConsumer::complain(const rd_kafka_message_t& message) {
 bool KafkaConsumer::take_note(const rd_kafka_message_t& message) {
   const auto owned = owned_.find(message.partition);
   if (owned == owned_.end()) return false;
-  if (!owned->second) owned->second = message.offset;
+  // Further back than before: of a log that has lost its end, or is another of the same name.
+  if (!owned->second || message.offset < *owned->second) owned->second = message.offset;
   int64_t& furthest = furthest_[message.partition];
   furthest = std::max(furthest, message.offset + 1);
   trouble_ = Status::ok();

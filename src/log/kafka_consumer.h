@@ -69,7 +69,7 @@ class KafkaConsumer final : public Consumer {
 
   // Guards what follows, and that nothing is taken while partitions move.
   mutable std::mutex mutex_;
-  // Partitions of this member, and the first record given since they were given to it: before it
+  // Partitions of this member, and the lowest record given since they were given to it: before it
   // the group has committed everything.
   std::map<int32_t, std::optional<int64_t>> owned_;
   bool moving_ = false;                   // partitions were given up, and others not yet taken
