@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
+#include <cstdint>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -36,8 +37,8 @@ inline std::string python_json(std::string_view id = "img-cat-1700000000") {
   return json;
 }
 
-inline std::string base64_json(std::string_view id = "img-cat-1700000000") {
-  std::mt19937_64 random(kSeed);
+inline std::string base64_json(std::string_view id = "img-cat-1700000000", uint64_t seed = kSeed) {
+  std::mt19937_64 random(seed);
   std::uniform_real_distribution<float> uniform(0.0F, 3.0F);
   std::vector<float> floats(kDim);
   for (float& f : floats) f = uniform(random);

@@ -1,10 +1,6 @@
 #include "event/json_text.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
@@ -72,56 +68,6 @@ bool any_needs_escape(const char* eight) {
   return (found & (kOnes * 0x80)) != 0;
 }
 
-// Between these the shortest text has no exponent.
-constexpr float kOrdinaryMin = 1e-3F;
-constexpr float kOrdinaryMax = 1e5F;
-
-// A float32 has at most nine digits; these fill fewer up to nine.
-constexpr int kDigitsMax = 9;
-constexpr std::array<uint32_t, kDigitsMax + 1> kPowersOf10 = {
-    1, 10, 100, 1'000, 10'000, 100'000, 1'000'000, 10'000'000, 100'000'000, 1'000'000'000};
-
-int count_digits(uint32_t value) {
-  const auto guess = static_cast<size_t>(std::bit_width(value)) * 1233U >> 12U;  // times log10(2)
-  return static_cast<int>(guess) + (value >= kPowersOf10[guess] ? 1 : 0);
-}
-
-// The nine digits of a number below 10^9, without a branch: halves, then quarters, then single
-// digits side by side in one integer, whose lowest byte is the first in memory.
-void write_nine_digits(char* to, uint32_t value) {
-  *to = static_cast<char>('0' + value / kPowersOf10[8]);
-  const uint32_t eight = value % kPowersOf10[8];
-  uint64_t digits = eight / 10'000 | static_cast<uint64_t>(eight % 10'000) << 32U;
-  const uint64_t hundreds = ((digits * 10'486) >> 20U) & 0x0000'007F'0000'007F;
-  digits = hundreds | (digits - hundreds * 100) << 16U;
-  const uint64_t tens = ((digits * 103) >> 10U) & 0x000F'000F'000F'000F;
-  digits = tens | (digits - tens * 10) << 8U;
-  digits += 0x3030'3030'3030'3030;
-  std::memcpy(to + 1, &digits, sizeof digits);
-}
-
-// As `write_json_float`, of a number from kOrdinaryMin to kOrdinaryMax, in half the time that
-// std::to_chars takes (event_bench, wire_json).
-char* write_ordinary(char* to, float magnitude) {
-  const auto decimal = fmt::detail::dragonbox::to_decimal(magnitude);
-  const int count = count_digits(decimal.significand);
-  const int point = count + decimal.exponent;  // digits before it; of 0.00123 it is -2
-  std::array<char, kDigitsMax> digits;
-  write_nine_digits(digits.data(),
-                    decimal.significand * kPowersOf10[static_cast<size_t>(kDigitsMax - count)]);
-  if (point <= 0) {
-    constexpr std::array<char, 8> kZeros = {'0', '.', '0', '0', '0', '0', '0', '0'};
-    std::memcpy(to, kZeros.data(), kZeros.size());
-    to += 2 - point;
-    std::memcpy(to, digits.data(), digits.size());
-    return to + count;
-  }
-  std::memcpy(to, digits.data(), digits.size());  // what stands behind a short integer is its zeros
-  to[point] = '.';
-  std::memcpy(to + point + 1, digits.data() + point, digits.size() - static_cast<size_t>(point));
-  return to + 1 + std::max(count, point + 1);
-}
-
 // The first byte from `i` on that needs an escape; the end when none does.
 size_t find_escape(std::string_view text, size_t i) {
   while (i + 8 <= text.size() && !any_needs_escape(text.data() + i)) i += 8;
@@ -175,21 +121,6 @@ double nearest_double(std::string_view token) {
 
 bool is_finite_number(std::string_view token) {
   return std::isfinite(nearest_double(token));
-}
-
-char* write_json_float(char* to, float value) {
-  const float magnitude = std::fabs(value);
-  if (magnitude >= kOrdinaryMin && magnitude < kOrdinaryMax) {
-    *to = '-';
-    to += std::signbit(value) ? 1 : 0;
-    return write_ordinary(to, magnitude);
-  }
-  char* end = std::to_chars(to, to + kJsonFloatBytesMax, value).ptr;
-  if (std::string_view(to, static_cast<size_t>(end - to)).find_first_of(".e") ==
-      std::string_view::npos) {
-    end = std::copy_n(".0", 2, end);
-  }
-  return end;
 }
 
 std::string_view excerpt(std::string_view text, size_t bytes_max) {

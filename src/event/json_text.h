@@ -23,12 +23,6 @@ double nearest_double(std::string_view token);
 // Whether `token`, a JSON number, is finite as a double.
 bool is_finite_number(std::string_view token);
 
-// Writes the shortest text that reads back to the same float32, always with a point or an exponent
-// ("1.0", "1e+10"), so that no consumer takes it for an integer. `value` must be finite. `to` has
-// room for kJsonFloatBytesMax; returns one past the text.
-inline constexpr size_t kJsonFloatBytesMax = 24;
-char* write_json_float(char* to, float value);
-
 // `text` cut to at most `bytes_max` bytes at a UTF-8 character boundary, for error messages.
 std::string_view excerpt(std::string_view text, size_t bytes_max);
 

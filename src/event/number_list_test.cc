@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "event/json_text.h"
+#include "event/float_text.h"
 #include "event/parse_support.h"
 
 namespace ca4::event {
@@ -110,8 +110,9 @@ class Numbers {
       case 3:
         return fmt::format("{:.{}e}", any_float(), below(20));
       case 4: {
-        std::array<char, kJsonFloatBytesMax> shortest;
-        return {shortest.data(), write_json_float(shortest.data(), static_cast<float>(ordinary()))};
+        std::array<char, kFloatTextBytesMax> shortest;
+        const auto value = static_cast<float>(ordinary());
+        return {shortest.data(), write_float_texts(shortest.data(), {&value, 1}) - 1};
       }
       case 5:
         return fmt::format("{:.17g}", halfway());

@@ -1,12 +1,13 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <span>
 #include <string>
 
 #include "base/clock.h"
 #include "base/digest.h"
 #include "event/event.h"
-#include "event/json_text.h"
+#include "event/float_text.h"
 
 namespace ca4::event {
 std::string to_wire_json(const EventView& event) {
@@ -16,16 +17,13 @@ std::string to_wire_json(const EventView& event) {
   out.reserve(event.meta_json.size() + event.dim * kFloatTextBytes + 64);
   out = event.meta_json.substr(0, event.meta_json.size() - 1);  // without the closing brace
   out += R"(,"embedding":[)";
-  std::array<char, kTogether*(kJsonFloatBytesMax + 1)> text;
+  std::array<float, kTogether> values;
+  std::array<char, kTogether * kFloatTextBytesMax> text;
   for (size_t from = 0; from < event.dim; from += kTogether) {
-    char* end = text.data();
-    for (size_t i = from; i < std::min(from + kTogether, event.dim); ++i) {
-      float value = 0;
-      std::memcpy(&value, event.embedding_bytes.data() + i * sizeof value, sizeof value);
-      end = write_json_float(end, value);
-      *end++ = ',';
-    }
-    out.append(text.data(), end);
+    const auto some = std::span(values).first(std::min(kTogether, event.dim - from));
+    std::memcpy(some.data(), event.embedding_bytes.data() + from * sizeof(float),
+                some.size_bytes());
+    out.append(text.data(), write_float_texts(text.data(), some));
   }
   if (event.dim > 0) out.pop_back();
   out += R"(],"ingested_at":)";
