@@ -13,8 +13,11 @@ namespace ca4::cli {
 using Json = nlohmann::ordered_json;
 
 std::string check_text(const log::CheckReport& checked, std::string_view advice) {
-  if (checked.whole()) return fmt::format("whole: {} records read\n", checked.good);
-  std::string out = fmt::format("DAMAGED: {} records are whole, these are not:\n", checked.good);
+  const std::string unchecked =
+      checked.file_unchecked.empty() ? "" : fmt::format("unchecked: {}\n", checked.file_unchecked);
+  if (checked.whole()) return fmt::format("whole: {} records read\n{}", checked.good, unchecked);
+  std::string out =
+      fmt::format("{}DAMAGED: {} records are whole, these are not:\n", unchecked, checked.good);
   for (const log::Damage& damage : checked.damages) {
     const std::string offsets = damage.first == damage.last
                                     ? fmt::format("offset {}", damage.first)
@@ -35,7 +38,8 @@ std::string check_json(const log::CheckReport& checked) {
   return json_line({{"whole", checked.whole()},
                     {"good", checked.good},
                     {"damages", damages},
-                    {"file", checked.file_reasons}});
+                    {"file", checked.file_reasons},
+                    {"file_checked", checked.file_unchecked.empty()}});
 }
 
 std::string json_line(const Json& json) {

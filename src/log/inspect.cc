@@ -1,12 +1,20 @@
 #include "log/inspect.h"
 
+#include <sqlite3.h>
+
 #include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
 #include <deque>
 #include <filesystem>
+#include <fstream>
 #include <limits>
+#include <thread>
 #include <vector>
 
 #include "log/embedded_consumer.h"
+#include "log/embedded_options.h"
 #include "log/group_offsets.h"
 
 namespace ca4::log {
@@ -41,6 +49,62 @@ int64_t size_of(const std::string& path) {
   const auto bytes = std::filesystem::file_size(path, error);
   return error ? 0 : static_cast<int64_t>(bytes);
 }
+
+// What SQLite's check of a file may let the write-ahead log grow to: it reads all in one go, so
+// that the log does not begin anew meanwhile, and from kWalBytesMax on the writer refuses events.
+constexpr int64_t kCheckWalBytesMax = kWalBytesMax / 2;
+// A writer adds some megabytes in that time.
+constexpr auto kLookEvery = std::chrono::milliseconds(10);
+
+constexpr const char* kUnchecked =
+    "how its pages hang together was not looked at: that keeps the write-ahead log from beginning "
+    "anew, and events come too fast for it; check again when fewer come, or none";
+
+// Whether the write-ahead log holds more than `pages`: its length never falls, but what was written
+// since it last began anew has its salts (https://www.sqlite.org/fileformat2.html, 4.1). Its index
+// would say how many, but a process that closes that gives up the locks of its connections.
+bool is_over(const std::string& wal_path, int64_t page_bytes, int64_t pages) {
+  constexpr int64_t kHeadBytes = 32;
+  constexpr int64_t kFrameHeadBytes = 24;
+  constexpr int64_t kSaltsAt = 16;
+  constexpr int64_t kFrameSaltsAt = 8;
+  std::array<char, 8> salts{};
+  std::array<char, 8> of_frame{};
+  std::ifstream wal(wal_path, std::ios::binary);
+  wal.seekg(kSaltsAt);
+  wal.read(salts.data(), salts.size());
+  wal.seekg(kHeadBytes + pages * (kFrameHeadBytes + page_bytes) + kFrameSaltsAt);
+  wal.read(of_frame.data(), of_frame.size());
+  return wal.good() && salts == of_frame;
+}
+
+// Ends what a connection does once the write-ahead log is too large, for as long as this lives.
+class WalGuard {
+ public:
+  WalGuard(sqlite3* db, int64_t page_bytes)
+      : db_(db),
+        wal_path_(sqlite3_filename_wal(sqlite3_db_filename(db, "main"))),
+        page_bytes_(page_bytes),
+        watch_([this](const std::stop_token& stop) {
+          for (; !stop.stop_requested(); look()) std::this_thread::sleep_for(kLookEvery);
+        }) {
+    look();
+  }
+  bool too_large() const { return too_large_; }
+
+ private:
+  // Again and again: it takes effect only on what runs at the moment.
+  void look() {
+    if (!too_large_) too_large_ = is_over(wal_path_, page_bytes_, kCheckWalBytesMax / page_bytes_);
+    if (too_large_) sqlite3_interrupt(db_);
+  }
+
+  sqlite3* const db_;
+  const std::string wal_path_;
+  const int64_t page_bytes_;
+  std::atomic<bool> too_large_ = false;
+  std::jthread watch_;
+};
 
 // Adds one bad offset to the last run, or begins another one.
 void note_damage(int64_t offset, std::string reason, CheckReport& report) {
@@ -206,17 +270,31 @@ Result<CheckReport> LogInspector::check(const CheckValue& check_value) {
   };
   const Status read = reader_.end() ? from(*first, look_at) : reader_.salvage(*first, look_at);
   if (!read.is_ok()) report.file_reasons.push_back(read.message());
-  auto checked = reader_.database().prepare("PRAGMA quick_check(10)");
-  if (!checked) {
-    report.file_reasons.push_back(checked.status().message());
-    return report;
+  check_file(report);
+  return report;
+}
+
+void LogInspector::check_file(CheckReport& report) {
+  sqlite::Database& db = reader_.database();
+  const Result<int64_t> page_bytes = db.query_int("PRAGMA page_size");
+  Result<sqlite::Statement> checked = db.prepare("PRAGMA quick_check(10)");
+  if (!page_bytes || !checked) {
+    report.file_reasons.push_back((page_bytes ? checked.status() : page_bytes.status()).message());
+    return;
   }
-  while (true) {
+  std::vector<std::string> reasons;
+  const WalGuard guard(db.handle(), *page_bytes);
+  for (bool more = true; more;) {
     const Result<bool> row = checked->step();
-    if (!row) report.file_reasons.push_back(row.status().message());
-    if (!row || !*row) return report;
-    const std::string text(checked->column_text(0));
-    if (text != "ok") report.file_reasons.push_back(text);
+    if (!row) reasons.push_back(row.status().message());
+    more = row && *row;
+    if (more && checked->column_text(0) != "ok") reasons.emplace_back(checked->column_text(0));
+  }
+  // What an end in the middle makes of it is no finding.
+  if (guard.too_large()) {
+    report.file_unchecked = kUnchecked;
+  } else {
+    report.file_reasons.insert(report.file_reasons.end(), reasons.begin(), reasons.end());
   }
 }
 

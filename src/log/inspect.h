@@ -42,6 +42,7 @@ struct CheckReport {
   int64_t good = 0;
   std::vector<Damage> damages;            // by offset, at most kDamagesMax
   std::vector<std::string> file_reasons;  // what SQLite finds wrong with the file as such
+  std::string file_unchecked;             // why that was not looked at; empty where it was
   bool whole() const { return damages.empty() && file_reasons.empty(); }
   static constexpr size_t kDamagesMax = 1000;
 };
@@ -70,7 +71,8 @@ class LogInspector {
   // When the record was appended; none where there is no such record or it is damaged.
   Result<std::optional<int64_t>> appended_at_us(int64_t offset);
 
-  // Reads everything. Damage is not a failure; that nothing at all can be read is.
+  // Reads everything. Damage is not a failure; that nothing at all can be read is. The file as such
+  // is left unchecked where a writer would have to refuse events for it.
   Result<CheckReport> check(const CheckValue& check_value);
 
  private:
@@ -78,6 +80,7 @@ class LogInspector {
   static Result<LogInspector> open_paths(LogPaths paths);
   Result<int64_t> first_offset();
   Status tail_of_damaged(size_t count, const RecordReader::Visit& visit);
+  void check_file(CheckReport& report);
   Result<std::vector<GroupLag>> groups(int64_t first, int64_t end);
 
   RecordReader reader_;

@@ -135,6 +135,27 @@ TEST_F(InspectTest, WhoeverShowsRecordsForEverHoldsUpNoWriter) {
   EXPECT_THAT(keys, ElementsAre("0", "1", "2"));
 }
 
+TEST_F(InspectTest, ACheckMakesNoWriterRefuseWhatComes) {
+  auto log = EmbeddedLog::open({.dir = dir_.path()}, clock_).value();
+  ASSERT_TRUE(append_and_wait(*log, {{"first", "v", {}}}).is_ok());
+  auto other = sqlite::Database::open(file(), {.read_only = true}).value();
+  auto read = other.prepare("SELECT offset FROM records").value();
+  ASSERT_TRUE(read.step().value());  // so that the write-ahead log grows
+  for (int64_t bytes = 0; bytes < kWalBytesMax / 2; bytes += 1 << 20) {
+    ASSERT_TRUE(append_and_wait(*log, {{"k", std::string(1 << 20, 'l'), {}}}).is_ok());
+  }
+  const auto any = [](std::string_view) { return Status::ok(); };
+  const CheckReport unchecked = inspector().check(any).value();
+  EXPECT_TRUE(unchecked.whole());
+  EXPECT_EQ(unchecked.good, 1 + kWalBytesMax / (2 << 20));
+  EXPECT_THAT(unchecked.file_unchecked, HasSubstr("events come too fast"));
+  read.reset();
+  for (int i = 0; i < 2; ++i) {  // into the file, and the write-ahead log begins anew
+    ASSERT_TRUE(append_and_wait(*log, {{"k", std::string(1 << 20, 'l'), {}}}).is_ok());
+  }
+  EXPECT_THAT(inspector().check(any).value().file_unchecked, IsEmpty());
+}
+
 TEST_F(InspectTest, MoreThanIsReadAtOnceIsShownInOrderAndOnce) {
   constexpr int kCount = 1'200;
   {
