@@ -22,12 +22,14 @@ namespace ca4::log {
 namespace {
 
 using testing::Contains;
+using testing::Each;
 using testing::HasSubstr;
 using testing::Pair;
 
 // What libzstd was told and took.
 std::mutex zstd_mutex;
 std::vector<std::pair<ZSTD_cParameter, int>> zstd_told;
+std::vector<const ZSTD_CCtx*> zstd_kept;  // whose next use was prepared
 
 constexpr const char* kTopic = "t";
 constexpr int16_t kProduce = 0;  // the request's number in Kafka's protocol
@@ -233,6 +235,19 @@ TEST_F(KafkaMock, ZstdLooksLessHardForWhatComesAgain) {
   EXPECT_THAT(zstd_told, Contains(Pair(ZSTD_c_targetLength, 8)));
 }
 
+TEST_F(KafkaMock, ZstdHasOneStreamForAllRequestsToABroker) {
+  const auto log = open();
+  {
+    const std::lock_guard lock(zstd_mutex);
+    zstd_kept.clear();
+  }
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(append(*log, std::string(1'000, '7')).is_ok());
+  EXPECT_EQ(all_values(*log), std::vector<std::string>(5, std::string(1'000, '7')));
+  const std::lock_guard lock(zstd_mutex);
+  ASSERT_EQ(zstd_kept.size(), 5U);
+  EXPECT_THAT(zstd_kept, Each(zstd_kept.front()));
+}
+
 // Text of digits, as embeddings are in JSON, unpacks to 2.4 times its size.
 TEST_F(KafkaMock, WhatZstdMadeLessThanHalfAsLargeIsUnpackedOnce) {
   std::mt19937 random(7);
@@ -288,5 +303,15 @@ extern "C" size_t ZSTD_CCtx_setParameter(ZSTD_CCtx* context, ZSTD_cParameter nam
   const size_t done = zstd(context, name, value);
   const std::lock_guard lock(ca4::log::zstd_mutex);
   if (ZSTD_isError(done) == 0) ca4::log::zstd_told.emplace_back(name, value);
+  return done;
+}
+
+extern "C" size_t ZSTD_CCtx_reset(ZSTD_CCtx* context, ZSTD_ResetDirective what) {
+  static auto* const zstd =
+      reinterpret_cast<decltype(&ZSTD_CCtx_reset)>(dlsym(RTLD_NEXT, "ZSTD_CCtx_reset"));
+  const size_t done = zstd(context, what);
+  const std::lock_guard lock(ca4::log::zstd_mutex);
+  const bool kept = what == ZSTD_reset_session_and_parameters && ZSTD_isError(done) == 0;
+  if (kept) ca4::log::zstd_kept.push_back(context);
   return done;
 }
