@@ -6,6 +6,7 @@ import json
 
 import random
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -194,21 +195,31 @@ def test_the_pieces_of_the_archive_page_read_it(s3, bucket, up, tmp_path, monkey
     # The same lines once more, as a crash can leave them: all offsets of a part, in a part that begins and ends elsewhere.
     part = next((tmp_path / "archive").rglob("*.ndjson.zst"))
     part.with_name(part.name.replace("p0-", "p0-9")).write_bytes(part.read_bytes())
+    # And what an older log of that name held, before it was moved away: its offsets begin at 0, too.
+    older = {f"older{i}": event(f"older{i}", dim=8) for i in range(3)}
+    server = up("--archive-linger-ms", "500", data_dir=tmp_path / "older")
+    for one in older.values():
+        server.accept(one)
+    eventually(lambda: archived(server), "all of it is archived")
+    server.stop()
+    for folder in (tmp_path / "older/archive").rglob("hour=*"):
+        shutil.copytree(folder, tmp_path / "archive/gpu-metadata/dt=2020-01-01" / folder.name)
+    sent |= older
     monkeypatch.chdir(tmp_path)
     duck, pandas = snippets()
     names = {}
     exec(duck, names)
     rows = names["documents"].project('metadata_id, "offset"').fetchall()
-    assert sorted(row[1] for row in rows) == list(range(41))
+    assert sorted(row[1] for row in rows) == sorted([*range(41), *range(3)])
     assert {row[0] for row in rows} == sent.keys()
     names = {}
     exec(pandas, names)
-    assert len(names["rows"]) == 41
+    assert len(names["rows"]) == 44
     newest = names["newest"].set_index("metadata_id")
     assert newest.index.sort_values().tolist() == sorted(sent)
     for i, one in (sent | {"a7": again}).items():
         assert numpy.array_equal(newest.embedding[i], numpy.float32(one["embedding"])), i
-    assert names["vectors"].shape == (32, 8)
+    assert names["vectors"].shape == (35, 8)
     assert names["vectors"].dtype == numpy.float32
 
 
