@@ -28,7 +28,14 @@ constexpr int32_t kDocumentRefusals[] = {
     121,    // DocumentValidationFailure
     171,    // CannotIndexParallelArrays
     10334,  // BSONObjectTooLarge
-    16755,  // an index that can't take the value (geo keys)
+    // Indexes that can't take the value:
+    13026,  // 2d: no coordinates
+    13027,  // 2d: coordinates out of its range
+    13068,  // 2d: one coordinate
+    16755,  // 2dsphere: no geometry
+    16766,  // hashed: an array
+    17261,  // text: `language` is no text
+    17262,  // text: `language` is none that it knows
     17280,  // KeyTooLong
     17419,  // the update makes the document too large
     17420,  // the upsert makes the document too large

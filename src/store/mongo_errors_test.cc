@@ -23,7 +23,7 @@ TEST(MongoErrors, DuplicatesRefusalsAndTheRestAreToldApart) {
   EXPECT_EQ(classify_write_error(11000, "UNIQUE constraint failed: x._id"),
             WriteFailure::kDuplicate);
   EXPECT_EQ(classify_write_error(11000, kByOther), WriteFailure::kDeadLetter);
-  for (const int32_t code : {2, 22, 121, 10334, 17280, 17419}) {
+  for (const int32_t code : {2, 22, 121, 10334, 16766, 17261, 17262, 17280, 17419}) {
     EXPECT_EQ(classify_write_error(code, ""), WriteFailure::kDeadLetter) << code;
   }
   // Stepdown, time, disk, rights, quota; and what nobody has heard of.
