@@ -9,6 +9,10 @@
 namespace ca4::cli {
 namespace {
 
+// Longer nobody waits at a page, which could have many of these at work; and a process that is to
+// end has 30 s for all that it does.
+constexpr int64_t kScanMsMax = 20'000;
+
 store::MongoEmbedding embedding_of(std::string_view word) {
   if (word == "vector") return store::MongoEmbedding::kVector;
   return word == "none" ? store::MongoEmbedding::kNone : store::MongoEmbedding::kArray;
@@ -56,6 +60,7 @@ Result<std::unique_ptr<store::DocumentStore>> mongo_store(const Site& site) {
   options.vector_search = vector_search_of(from.mongo_vector_search);
   options.vector_index = from.mongo_vector_index;
   options.write_timeout_ms = from.mongo_write_timeout_ms;
+  if (site.metrics != nullptr) options.scan_ms_max = kScanMsMax;
   Result<std::unique_ptr<store::MongoStore>> opened = store::MongoStore::open(std::move(options));
   if (!opened) return opened.status();
   if (site.metrics != nullptr) {

@@ -1,5 +1,8 @@
 // Which stored embeddings are nearest: asked of the server's vector index, or found by reading all.
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <chrono>
 
 #include "store/cosine.h"
 #include "store/mongo_store.h"
@@ -89,7 +92,12 @@ Status MongoStore::scan(std::span<const float> query, const Filter& filter,
   bson_destroy(&options);
   const double query_norm = l2_norm(query);
   std::vector<float> embedding;
-  return read_all(*cursor, clients_->hosts(), [&](const bson_t& bson) {
+  using Steady = std::chrono::steady_clock;
+  const auto over_at = Steady::now() + std::chrono::milliseconds(options_.scan_ms_max);
+  bool over = false;
+  const Status status = read_all(*cursor, clients_->hosts(), [&](const bson_t& bson) {
+    over = options_.scan_ms_max > 0 && Steady::now() > over_at;
+    if (over) return false;
     bson_iter_t at;
     embedding.clear();
     if (!bson_iter_init_find(&at, &bson, "embedding") || !read_embedding(at, embedding))
@@ -101,6 +109,13 @@ Status MongoStore::scan(std::span<const float> query, const Filter& filter,
     best.offer(*near, std::string(id, size));
     return true;
   });
+  if (!over) return status;
+  return {
+      Code::kUnavailable,
+      fmt::format("similar: to read the embeddings of all documents takes longer than {} s. `ca4 "
+                  "query --similar` takes its time, and filters; a vector index of the server "
+                  "(store.mongo_vector_search) is fast",
+                  options_.scan_ms_max / 1000)};
 }
 
 // The documents of the ids, in their order; those that are gone by now are left out.

@@ -25,6 +25,8 @@ struct MongoStoreOptions {
   // How long the server may wait for a majority. Shorter than the socket's timeout, so that its
   // answer comes first.
   int64_t write_timeout_ms = 10'000;
+  // How long one search may read embeddings; 0: as long as it takes.
+  int64_t scan_ms_max = 0;
 };
 
 // Any number of processes may use one collection. Statuses name the hosts: kUnavailable when the
@@ -44,7 +46,7 @@ class MongoStore final : public DocumentStore {
   Result<uint64_t> count(const Filter& filter) override;
   // A server's vector index answers only where there are no conditions, and its candidates may not
   // be the nearest there are; their cosines are exact. Otherwise every embedding of the filter is
-  // read. kInvalidArgument when embeddings are not stored.
+  // read, within scan_ms_max: kUnavailable then. kInvalidArgument when embeddings are not stored.
   Result<std::vector<Neighbour>> similar(std::span<const float> query, size_t k,
                                          const Filter& filter) override;
   // Of kMongoIndexes, by their fields: under which name an index goes does not matter.

@@ -239,6 +239,18 @@ TEST_F(MongoServer, WithoutEmbeddingsThereIsNoSimilarity) {
 }
 
 // Neither server of the tests has a vector index: what is refused is said, not hidden by a scan.
+TEST_F(MongoServer, ASearchThatReadsForTooLongEndsAndSaysWhatElseThereIs) {
+  std::vector<Document> documents;
+  for (int i = 0; i < 300; ++i) documents.push_back(make_document(std::to_string(i)));
+  (void)upsert(documents);
+  options_.scan_ms_max = 1;
+  const auto store = MongoStore::open(options_);
+  ASSERT_TRUE(store);
+  const Status status = (*store)->similar(std::vector<float>{1, 2, 2}, 1, {}).status();
+  EXPECT_EQ(status.code(), Code::kUnavailable);
+  EXPECT_THAT(status.message(), HasSubstr("store.mongo_vector_search"));
+}
+
 TEST_F(MongoServer, AVectorIndexThatIsNotThereIsAnError) {
   options_.vector_search = MongoVectorSearch::kAtlas;
   options_.vector_index = "embeddings";
