@@ -233,6 +233,7 @@ TEST_F(KafkaMock, ZstdLooksLessHardForWhatComesAgain) {
   const std::lock_guard lock(zstd_mutex);
   EXPECT_THAT(zstd_told, Contains(Pair(ZSTD_c_experimentalParam5, 1))) << "digits are not packed";
   EXPECT_THAT(zstd_told, Contains(Pair(ZSTD_c_targetLength, 8)));
+  EXPECT_THAT(zstd_told, Contains(Pair(ZSTD_c_hashLog, 11)));
 }
 
 TEST_F(KafkaMock, ZstdHasOneStreamForAllRequestsToABroker) {

@@ -23,6 +23,10 @@ using Free = size_t (*)(ZSTD_CStream* stream);
 // 2,048 floats: a third of the time, 3 % more bytes. 64 small events in one request: a fifth less,
 // and 7 % more; with 16 and 64 it would be 26 and 81 % more.
 constexpr int kStep = 8;
+// A table in which fewer of the eight digits are found that came by chance before, and which stays
+// in the processor's nearest cache: of three and of 40 such events in one request a fifth and a
+// third less time, 1 and 2 % more bytes.
+constexpr int kHashLog = 11;
 
 // ZSTD_c_literalCompressionMode and ZSTD_ps_enable, which zstd.h shows to static programs only.
 constexpr ZSTD_cParameter kLiterals = ZSTD_c_experimentalParam5;
@@ -81,7 +85,9 @@ extern "C" size_t ZSTD_initCStream(ZSTD_CStream* stream, int level) {
     return begun;
   }
   const size_t packed = ZSTD_CCtx_setParameter(stream, kLiterals, kLiteralsPacked);
-  if (ZSTD_isError(packed) == 0) ZSTD_CCtx_setParameter(stream, ZSTD_c_targetLength, kStep);
+  if (ZSTD_isError(packed) != 0) return begun;
+  ZSTD_CCtx_setParameter(stream, ZSTD_c_targetLength, kStep);
+  ZSTD_CCtx_setParameter(stream, ZSTD_c_hashLog, kHashLog);
   return begun;
 }
 
