@@ -12,6 +12,8 @@
 #include <system_error>
 #include <utility>
 
+#include "base/io_error.h"
+
 namespace ca4::admin {
 namespace {
 
@@ -21,10 +23,6 @@ namespace fs = std::filesystem;
 constexpr int kProcessesMax = 64;
 // Between opening a file and locking it, its owner may end and remove it.
 constexpr int kTriesMax = 3;
-
-Status failed(const std::string& path, int error) {
-  return {Code::kIo, fmt::format("{}: {}", path, std::generic_category().message(error))};
-}
 
 // A lock of the open file, not of the process: whoever asks does not have to take it.
 struct flock whole_file(short type) {
@@ -45,13 +43,13 @@ bool is_still(int fd, const std::string& path) {
 Result<int> take(const std::string& path) {
   for (int i = 0; i < kTriesMax; ++i) {
     const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (fd < 0) return failed(path, errno);
+    if (fd < 0) return io_error(path);
     struct flock lock = whole_file(F_WRLCK);
     if (::fcntl(fd, F_OFD_SETLK, &lock) != 0) {
       const int error = errno;
       ::close(fd);
       if (error == EAGAIN || error == EACCES) break;
-      return failed(path, error);
+      return io_error(path, error);
     }
     if (is_still(fd, path)) return fd;
     ::close(fd);
@@ -65,7 +63,7 @@ Status write_line(int fd, const std::string& path, const std::string& text) {
       ::pwrite(fd, line.data(), line.size(), 0) == static_cast<ssize_t>(line.size())) {
     return Status::ok();
   }
-  return failed(path, errno);
+  return io_error(path);
 }
 
 // The missing ones of `folder` and those above it, the inner ones first.
@@ -97,7 +95,7 @@ Result<std::unique_ptr<AddressFile>> AddressFile::write(const std::string& folde
   std::vector<std::string> made = missing_folders(folder);
   std::error_code error;
   fs::create_directories(folder, error);
-  if (error) return failed(folder, error.value());
+  if (error) return io_error(folder, error.value());
   for (int number = 1; number <= kProcessesMax; ++number) {
     std::string path = fmt::format("{}/{}", folder, name);
     if (number > 1) path += fmt::format("-{}", number);

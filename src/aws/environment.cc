@@ -6,6 +6,8 @@
 #include <cstring>
 #include <fstream>
 
+#include "base/io_error.h"
+
 namespace ca4::aws {
 namespace {
 
@@ -27,7 +29,7 @@ Result<std::string> read_small_file(const std::string& path) {
   std::string text(kFileBytesMax + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   if (file.bad() || (file.fail() && !file.eof())) {
-    return Status(Code::kIo, fmt::format("{}: {}", path, std::strerror(errno)));
+    return io_error(path);
   }
   text.resize(static_cast<size_t>(file.gcount()));
   if (text.size() > kFileBytesMax) {

@@ -1,31 +1,27 @@
 #include "base/folders.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <vector>
+
+#include "base/io_error.h"
 
 namespace ca4 {
 namespace {
 
 namespace fs = std::filesystem;
 
-Status io_error(const std::string& path, std::string_view doing, int error) {
-  return {Code::kIo, fmt::format("{}: {}: {}", path, doing, strerror(error))};
-}
-
 }  // namespace
 
 Status sync_folder(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return io_error(path, "open", errno);
+  if (fd < 0) return io_error(path, "open");
   Status status;
-  if (::fsync(fd) != 0) status = io_error(path, "fsync", errno);
+  if (::fsync(fd) != 0) status = io_error(path, "fsync");
   ::close(fd);
   return status;
 }

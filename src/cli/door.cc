@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "base/io_error.h"
 #include "cli/common.h"
 #include "config/address.h"
 #include "door/door.h"
@@ -27,10 +28,6 @@ door::DoorOptions options_of(const config::Processor& from) {
   return out;
 }
 
-Status failed(const std::string& path, int error) {
-  return {Code::kIo, fmt::format("{}: {}", path, std::generic_category().message(error))};
-}
-
 // As it is, not its hash: here it is also read by who gives it to others, `ca4 up` itself and the
 // checks of this machine.
 Status write_new_token(const std::string& path) {
@@ -38,12 +35,12 @@ Status write_new_token(const std::string& path) {
   if (!token) return token.status();
   const std::string text = *token + "\n";
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return failed(path, errno);
+  if (fd < 0) return io_error(path);
   const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
                        ::fsync(fd) == 0;
   const int error = errno;
   ::close(fd);
-  return written ? Status::ok() : failed(path, error);
+  return written ? Status::ok() : io_error(path, error);
 }
 
 // A server that listens everywhere is reached over loopback.
@@ -75,7 +72,7 @@ Status prepare_door(config::Settings& settings) {
   if (!processor.token_file.empty()) return Status::ok();
   std::error_code error;
   std::filesystem::create_directories(settings.data_dir, error);
-  if (error) return failed(settings.data_dir, error.value());
+  if (error) return io_error(settings.data_dir, error.value());
   processor.token_file = settings.data_dir + "/tunnel-token";
   if (std::filesystem::exists(processor.token_file, error)) return Status::ok();
   if (Status bad = write_new_token(processor.token_file); !bad.is_ok()) return bad;

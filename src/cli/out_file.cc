@@ -1,19 +1,10 @@
 #include "cli/out_file.h"
 
-#include <fmt/format.h>
-
 #include <cerrno>
-#include <cstring>
+
+#include "base/io_error.h"
 
 namespace ca4::cli {
-namespace {
-
-Status io_error(const std::string& path, int error = errno) {
-  return {Code::kIo, fmt::format("{}: {}", path, strerror(error))};
-}
-
-}  // namespace
-
 Result<OutFile> OutFile::create(const std::string& path) {
   std::FILE* file = std::fopen(path.c_str(), "wb");
   if (file == nullptr) return io_error(path);

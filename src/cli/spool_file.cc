@@ -2,12 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <functional>
 #include <string_view>
 
+#include "base/io_error.h"
 #include "cli/dlq_print.h"
 #include "cli/out_file.h"
 #include "event/event.h"
@@ -78,7 +77,7 @@ Status export_waiting(log::LogInspector& outbox, const std::string& path) {
     return written;
   }
   if (std::rename(file->path().c_str(), path.c_str()) != 0) {
-    return {Code::kIo, fmt::format("{}: {}", path, strerror(errno))};
+    return io_error(path);
   }
   return exported;
 }

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "base/digest.h"
+#include "base/io_error.h"
 
 namespace ca4::http {
 namespace {
@@ -117,10 +118,6 @@ Result<KnownToken> parse_line(const std::vector<std::string_view>& words, size_t
   return out;
 }
 
-Status failed(const std::string& path, int error) {
-  return {Code::kIo, fmt::format("{}: {}", path, std::generic_category().message(error))};
-}
-
 // Closed at its end.
 class Descriptor {
  public:
@@ -140,7 +137,7 @@ class Descriptor {
 Status replace_file(const std::string& path, const std::string& text, int folder) {
   const std::string beside = fmt::format("{}.{}.new", path, ::getpid());
   const Descriptor file(::open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kModeNew));
-  if (file.get() < 0) return failed(beside, errno);
+  if (file.get() < 0) return io_error(beside);
   struct stat before{};
   const bool there = ::stat(path.c_str(), &before) == 0;
   const bool same_owner =
@@ -154,7 +151,7 @@ Status replace_file(const std::string& path, const std::string& text, int folder
   if (written) return Status::ok();
   const int error = errno;
   ::unlink(beside.c_str());
-  return failed(path, error);
+  return io_error(path, error);
 }
 
 // The tokens of the file, of which there may be none.
@@ -263,11 +260,11 @@ Result<std::string> add_token(const std::string& file, const std::string& name, 
   // Where a link leads: the rename would replace the link. Absolute, as a bare name has no parent.
   const std::filesystem::path path =
       std::filesystem::weakly_canonical(std::filesystem::absolute(file, error), error);
-  if (error) return failed(file, error.value());
+  if (error) return io_error(file, error.value());
   const std::string parent = path.parent_path();
   // Locked is not the file itself: that is another after the rename.
   const Descriptor folder(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (folder.get() < 0 || ::flock(folder.get(), LOCK_EX) != 0) return failed(parent, errno);
+  if (folder.get() < 0 || ::flock(folder.get(), LOCK_EX) != 0) return io_error(parent);
   std::string text;
   if (std::filesystem::exists(path, error)) {
     const Result<std::vector<KnownToken>> known = parse_file(path);

@@ -7,11 +7,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <random>
 
 #include "base/folders.h"
+#include "base/io_error.h"
 
 namespace ca4::log {
 namespace {
@@ -27,10 +27,6 @@ constexpr int kPageSizeBytes = 8192;
 bool is_topic_char(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
          c == '_' || c == '-';
-}
-
-Status io_error(const std::string& path, std::string_view doing) {
-  return {Code::kIo, fmt::format("{}: {}: {}", path, doing, strerror(errno))};
 }
 
 Status fill_new_file(const std::string& path) {

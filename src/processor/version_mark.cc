@@ -1,7 +1,6 @@
 #include "processor/version_mark.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 
 #include "base/crc32c.h"
 #include "base/folders.h"
+#include "base/io_error.h"
 
 namespace ca4::processor {
 namespace {
@@ -38,10 +38,6 @@ static_assert(sizeof(Slot) == 16);
 
 uint32_t checksum_of(uint64_t mark) {
   return crc32c({reinterpret_cast<const char*>(&mark), sizeof mark});
-}
-
-Status io_error(const std::string& path, std::string_view doing) {
-  return {Code::kIo, fmt::format("{}: {}: {}", path, doing, strerror(errno))};
 }
 
 // What a slot says; none where it is damaged or was never written.

@@ -7,13 +7,13 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "base/clock.h"
+#include "base/io_error.h"
 
 namespace ca4::tunnel {
 namespace {
@@ -70,10 +70,10 @@ bool lock(int fd) {
 Result<std::unique_ptr<StatusFile>> StatusFile::open(const std::string& dir) {
   std::error_code error;
   std::filesystem::create_directories(dir, error);
-  if (error) return Status(Code::kIo, fmt::format("{}: {}", dir, error.message()));
+  if (error) return io_error(dir, error.value());
   const std::string path = lock_path(dir);
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (fd < 0) return Status(Code::kIo, fmt::format("{}: {}", path, std::strerror(errno)));
+  if (fd < 0) return io_error(path);
   if (lock(fd)) return std::unique_ptr<StatusFile>(new StatusFile(dir, fd));
   ::close(fd);
   return Status(Code::kUnavailable,
