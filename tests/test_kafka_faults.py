@@ -2,6 +2,7 @@
 
 import json
 import re
+import select
 import time
 import uuid
 
@@ -11,7 +12,9 @@ from kafka_records import fresh_topic, warm_up, when_direct
 from kafka_server import KafkaCluster
 from server_process import free_port
 from support import PATIENCE_S, assert_problem, clock_ahead_s, event, eventually, run, set_clock, when_stored, with_clock
+from tcp_fault_proxy import TcpFaultProxy
 from test_durability import Load
+from wire import Wire, request
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +53,29 @@ def mapped(cluster):
     """The flags that find such brokers, as through tunnels."""
     pairs = [f"kafka-{node.node_id}.ca4.invalid:9092={node.address()}" for node in cluster.nodes]
     return ["--kafka-bootstrap", "kafka-1.ca4.invalid:9092,kafka-2.ca4.invalid:9092", "--kafka-broker-map", ",".join(pairs)]
+
+
+def test_nobody_waits_while_kafka_is_asked_for_the_metrics(lone_broker, serve, tmp_path):
+    proxy = TcpFaultProxy(("127.0.0.1", lone_broker.ports["PLAINTEXT"]))
+    try:
+        reached = ["--kafka-bootstrap", proxy.address, "--kafka-broker-map", f"*={proxy.address}"]
+        server = when_direct(serve("serve", tmp_path, *reached, "--topic", fresh_topic(lone_broker.address())))
+        # As through a tunnel on a slow link.
+        proxy.slow(delay_s=0.3)
+        # On connections enough that every event loop has some.
+        scrapes, others = ([Wire(server.address) for _ in range(8)] for _ in range(2))
+        for scrape in scrapes:
+            scrape.send(request("GET", "/metrics"))
+        for other in others:
+            other.send(request("GET", "/livez"))
+            assert other.receive().status == 200
+        assert not select.select([scrape.socket for scrape in scrapes], [], [], 0)[0], "they waited for the metrics"
+        texts = {scrape.receive().body for scrape in scrapes}
+        assert all(b"ca4_lag_records{" in text for text in texts)
+        # All that asked while the first was made shared the second.
+        assert len(texts) <= 2
+    finally:
+        proxy.close()
 
 
 def test_a_broker_that_is_killed_is_missed_and_found_again(lone_broker, serve, work, tmp_path):

@@ -18,6 +18,7 @@
 #include "http/local_guard.h"
 #include "http/problem.h"
 #include "http/server.h"
+#include "http/shared_answer.h"
 #include "processor/http_metrics.h"
 #include "processor/processor.h"
 #include "processor/request_log.h"
@@ -106,6 +107,7 @@ Front::Front(const config::Settings& settings, Ports& ports, const Clock& clock,
 
 Front::~Front() {
   stop();
+  page_.reset();  // its threads ask the server for its connections
 }
 
 Status Front::open(ops::Metrics& metrics) {
@@ -203,10 +205,12 @@ void Front::add_routes(ops::Metrics& metrics, const std::string& listen_host) {
   processor_->add_routes(router_, guard_for(listen_host, http::Scope::kWrite));
   page_ = std::make_unique<page::Page>(page_parts());
   page_->add_routes(router_, guard_for(listen_host, http::Scope::kRead));
-  const http::Handler scrape = [&metrics](const http::Request&, const http::Respond& respond) {
-    respond(http::Response{.content_type = std::string(ops::kMetricsContentType),
-                           .body = metrics.text()});
-  };
+  // Kafka is asked for it, and whoever reaches this port may ask.
+  scrapes_ = std::make_unique<http::SharedAnswer>([&metrics] {
+    return http::Response{.content_type = std::string(ops::kMetricsContentType),
+                          .body = metrics.text()};
+  });
+  const http::Handler scrape = scrapes_->handler();
   // By any Host, as the probes: a scraper may know this machine by another name.
   router_.add(
       "GET", "/metrics",
@@ -236,6 +240,7 @@ void Front::stop() {
   seeding_ = {};
   if (!server_) return;
   const size_t cut_off = server_->stop(settings_.processor.shutdown_grace_ms);
+  scrapes_.reset();  // nobody asks any more, and the log that it asks is closed next
   if (cut_off > 0) {
     spdlog::warn("{} connections had a request in flight after {} ms and were cut off", cut_off,
                  settings_.processor.shutdown_grace_ms);

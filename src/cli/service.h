@@ -19,7 +19,8 @@
 
 namespace ca4::http {
 class Server;
-}
+class SharedAnswer;
+}  // namespace ca4::http
 namespace ca4::processor {
 class HttpMetrics;
 class Processor;
@@ -75,6 +76,7 @@ class Front {
   std::unique_ptr<processor::Processor> processor_;
   std::unique_ptr<page::Page> page_;
   http::Router router_;
+  std::unique_ptr<http::SharedAnswer> scrapes_;
   std::jthread seeding_;
   std::unique_ptr<http::Server> server_;  // last: its threads use all of the above
 };
