@@ -184,11 +184,12 @@ def test_a_tls_connection_too_many_is_closed_and_counted(up, certificate):
         assert 'ca4_http_refused_total{code="503"} 1' in get("/metrics").text
 
 
-def test_plain_http_on_a_tls_port_harms_nobody(up, certificate):
+def test_plain_http_on_a_tls_port_is_told_so_and_harms_nobody(up, certificate):
     cert, key = certificate
     server = up("--tls-cert-file", cert, "--tls-key-file", key)
-    with pytest.raises(requests.ConnectionError):
-        requests.get(server.url.replace("https", "http") + "/livez", timeout=PATIENCE_S)
+    for method in ("GET", "POST"):
+        answer = requests.request(method, server.url.replace("https", "http") + "/livez", timeout=PATIENCE_S)
+        assert "use https://" in assert_problem(answer, 400)["detail"]
     assert server.get("/livez", verify=str(cert)).status_code == 200
 
 

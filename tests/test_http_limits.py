@@ -274,6 +274,15 @@ def test_head_is_get_without_the_body(wire):
     assert head.headers["content-type"] == get.headers["content-type"]
 
 
+def test_a_greeting_of_tls_is_told_at_once_that_this_is_http(wire):
+    connection = wire("--header-timeout-ms", "3600000")
+    connection.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+    answer = connection.receive()
+    assert answer.status == 400
+    assert "not TLS: use http://" in answer.json()["detail"]
+    assert connection.is_closed()
+
+
 def test_noise_on_many_connections_harms_nobody(up):
     server = up()
     for seed in range(50):

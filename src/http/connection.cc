@@ -1,9 +1,12 @@
 #include "http/connection.h"
 
 #include <fmt/format.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <boost/asio/ssl/error.hpp>
 #include <boost/asio/write.hpp>
 #include <chrono>
 #include <cstring>
@@ -42,6 +45,8 @@ constexpr size_t kUnreadAnswersBytesMax = 64 << 10;
 constexpr auto kTurn = std::chrono::microseconds(500);
 // Chunk heads and extensions may be as much as the body itself, and a little for an empty one.
 constexpr size_t kChunkedOverhead = 64 << 10;
+// How a client of TLS begins: the type of a record with a handshake (RFC 8446 section 5.1).
+constexpr char kTlsHandshake = 0x16;
 
 int64_t unix_s() {
   using namespace std::chrono;
@@ -92,6 +97,12 @@ std::string peer_text(const Socket& socket) {
                                 : fmt::format("{}:{}", host, peer.port());
 }
 
+// What OpenSSL says of a greeting that begins as a request of HTTP does.
+bool is_plain_http(const boost::system::error_code& error) {
+  return error.category() == net::error::get_ssl_category() &&
+         ERR_GET_REASON(static_cast<unsigned long>(error.value())) == SSL_R_HTTP_REQUEST;
+}
+
 }  // namespace
 
 template <class Stream>
@@ -117,6 +128,7 @@ void StreamConnection<Stream>::start() {
     stream_.async_handshake(
         net::ssl::stream_base::server,
         [self = this->shared_from_this()](const boost::system::error_code& error) {
+          if (is_plain_http(error)) return self->refuse_plain_text();
           if (error) return self->close();
           self->await_head();
           self->pump();
@@ -125,6 +137,24 @@ void StreamConnection<Stream>::start() {
     await_head();
     pump();
   }
+}
+
+// In plain text too: who speaks it understands nothing else.
+template <class Stream>
+void StreamConnection<Stream>::refuse_plain_text() {
+  if (closed_) return;
+  if (const auto& refused = loop_->shared().options.refused) refused(400);
+  read_ended_ = true;
+  unread_input_ = true;
+  read_deadline_ms_ = kNever;
+  close_after_write_ = true;
+  writing_ = true;
+  write_deadline_ms_ = steady_ms() + kLingerMs;
+  append_response(problem(400, "this port speaks HTTPS: use https://"), false, false,
+                  {.tls = false, .unix_s = unix_s()}, out_);
+  net::async_write(socket(), net::buffer(out_),
+                   [self = this->shared_from_this()](const boost::system::error_code& error,
+                                                     size_t) { self->on_written(error); });
 }
 
 template <class Stream>
@@ -236,6 +266,12 @@ bool StreamConnection<Stream>::step_head() {
     return true;
   }
   if (end == std::string_view::npos) {
+    if (text.front() == kTlsHandshake) {
+      refuse(400,
+             "this port speaks plain HTTP, not TLS: use http://, or start the server with "
+             "--tls-cert-file and --tls-key-file");
+      return true;
+    }
     if (scanned_ == 0) read_deadline_ms_ = steady_ms() + options.header_timeout_ms;
     scanned_ = text.size() < 3 ? 0 : text.size() - 3;
     if (scanned_ == 0) scanned_ = 1;  // so that the deadline stands

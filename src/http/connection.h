@@ -49,6 +49,7 @@ class StreamConnection final : public Connection,
   static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
   void register_here();
+  void refuse_plain_text();
   void pump();
   bool step();
   bool step_head();

@@ -458,6 +458,14 @@ TEST_F(ServerTest, AnEarlyRefusalSparesTheServerALargeBody) {
   EXPECT_THAT(refused, testing::ElementsAre(401, 401, 401));
 }
 
+TEST_F(ServerTest, AGreetingOfTlsIsAnsweredAtOnce) {
+  start({.header_timeout_ms = 60'000});
+  TestClient client(server_->port());
+  client.send(std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11));
+  EXPECT_THAT(client.response(), testing::AllOf(StartsWith("HTTP/1.1 400"), HasSubstr("not TLS")));
+  EXPECT_TRUE(client.closed_by_server());
+}
+
 TEST_F(ServerTest, AnAddressInUseIsNamed) {
   start();
   ServerOptions options;
