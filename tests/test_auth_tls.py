@@ -1,7 +1,9 @@
 """Bearer tokens and TLS."""
 
 import signal
+import ssl
 import subprocess
+from http.client import HTTPSConnection
 
 import pytest
 import requests
@@ -27,6 +29,11 @@ def tokens(tmp_path):
 def certificate(tmp_path):
     """A self-signed certificate for localhost and 127.0.0.1, and its key."""
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    make_certificate(cert, key)
+    return cert, key
+
+
+def make_certificate(cert, key):
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
         + ["-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=localhost"]
@@ -35,7 +42,6 @@ def certificate(tmp_path):
         capture_output=True,
         env=ENVIRONMENT,
     )
-    return cert, key
 
 
 def test_without_a_token_an_event_is_401(up, tokens):
@@ -191,6 +197,37 @@ def test_plain_http_on_a_tls_port_is_told_so_and_harms_nobody(up, certificate):
         answer = requests.request(method, server.url.replace("https", "http") + "/livez", timeout=PATIENCE_S)
         assert "use https://" in assert_problem(answer, 400)["detail"]
     assert server.get("/livez", verify=str(cert)).status_code == 200
+
+
+def serial_of(server):
+    """Of the certificate that it shows now."""
+    pem = ssl.get_server_certificate(server.address, timeout=PATIENCE_S)
+    return subprocess.run(["openssl", "x509", "-serial", "-noout"], input=pem, capture_output=True, text=True, check=True).stdout
+
+
+def test_sighup_reads_the_certificate_again_and_connections_stay(up, certificate, tmp_path):
+    cert, key = certificate
+    server = up("--tls-cert-file", cert, "--tls-key-file", key)
+    first = serial_of(server)
+    # Connects anew when it has to, and then trusts only the first one.
+    connection = HTTPSConnection(*server.address, timeout=PATIENCE_S, context=ssl.create_default_context(cafile=cert))
+
+    def still_open():
+        connection.request("GET", "/livez")
+        return connection.getresponse().read() == b'{"status":"alive"}'
+
+    assert still_open()
+    # The renewed certificate is there, its key not yet: nothing changes.
+    make_certificate(cert, tmp_path / "renewed-key.pem")
+    server.signal(signal.SIGHUP)
+    eventually(lambda: "the old certificate stays: " + str(key) in server.said(), "the failure is told")
+    assert serial_of(server) == first
+    (tmp_path / "renewed-key.pem").rename(key)
+    server.signal(signal.SIGHUP)
+    eventually(lambda: serial_of(server) != first, "the new certificate is shown")
+    assert server.get("/livez", verify=str(cert)).status_code == 200
+    assert still_open()
+    connection.close()
 
 
 @pytest.fixture(scope="module")

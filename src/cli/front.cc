@@ -231,9 +231,15 @@ std::string Front::url() const {
 }
 
 void Front::reload() {
-  const std::string& file = settings_.processor.token_file;
-  if (file.empty()) return spdlog::info("nothing to read again: no token file was given");
-  tokens_.reload(file);
+  const config::Processor& from = settings_.processor;
+  if (from.token_file.empty() && from.tls_cert_file.empty()) {
+    return spdlog::info("nothing to read again: neither token file nor certificate was given");
+  }
+  if (!from.token_file.empty()) tokens_.reload(from.token_file);
+  if (from.tls_cert_file.empty()) return;
+  const Status fresh = server_->reload_certificate();
+  if (!fresh.is_ok()) return spdlog::error("the old certificate stays: {}", fresh.message());
+  spdlog::info("certificate read again from {}", from.tls_cert_file);
 }
 
 void Front::stop() {

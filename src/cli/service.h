@@ -45,7 +45,8 @@ class Front {
 
   // "http://127.0.0.1:8000", with the port that was taken.
   std::string url() const;
-  // Reads the token file again; what is wrong with it is logged and the old tokens stay.
+  // Reads the token file and the certificate again; what is wrong with one is logged and the old
+  // one stays.
   void reload();
   // Stops accepting and lets requests in flight finish inside the settings' grace.
   void stop();

@@ -149,7 +149,7 @@ const Setting kTable[] = {
      "bearer tokens that may write and read, one a line as `ca4 token new` makes them, read again on SIGHUP; empty: no token needed",
      Text{CA4_FIELD(processor.token_file), "FILE", nullptr}},
     {Section::kProcessor, "tls_cert_file", "CA4_PROCESSOR_TLS_CERT_FILE", "--tls-cert-file",
-     "PEM certificate chain; with tls_key_file it turns HTTPS on",
+     "PEM certificate chain; with tls_key_file it turns HTTPS on; both are read again on SIGHUP",
      Text{CA4_FIELD(processor.tls_cert_file), "FILE", nullptr}},
     {Section::kProcessor, "tls_key_file", "CA4_PROCESSOR_TLS_KEY_FILE", "--tls-key-file",
      "PEM private key of tls_cert_file",

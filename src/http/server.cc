@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 #include <chrono>
 #include <future>
+#include <mutex>
 #include <thread>
 
 #include "http/connection.h"
@@ -33,9 +34,11 @@ constexpr int kSendBufferBytes = 208 << 10;
 
 constexpr const char* kTls12Ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20";
 
-Result<std::unique_ptr<net::ssl::context>> tls_context(const ServerOptions& options) {
-  if (options.tls_cert_file.empty()) return std::unique_ptr<net::ssl::context>();
-  auto context = std::make_unique<net::ssl::context>(net::ssl::context::tls_server);
+using TlsContext = std::shared_ptr<net::ssl::context>;
+
+Result<TlsContext> tls_context(const ServerOptions& options) {
+  if (options.tls_cert_file.empty()) return TlsContext();
+  auto context = std::make_shared<net::ssl::context>(net::ssl::context::tls_server);
   boost::system::error_code error;
   // 1.2 is the oldest that is not broken, and of it only what keeps old recordings unreadable when
   // a key gets lost, and authenticates what it encrypts (RFC 9325). All of 1.3 is so.
@@ -67,9 +70,7 @@ class LoopServer final : public Server {
 
   Status listen() {
     const ServerOptions& options = shared_->options;
-    auto tls = tls_context(options);
-    if (!tls) return tls.status();
-    tls_ = std::move(*tls);
+    if (Status bad = reload_certificate(); !bad.is_ok()) return bad;
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
     const unsigned count = options.threads == 0 ? cores : options.threads;
     for (unsigned i = 0; i < count; ++i) loops_.push_back(std::make_shared<Loop>(shared_));
@@ -84,6 +85,14 @@ class LoopServer final : public Server {
 
   uint16_t port() const override { return port_; }
   size_t connections() const override { return shared_->connections.load(); }
+
+  Status reload_certificate() override {
+    Result<TlsContext> fresh = tls_context(shared_->options);
+    if (!fresh) return fresh.status();
+    const std::lock_guard lock(tls_mutex_);
+    tls_ = std::move(*fresh);
+    return Status::ok();
+  }
 
   size_t stop(int64_t grace_ms) override {
     if (stopped_) return 0;
@@ -176,16 +185,23 @@ class LoopServer final : public Server {
     const auto begin = [&](const auto& connection) {
       too_many ? connection->turn_away() : connection->start();
     };
-    if (tls_) {
+    // A connection keeps what it needs of it.
+    if (const TlsContext tls = current_tls()) {
       begin(
-          std::make_shared<StreamConnection<TlsStream>>(loop, TlsStream(std::move(socket), *tls_)));
+          std::make_shared<StreamConnection<TlsStream>>(loop, TlsStream(std::move(socket), *tls)));
     } else {
       begin(std::make_shared<StreamConnection<PlainStream>>(loop, std::move(socket)));
     }
   }
 
+  TlsContext current_tls() {
+    const std::lock_guard lock(tls_mutex_);
+    return tls_;
+  }
+
   const std::shared_ptr<Shared> shared_;
-  std::unique_ptr<net::ssl::context> tls_;
+  std::mutex tls_mutex_;
+  TlsContext tls_;  // none: plain HTTP; guarded by tls_mutex_
   std::vector<std::shared_ptr<Loop>> loops_;
   std::vector<std::thread> threads_;
   std::unique_ptr<Acceptor> acceptor_;  // on the first loop

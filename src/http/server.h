@@ -99,6 +99,10 @@ class Server {
   virtual uint16_t port() const = 0;
   virtual size_t connections() const = 0;
 
+  // Reads certificate and key again, for connections from now on. As `start` where they can't be
+  // used; the old ones stay then. Not for several threads at once.
+  virtual Status reload_certificate() = 0;
+
   // Stops accepting, lets requests in flight finish for at most `grace_ms`, then closes what is
   // left and ends the threads. Returns how many connections were cut off. Idempotent; a Respond
   // called later does nothing.
