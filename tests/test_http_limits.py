@@ -192,6 +192,49 @@ def test_a_connection_too_many_is_answered_503(up):
         connection.close()
 
 
+def test_connections_that_wait_for_long_make_room_for_others(up):
+    server = up("--connections-max", "20", "--idle-timeout-ms", "3600000")
+    # Silent from the beginning, after an answer, and in the middle of a head.
+    held = [Wire(server.address) for _ in range(20)]
+    held[0].send(request("GET", "/livez"))
+    assert held[0].receive().status == 200
+    held[1].send(b"GET /livez HTTP/1.1\r\nHost:")
+
+    def served():
+        held.append(Wire(server.address))
+        held[-1].send(request("POST", "/metadata", BODY), lenient=True)
+        answer = held[-1].receive(or_end=True)
+        return answer is not None and answer.status == 200
+
+    eventually(lambda: not served(), "there is no room")
+    eventually(served, "who comes later is served", 20)
+    # Each takes the place of one of those, which are far from their idle timeout.
+    assert [served() for _ in range(10)] == [True] * 10
+    for connection in held:
+        connection.close()
+
+
+def test_bodies_that_stop_in_the_middle_keep_nobody_out(up):
+    server = up()
+    size = 16 << 20
+    stalled = [Wire(server.address) for _ in range(17)]
+    for connection in stalled:
+        connection.send(POST + b"Content-Length: %d\r\n\r\n" % size + b" " * (size - 1), lenient=True)
+    # Single events go on; what is large waits for some seconds.
+    for i in range(20):
+        server.accept(event(f"e{i}", dim=2048))
+    large = json.dumps(event("large", notes="x" * (4 << 20)))
+
+    def taken():
+        answer = requests.post(server.url + "/metadata", data=large, headers={"Content-Type": "application/json"}, timeout=PATIENCE_S)
+        assert answer.status_code == 200 or (answer.status_code == 503 and answer.headers["Retry-After"] == "1"), answer.text
+        return answer.status_code == 200
+
+    eventually(taken, "there is room again", 25)
+    for connection in stalled:
+        connection.close()
+
+
 def open_files_limits(server):
     (both,) = re.findall(r"^Max open files +(\d+) +(\d+)", Path(f"/proc/{server.pid}/limits").read_text(), re.MULTILINE)
     return tuple(map(int, both))

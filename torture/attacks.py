@@ -119,6 +119,11 @@ def slow_bodies(address, over):
     return crowd(address, over, POST + b"Content-Length: 1000000\r\n\r\n{", b" ")
 
 
+def stalled(address, over):
+    """All but the last byte of the largest bodies, as many as bodies have room together."""
+    return crowd(address, over, POST + b"Content-Length: %d\r\n\r\n" % (16 * MIB) + b" " * (16 * MIB - 1), b"", count=17)
+
+
 def slow_chunks(address, over):
     return crowd(address, over, POST + b"Transfer-Encoding: chunked\r\n\r\nf4240\r\n{", b" ")
 
@@ -264,6 +269,7 @@ ATTACKS = {
     slow_heads: {"opened", "408"},
     slow_bodies: {"opened", "408"},
     slow_chunks: {"opened", "408"},
+    stalled: {"opened", "503", "ended"},
     silent: {"opened", "ended"},
     deaf: {"opened"},
     early_close: {"reset"},

@@ -76,8 +76,8 @@ class Front {
   // Behind those two: its threads may still answer, through them, what the server has cut off.
   std::unique_ptr<processor::Processor> processor_;
   std::unique_ptr<page::Page> page_;
-  http::Router router_;
   std::unique_ptr<http::SharedAnswer> scrapes_;
+  http::Router router_;
   std::jthread seeding_;
   std::unique_ptr<http::Server> server_;  // last: its threads use all of the above
 };

@@ -170,7 +170,7 @@ const Setting kTable[] = {
      "how long a connection may be silent, in milliseconds",
      WholeNumber{CA4_FIELD(processor.idle_timeout_ms), 100, kHourMs, "ms"}},
     {Section::kProcessor, "connections_max", "CA4_PROCESSOR_CONNECTIONS_MAX", "--connections-max",
-     "connections open at once; further ones are answered 503, with TLS closed unanswered; the limit of open files is raised for them",
+     "connections open at once; for a further one that which has waited for a request the longest, 5 s at least, is closed, else it is answered 503, with TLS closed unanswered; the limit of open files is raised for them",
      WholeNumber{CA4_FIELD(processor.connections_max), 1, 1'000'000, "connections"}},
     {Section::kProcessor, "batch_events_max", "CA4_PROCESSOR_BATCH_EVENTS_MAX", "--batch-events-max",
      "lines in one POST /metadata/batch",

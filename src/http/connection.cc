@@ -22,6 +22,8 @@ namespace {
 constexpr size_t kReadBytes = 4 << 10;
 // One read of a chunked body.
 constexpr size_t kChunkedReadBytes = 64 << 10;
+// One write of an answer; after it the client has so many bytes' time more.
+constexpr size_t kWriteBytes = 64 << 10;
 // Bodies up to here get their memory at once: an event of 2048 floats as Python prints them. Larger
 // ones get it as they come, so that who only announces a large body holds no memory.
 constexpr size_t kBodyBytesAtOnce = 64 << 10;
@@ -30,6 +32,14 @@ constexpr size_t kBodyBytesAtOnce = 64 << 10;
 // place to place would keep others of the loop waiting.
 constexpr size_t kBodyBytesTrusted = 1 << 20;
 constexpr size_t kTrustedGrowth = 16;
+// Of the room of all bodies together, what those up to kBodyBytesAtOnce have for themselves on top:
+// a fourth. Whoever fills it with large ones keeps nobody's single events out.
+constexpr size_t kRoomPerSmallRoom = 4;
+// How far ahead of the least rate what came already may bring a body. TCP tries again 13 and 26 s
+// after a network went: one that is back by then costs nobody an upload.
+constexpr int64_t kBodyAheadMs = 30'000;
+// The same where others need the room: a few round trips, or a packet that is lost three times.
+constexpr int64_t kCrowdedAheadMs = 3'000;
 // simdjson reads up to 64 bytes past the end.
 constexpr size_t kPadding = 64;
 // How long what a refused client still sends is read and dropped, so that it sees the answer before
@@ -109,7 +119,11 @@ template <class Stream>
 StreamConnection<Stream>::StreamConnection(std::shared_ptr<Loop> loop, Stream stream)
     : loop_(std::move(loop)),
       stream_(std::move(stream)),
-      in_(std::max(loop_->shared().options.header_bytes_max, kChunkedReadBytes) + kReadBytes) {}
+      in_(std::max(loop_->shared().options.header_bytes_max, kChunkedReadBytes) + kReadBytes),
+      body_pace_(std::max(loop_->shared().options.header_timeout_ms, kBodyAheadMs)),
+      body_pace_crowded_(kCrowdedAheadMs),
+      write_pace_(loop_->shared().options.idle_timeout_ms),
+      write_pace_crowded_(kCrowdedAheadMs) {}
 
 template <class Stream>
 void StreamConnection<Stream>::register_here() {
@@ -124,7 +138,8 @@ template <class Stream>
 void StreamConnection<Stream>::start() {
   register_here();
   if constexpr (std::is_same_v<Stream, TlsStream>) {
-    read_deadline_ms_ = steady_ms() + loop_->shared().options.header_timeout_ms;
+    waits_since_ms_ = steady_ms();
+    read_deadline_ms_ = waits_since_ms_ + loop_->shared().options.header_timeout_ms;
     stream_.async_handshake(
         net::ssl::stream_base::server,
         [self = this->shared_from_this()](const boost::system::error_code& error) {
@@ -244,7 +259,8 @@ void StreamConnection<Stream>::await_head() {
   scanned_ = 0;
   read_deadline_ms_ = kNever;
   if (in_.size() == 0 && slots_.empty()) {
-    read_deadline_ms_ = steady_ms() + loop_->shared().options.idle_timeout_ms;
+    waits_since_ms_ = steady_ms();
+    read_deadline_ms_ = waits_since_ms_ + loop_->shared().options.idle_timeout_ms;
   }
 }
 
@@ -297,7 +313,11 @@ void StreamConnection<Stream>::begin_body() {
   }
   if (refused_early()) return;
   body_received_ = 0;
-  body_began_ms_ = steady_ms();
+  const int64_t now_ms = steady_ms();
+  body_pace_.begin(now_ms, options.header_timeout_ms);
+  body_pace_crowded_.begin(now_ms, options.header_timeout_ms);
+  read_deadline_ms_ = now_ms + options.header_timeout_ms;
+  crowded_read_deadline_ms_ = kNever;
   if (head_.chunked) {
     phase_ = Phase::kChunked;
     chunked_ = std::make_unique<ChunkedBody>(options.body_bytes_max);
@@ -309,7 +329,6 @@ void StreamConnection<Stream>::begin_body() {
     slots_.push_back({.response = Response{}, .interim = true});
     write_ready();
   }
-  await_body();
 }
 
 template <class Stream>
@@ -326,9 +345,10 @@ bool StreamConnection<Stream>::refused_early() {
 // Slower than the least rate is too slow, whatever the length.
 template <class Stream>
 void StreamConnection<Stream>::await_body() {
-  const ServerOptions& options = loop_->shared().options;
-  read_deadline_ms_ = body_began_ms_ + options.header_timeout_ms +
-                      static_cast<int64_t>(body_received_ * 1000 / options.body_bytes_per_s_min);
+  const size_t per_s_min = loop_->shared().options.body_bytes_per_s_min;
+  const int64_t now_ms = steady_ms();
+  read_deadline_ms_ = body_pace_.due_ms(now_ms, body_received_, per_s_min);
+  crowded_read_deadline_ms_ = body_pace_crowded_.due_ms(now_ms, body_received_, per_s_min);
 }
 
 // `more` bytes have come of a body. False when all bodies together are too much: refused. What was
@@ -337,7 +357,10 @@ void StreamConnection<Stream>::await_body() {
 template <class Stream>
 bool StreamConnection<Stream>::count_body(size_t more) {
   Shared& shared = loop_->shared();
-  if (shared.bodies_bytes.fetch_add(more) + more > shared.options.bodies_bytes_max) {
+  const bool small = !head_.chunked && head_.content_bytes <= kBodyBytesAtOnce;
+  const size_t room = shared.options.bodies_bytes_max;
+  const size_t max = small ? room + room / kRoomPerSmallRoom : room;
+  if (shared.bodies_bytes.fetch_add(more) + more > max) {
     shared.bodies_bytes.fetch_sub(more);
     refuse(503, "too many large bodies at once");
     return false;
@@ -352,6 +375,14 @@ bool StreamConnection<Stream>::received(size_t bytes) {
   head_.request.body_bytes += bytes;
   body_received_ += bytes;
   return count_body(bytes);
+}
+
+// Of a body that will not be handled. Not while it is being read into.
+template <class Stream>
+void StreamConnection<Stream>::release_body() {
+  loop_->shared().bodies_bytes.fetch_sub(std::exchange(counted_bytes_, 0));
+  head_ = Head{};
+  chunked_.reset();
 }
 
 // Memory for a body of `want` bytes.
@@ -460,7 +491,7 @@ template <class Stream>
 void StreamConnection<Stream>::on_read(const boost::system::error_code& error, size_t bytes) {
   reading_ = false;
   if (closed_) return;
-  if (draining_) return error ? close() : drain();
+  if (draining_) return error && error != net::error::operation_aborted ? close() : drain();
   if (error) {
     // A client that has said all may still wait for its answers, also for the one being written;
     // half a request is nothing.
@@ -507,6 +538,7 @@ void StreamConnection<Stream>::refuse(Response&& response) {
   read_ended_ = true;
   unread_input_ = true;
   read_deadline_ms_ = kNever;
+  crowded_read_deadline_ms_ = kNever;
   if (const auto& refused = loop_->shared().options.refused) refused(response.status);
   slots_.push_back(
       {.response = std::move(response), .head_only = asks_for_head(), .keep_alive = false});
@@ -528,8 +560,18 @@ void StreamConnection<Stream>::answer(uint64_t slot, Response response) {
   Slot& waiting = slots_[slot - first_slot_];
   waiting.keep_alive = waiting.keep_alive && !response.close;
   unread_answers_bytes_ += response.body.size();
+  if (unread_answers_bytes_ > kUnreadAnswersBytesMax) count_answers();
   waiting.response = std::move(response);
   write_ready();
+}
+
+// Counts what is not read of answers among that of all, where it is much.
+template <class Stream>
+void StreamConnection<Stream>::count_answers() {
+  const size_t many = unread_answers_bytes_ > kUnreadAnswersBytesMax ? unread_answers_bytes_ : 0;
+  if (many == counted_answers_bytes_) return;
+  loop_->shared().answers_bytes.fetch_add(many - counted_answers_bytes_);
+  counted_answers_bytes_ = many;
 }
 
 // Writes all answers at the front that are ready, in one go.
@@ -551,9 +593,6 @@ void StreamConnection<Stream>::write_ready() {
   }
   if (out_.empty()) return;
   writing_ = true;
-  const ServerOptions& options = loop_->shared().options;
-  write_deadline_ms_ = steady_ms() + options.idle_timeout_ms +
-                       static_cast<int64_t>(out_.size() * 1000 / options.body_bytes_per_s_min);
   size_t sent = 0;
   if constexpr (std::is_same_v<Stream, PlainStream>) {
     // Answers nearly always fit the socket's buffer, and then nothing has to be waited for.
@@ -562,15 +601,34 @@ void StreamConnection<Stream>::write_ready() {
     if (error == net::error::would_block) error = {};
     if (error || sent == out_.size()) return on_written(error);
   }
-  net::async_write(stream_, net::buffer(out_) + sent,
-                   [self = this->shared_from_this()](const boost::system::error_code& error,
-                                                     size_t) { self->on_written(error); });
+  const int64_t now_ms = steady_ms();
+  write_pace_.begin(now_ms, loop_->shared().options.idle_timeout_ms);
+  write_pace_crowded_.begin(now_ms, kCrowdedAheadMs);
+  const auto self = this->shared_from_this();
+  net::async_write(
+      stream_, net::buffer(out_) + sent,
+      [self, sent](const boost::system::error_code& error, size_t more) -> size_t {
+        if (error) return 0;
+        self->wrote(sent + more);
+        return kWriteBytes;
+      },
+      [self](const boost::system::error_code& error, size_t) { self->on_written(error); });
+}
+
+// So many bytes of out_ have gone.
+template <class Stream>
+void StreamConnection<Stream>::wrote(size_t bytes) {
+  const size_t per_s_min = loop_->shared().options.body_bytes_per_s_min;
+  const int64_t now_ms = steady_ms();
+  write_deadline_ms_ = write_pace_.due_ms(now_ms, bytes, per_s_min);
+  crowded_write_deadline_ms_ = write_pace_crowded_.due_ms(now_ms, bytes, per_s_min);
 }
 
 template <class Stream>
 void StreamConnection<Stream>::on_written(const boost::system::error_code& error) {
   writing_ = false;
   write_deadline_ms_ = kNever;
+  crowded_write_deadline_ms_ = kNever;
   if (closed_) return;
   if (error) return close();
   constexpr size_t kKeptBytes = 64 << 10;
@@ -580,10 +638,12 @@ void StreamConnection<Stream>::on_written(const boost::system::error_code& error
   for (const Slot& slot : slots_) {
     if (slot.response) unread_answers_bytes_ += slot.response->body.size();
   }
+  count_answers();
   if (close_after_write_) return unread_input_ ? linger() : close();
   write_ready();
-  if (!writing_ && slots_.empty() && idle() && !read_ended_) {
-    read_deadline_ms_ = steady_ms() + loop_->shared().options.idle_timeout_ms;
+  if (!writing_ && slots_.empty() && !read_ended_) {
+    waits_since_ms_ = steady_ms();
+    if (idle()) read_deadline_ms_ = waits_since_ms_ + loop_->shared().options.idle_timeout_ms;
   }
   pump();
 }
@@ -602,12 +662,14 @@ void StreamConnection<Stream>::linger() {
   boost::system::error_code ignored;
   socket().shutdown(net::ip::tcp::socket::shutdown_send, ignored);
   read_deadline_ms_ = steady_ms() + kLingerMs;
+  if (reading_) socket().cancel(ignored);
   drain();
 }
 
 template <class Stream>
 void StreamConnection<Stream>::drain() {
   if (reading_) return;  // that read ends in on_read, which comes back here
+  release_body();
   in_.consume(in_.size());
   reading_ = true;
   socket().async_read_some(
@@ -638,6 +700,7 @@ void StreamConnection<Stream>::close() {
   if (closed_) return;
   closed_ = true;
   loop_->shared().bodies_bytes.fetch_sub(std::exchange(counted_bytes_, 0));
+  loop_->shared().answers_bytes.fetch_sub(std::exchange(counted_answers_bytes_, 0));
   slots_.clear();
   boost::system::error_code ignored;
   socket().shutdown(net::ip::tcp::socket::shutdown_both, ignored);
@@ -647,11 +710,28 @@ void StreamConnection<Stream>::close() {
 
 template <class Stream>
 void StreamConnection<Stream>::check_deadlines(int64_t now_ms) {
+  const Shared& shared = loop_->shared();
   if (now_ms >= write_deadline_ms_) return close();
+  if (counted_answers_bytes_ > 0 && now_ms >= crowded_write_deadline_ms_ &&
+      shared.answers_bytes > shared.options.answers_bytes_max) {
+    return close();
+  }
+  if (counted_bytes_ > kBodyBytesAtOnce && now_ms >= crowded_read_deadline_ms_ &&
+      shared.bodies_bytes > shared.options.bodies_bytes_max / 2) {
+    return refuse(503, "nothing more came of this body, and others need its room");
+  }
   if (now_ms < read_deadline_ms_) return;
   read_deadline_ms_ = kNever;
   if (draining_ || idle()) return close();
   refuse(408, "the request came too slowly");
+}
+
+template <class Stream>
+int64_t StreamConnection<Stream>::waits_since_ms() const {
+  // What is in in_ and was not looked at may be whole requests, whose turn comes.
+  const bool waits = phase_ == Phase::kHead && (in_.size() == 0 || scanned_ > 0) &&
+                     slots_.empty() && !writing_ && !draining_ && !read_ended_;
+  return waits ? waits_since_ms_ : kNever;
 }
 
 template class StreamConnection<PlainStream>;

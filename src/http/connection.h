@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "http/loop.h"
+#include "http/pace.h"
 #include "http/request_head.h"
 
 namespace ca4::http {
@@ -36,6 +37,7 @@ class StreamConnection final : public Connection,
   void abort() override;
   void finish() override;
   void check_deadlines(int64_t now_ms) override;
+  int64_t waits_since_ms() const override;
 
  private:
   enum class Phase { kHead, kBody, kChunked };
@@ -65,6 +67,7 @@ class StreamConnection final : public Connection,
   void grow_body(size_t want);
   bool count_body(size_t more);
   bool received(size_t bytes);
+  void release_body();
   void dispatch();
   void refuse(int status, std::string_view detail);
   void refuse(Response&& response);
@@ -72,6 +75,8 @@ class StreamConnection final : public Connection,
   bool asks_for_head() const;
   bool reads_ahead() const;
   void write_ready();
+  void wrote(size_t bytes);
+  void count_answers();
   void on_written(const boost::system::error_code& error);
   void close_when_done();
   void linger();
@@ -88,9 +93,10 @@ class StreamConnection final : public Connection,
   Phase phase_ = Phase::kHead;
   Head head_;
   std::unique_ptr<ChunkedBody> chunked_;
-  int64_t body_began_ms_ = 0;
   size_t body_received_ = 0;
   size_t counted_bytes_ = 0;  // of the body being read, in Shared::bodies_bytes
+  Pace body_pace_;
+  Pace body_pace_crowded_;
   bool reading_ = false;
   bool pumping_ = false;
   bool read_ended_ = false;
@@ -103,9 +109,15 @@ class StreamConnection final : public Connection,
   std::deque<Slot> slots_;
   uint64_t first_slot_ = 0;
   std::string out_;
-  size_t unread_answers_bytes_ = 0;  // bodies in slots_, and in out_ until it is written
+  size_t unread_answers_bytes_ = 0;   // bodies in slots_, and in out_ until it is written
+  size_t counted_answers_bytes_ = 0;  // of them, in Shared::answers_bytes
+  Pace write_pace_;
+  Pace write_pace_crowded_;
+  int64_t waits_since_ms_ = 0;
   int64_t read_deadline_ms_ = kNever;
+  int64_t crowded_read_deadline_ms_ = kNever;  // where bodies are many
   int64_t write_deadline_ms_ = kNever;
+  int64_t crowded_write_deadline_ms_ = kNever;  // where unread answers are many
 };
 
 extern template class StreamConnection<PlainStream>;

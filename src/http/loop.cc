@@ -11,6 +11,9 @@ namespace {
 constexpr std::chrono::milliseconds kTick{100};
 // More than a group commit of a busy day answers at once; memory for more is given back.
 constexpr size_t kCompletionsKept = 256;
+// So long a connection may wait for a request before it makes room for another: several round trips
+// of a bad link, and most pauses of a client that is at work.
+constexpr int64_t kWaitsMsMin = 5'000;
 
 }  // namespace
 
@@ -43,6 +46,24 @@ void Loop::remove(Connection* connection) {
   if (connections_.erase(connection) == 0) return;
   shared_->connections.fetch_sub(1, std::memory_order_relaxed);
   if (released_ && connections_.empty()) timer_.cancel();
+}
+
+bool Loop::end_one_that_waits() {
+  const int64_t now_ms = steady_ms();
+  if (now_ms < none_waits_until_ms_) return false;
+  Connection* longest = nullptr;
+  int64_t since_ms = now_ms;
+  for (Connection* connection : connections_) {
+    const int64_t waits_since_ms = connection->waits_since_ms();
+    if (waits_since_ms >= since_ms) continue;
+    longest = connection;
+    since_ms = waits_since_ms;
+  }
+  // A flood must not make us look through all of them for each.
+  none_waits_until_ms_ = since_ms + kWaitsMsMin;
+  if (longest == nullptr || now_ms < none_waits_until_ms_) return false;
+  longest->abort();
+  return true;
 }
 
 void Loop::complete(std::shared_ptr<Connection> connection, uint64_t slot,

@@ -39,6 +39,9 @@ class Connection {
   virtual void finish() = 0;
   // Called about ten times a second.
   virtual void check_deadlines(int64_t now_ms) = 0;
+  // Since when it has been waiting for a request: for a handshake, the first byte or the end of a
+  // head; the largest number when it does something else.
+  virtual int64_t waits_since_ms() const = 0;
 };
 
 // Counts shared by all loops of a server.
@@ -47,6 +50,7 @@ struct Shared {
   Handler handler;
   std::atomic<size_t> connections{0};
   std::atomic<size_t> bodies_bytes{0};
+  std::atomic<size_t> answers_bytes{0};  // of connections with many that are not read
   std::atomic<uint64_t> next_request_id{1};
   std::atomic<bool> stopping{false};  // connections accepted from now on are dropped
 };
@@ -64,6 +68,9 @@ class Loop : public std::enable_shared_from_this<Loop> {
   // Loop thread only.
   void add(Connection* connection);
   void remove(Connection* connection);
+  // Ends the connection that has been waiting for a request the longest, if that is some seconds;
+  // false when none has.
+  bool end_one_that_waits();
 
   // An answer from any thread; none: `Connection::abort`. Wakes the loop once for all that come
   // together.
@@ -91,6 +98,7 @@ class Loop : public std::enable_shared_from_this<Loop> {
   Timer timer_;
   std::unordered_set<Connection*> connections_;
   bool released_ = false;
+  int64_t none_waits_until_ms_ = 0;  // long enough to be ended for another
   std::mutex mutex_;
   std::vector<Completion> completions_;  // guarded by mutex_
   bool ended_ = false;                   // guarded by mutex_

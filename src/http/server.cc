@@ -181,7 +181,8 @@ class LoopServer final : public Server {
   // On the connection's loop.
   void serve(const std::shared_ptr<Loop>& loop, Socket socket) {
     if (shared_->stopping || flooded()) return;
-    const bool too_many = shared_->connections.load() >= shared_->options.connections_max;
+    const bool too_many = shared_->connections.load() >= shared_->options.connections_max &&
+                          !loop->end_one_that_waits();
     const auto begin = [&](const auto& connection) {
       too_many ? connection->turn_away() : connection->start();
     };

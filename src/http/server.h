@@ -66,16 +66,23 @@ struct ServerOptions {
   size_t header_bytes_max = 16 << 10;
   // A batch of 256 embeddings of 2048 floats as Python prints them is 11 MiB; more is answered 413.
   size_t body_bytes_max = 16 << 20;
-  // All bodies being read or handled, over all connections; beyond it: 503. 16 of the largest.
+  // All bodies being read or handled, over all connections; beyond it: 503. 16 of the largest. Up
+  // to 64 KiB, which is an event, they have a quarter as much again for themselves. From half of it
+  // on, a large one of which nothing comes for some seconds is answered 503.
   size_t bodies_bytes_max = 256 << 20;
+  // Answers that their clients do not read, over all connections that have more than 64 KiB of
+  // them. Beyond it those of whom nothing was read for some seconds are closed.
+  size_t answers_bytes_max = 256 << 20;
   // From the first byte of a request to the end of its head: several round trips of a bad link.
   int64_t header_timeout_ms = 10'000;
-  // A body may take this long on top: slower than a 2G mobile link is answered 408.
+  // A body may take this long on top: slower than a 2G mobile link is answered 408. As what came
+  // before counts, one that stops is given up after half a minute at the latest.
   size_t body_bytes_per_s_min = 10 << 10;
   // Silence between requests: above the 60 s of common load balancers, so that they hang up first.
   int64_t idle_timeout_ms = 75'000;
-  // Below the usual hard limit of descriptors; further ones are answered 503 and closed, with TLS
-  // and in a flood only closed.
+  // Below the usual hard limit of descriptors. For a further one that which has been waiting for a
+  // request the longest is closed, if that is 5 s; else it is answered 503 and closed, with TLS and
+  // in a flood only closed.
   size_t connections_max = 4096;
   // Requests of one connection read ahead of their answers: fills a group commit, bounds memory.
   size_t pipeline_max = 32;

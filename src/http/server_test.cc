@@ -322,6 +322,31 @@ TEST_F(ServerTest, AChunkedBodyCountsOnce) {
   answer_later(1);
 }
 
+TEST_F(ServerTest, SmallBodiesHaveRoomOfTheirOwn) {
+  start({.bodies_bytes_max = 1'000'000});
+  TestClient first(server_->port());
+  first.send(post("/later", std::string(990'000, 'x')));
+  await_later(1);
+  EXPECT_THAT(answer_to(post("/echo", std::string(70'000, 'y'))), StartsWith("HTTP/1.1 503"));
+  EXPECT_THAT(answer_to(post("/echo", std::string(60'000, 'z'))), StartsWith("HTTP/1.1 200"));
+  answer_later(1);
+}
+
+TEST_F(ServerTest, WhoStopsInALargeBodyMakesRoomForOthers) {
+  start({.bodies_bytes_max = 1'000'000});
+  TestClient stalled(server_->port());
+  stalled.send(post("/echo", std::string(900'000, 'x')).substr(0, 800'000));
+  const std::string body(300'000, 'y');
+  // As soon as all of it has come.
+  for (int i = 0; i < 1000 && !answer_to(post("/echo", body)).starts_with("HTTP/1.1 503"); ++i) {
+  }
+  // What was refused before its body was there is read and dropped, and the room is given back.
+  EXPECT_THAT(stalled.response(),
+              testing::AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("Retry-After: 1")));
+  EXPECT_THAT(answer_to(post("/echo", body)), StartsWith("HTTP/1.1 200"));
+  EXPECT_TRUE(stalled.closed_by_server());
+}
+
 TEST_F(ServerTest, NoMoreIsReadForAClientThatReadsNoAnswers) {
   start();
   TestClient client(server_->port());
@@ -335,6 +360,24 @@ TEST_F(ServerTest, NoMoreIsReadForAClientThatReadsNoAnswers) {
   answer_later(1);
   EXPECT_THAT(client.response(), HasSubstr("GET /later"));
   EXPECT_THAT(client.response(), HasSubstr("GET /echo"));
+}
+
+TEST_F(ServerTest, WhoReadsNothingOfLargeAnswersIsClosedWhereThereAreTooMany) {
+  start({.answers_bytes_max = kLargeBytes});
+  TestClient one(server_->port());
+  one.send(get("/large"));
+  while (server_->connections() < 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  std::this_thread::sleep_for(std::chrono::milliseconds(4'000));
+  EXPECT_EQ(server_->connections(), 1U);  // alone it is not too many
+  TestClient other(server_->port());
+  other.send(get("/large"));
+  const auto began = std::chrono::steady_clock::now();
+  while (server_->connections() > 1 &&
+         std::chrono::steady_clock::now() - began < std::chrono::seconds(30)) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(server_->connections(), 1U);
+  EXPECT_GT(other.response().size(), kLargeBytes);
 }
 
 TEST_F(ServerTest, AFloodOverTheLimitIsNotToldWhyOneByOne) {
