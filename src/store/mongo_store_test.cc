@@ -238,7 +238,6 @@ TEST_F(MongoServer, WithoutEmbeddingsThereIsNoSimilarity) {
   EXPECT_EQ(near.status().code(), Code::kInvalidArgument);
 }
 
-// Neither server of the tests has a vector index: what is refused is said, not hidden by a scan.
 TEST_F(MongoServer, ASearchThatReadsForTooLongEndsAndSaysWhatElseThereIs) {
   std::vector<Document> documents;
   for (int i = 0; i < 300; ++i) documents.push_back(make_document(std::to_string(i)));
@@ -251,6 +250,7 @@ TEST_F(MongoServer, ASearchThatReadsForTooLongEndsAndSaysWhatElseThereIs) {
   EXPECT_THAT(status.message(), HasSubstr("store.mongo_vector_search"));
 }
 
+// Neither server of the tests has a vector index: what is refused is said, not hidden by a scan.
 TEST_F(MongoServer, AVectorIndexThatIsNotThereIsAnError) {
   options_.vector_search = MongoVectorSearch::kAtlas;
   options_.vector_index = "embeddings";
