@@ -8,8 +8,9 @@ JOBS ?= $(shell nproc)
 
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
-	  awk -F'\t' '{printf "  \033[1m%-22s\033[0m %s\n", $$1, $$2}'
+	@if [ -t 1 ] && [ -z "$$NO_COLOR" ]; then bold=$$'\033[1m' plain=$$'\033[0m'; fi; \
+	  grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
+	  awk -F'\t' -v bold="$$bold" -v plain="$$plain" '{printf "  %s%-22s%s %s\n", bold, $$1, plain, $$2}'
 	@echo '  [AWS] an account: AWS_REGION and credentials, or AWS_ENDPOINT_URL of a simulator. [SSH] the key that the system was made with.'
 	@echo '  [tunnel] a running `make run-local-processor`, or `ca4 tunnel`. [kubectl] kubectl. [root] network namespaces.'
 

@@ -10,7 +10,9 @@ images=.deps/images/photos
 data=${DEMO_DATA:-demo-data}
 listen=${DEMO_LISTEN:-127.0.0.1:8000}
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+bold='' plain=''
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\033[1m' plain=$'\033[0m'; fi
+say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 
 pid=
 stop() {

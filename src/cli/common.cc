@@ -9,6 +9,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/pem.h"
+#include "base/printable.h"
 #include "config/value.h"
 #include "producer/hash.h"
 
@@ -109,7 +111,7 @@ int report(std::string_view who, const Status& status) {
   const std::string line = status.code() == Code::kConfig
                                ? status.message() + "\n"
                                : fmt::format("ca4 {}: {}\n", who, status.message());
-  std::fputs(line.c_str(), stderr);
+  std::fputs(printable_lines(line).c_str(), stderr);
   return exit_code(status.code());
 }
 

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "base/clock.h"
+#include "base/printable.h"
 #include "cli/common.h"
 #include "cli/dlq_print.h"
 #include "cli/dlq_resend.h"

@@ -1,11 +1,11 @@
 #include "cli/dlq_print.h"
 
 #include <fmt/format.h>
-#include <simdjson.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/printable.h"
 #include "event/event.h"
 
 namespace ca4::cli {
@@ -76,20 +76,6 @@ std::string value_text(const DeadLetter& letter) {
 }
 
 }  // namespace
-
-std::string printable(std::string_view text) {
-  const bool utf8 = simdjson::validate_utf8(text.data(), text.size());
-  std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7F || (byte >= 0x80 && !utf8)) {
-      out += fmt::format("\\x{:02x}", byte);
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
 
 std::string table_head() {
   return fmt::format("{:<27}  {:<10}  {:<36}  {:<9}  {}\n", "WHEN", "SOURCE", "KEY", "STAGE",

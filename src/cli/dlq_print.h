@@ -33,7 +33,4 @@ struct LetterCounts {
 std::string counts_text(const LetterCounts& counts);
 std::string counts_json(const LetterCounts& counts);
 
-// `text` fit for a terminal: control characters and, when it isn't UTF-8, bytes above 127 as \xNN.
-std::string printable(std::string_view text);
-
 }  // namespace ca4::cli

@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
+#include "base/printable.h"
 #include "cli/common.h"
 #include "cli/data_layout.h"
-#include "cli/dlq_print.h"
 #include "cli/log_print.h"
 #include "cli/subcommand.h"
 #include "event/event.h"

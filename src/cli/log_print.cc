@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
-#include "cli/dlq_print.h"
+#include "base/printable.h"
 
 namespace ca4::cli {
 

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "base/printable.h"
 #include "cli/common.h"
 #include "cli/produce.h"
 #include "producer/gpu.h"
@@ -102,7 +103,7 @@ class ProgressBar {
 // A line of its own, above the bar where one is drawn.
 void say(const std::string& line) {
   const char* const clear = isatty(STDERR_FILENO) != 0 ? "\r\x1b[K" : "";
-  std::fputs(fmt::format("{}ca4 produce: {}\n", clear, line).c_str(), stderr);
+  std::fputs(fmt::format("{}ca4 produce: {}\n", clear, printable_lines(line)).c_str(), stderr);
 }
 
 // Pictures and tensors of some 100 KiB come and go a thousand times a second. By default each
@@ -232,7 +233,8 @@ class Produce final : public Subcommand {
   // 0: every image is sent. 1: some were skipped, or the run ended early.
   int conclude(const producer::Report& outcome) const {
     for (const producer::Skipped& skipped : outcome.skipped) {
-      fmt::print(stderr, "ca4 produce: skipped {}: {}\n", skipped.path, skipped.reason);
+      fmt::print(stderr, "ca4 produce: skipped {}: {}\n", printable(skipped.path),
+                 printable(skipped.reason));
     }
     fmt::print("{}", producer::summary_text(outcome, journal_));
     std::fflush(stdout);

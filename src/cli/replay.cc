@@ -7,8 +7,8 @@
 #include <cstdio>
 
 #include "archive/folder_archive.h"
+#include "base/printable.h"
 #include "cli/common.h"
-#include "cli/dlq_print.h"
 #include "cli/ports.h"
 #include "cli/query_time.h"
 #include "cli/subcommand.h"

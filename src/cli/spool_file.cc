@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/io_error.h"
-#include "cli/dlq_print.h"
+#include "base/printable.h"
 #include "cli/out_file.h"
 #include "event/event.h"
 #include "log/spool_options.h"

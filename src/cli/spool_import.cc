@@ -4,7 +4,7 @@
 
 #include <optional>
 
-#include "cli/dlq_print.h"
+#include "base/printable.h"
 #include "cli/out_file.h"
 #include "cli/spool_ports.h"
 

@@ -11,9 +11,9 @@
 #include <system_error>
 
 #include "base/clock.h"
+#include "base/printable.h"
 #include "cli/admin.h"
 #include "cli/common.h"
-#include "cli/dlq_print.h"
 #include "cli/ports.h"
 #include "cli/subcommand.h"
 #include "http/fetch.h"

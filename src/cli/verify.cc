@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/printable.h"
+#include "base/terminal.h"
 #include "cli/common.h"
 #include "cli/data_layout.h"
 #include "cli/ports.h"
@@ -94,7 +96,7 @@ std::string seconds(int64_t us) {
 // One line a check; why and what to do below it.
 class Printer {
  public:
-  explicit Printer(bool quiet) : quiet_(quiet), colour_(isatty(STDOUT_FILENO) != 0) {}
+  explicit Printer(bool quiet) : quiet_(quiet), colour_(takes_colours(STDOUT_FILENO)) {}
 
   void begin(const std::string& suite) const {
     if (!quiet_) fmt::print("{}\n", suite);
@@ -110,7 +112,8 @@ class Printer {
                               : finding.outcome == verify::Outcome::kFail ? "\x1b[31m"
                                                                           : "\x1b[33m";
     fmt::print("  {}{:<4}{} {:<20} {:>8}  {}\n", colour_ ? shade : "", word,
-               colour_ ? "\x1b[0m" : "", result.name, seconds(result.took_us), finding.detail);
+               colour_ ? "\x1b[0m" : "", result.name, seconds(result.took_us),
+               printable(finding.detail));
     if (!finding.fix.empty()) fmt::print("{:>38}what to do: {}\n", "", finding.fix);
     std::fflush(stdout);
   }

@@ -4,6 +4,7 @@
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -13,6 +14,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/terminal.h"
 #include "ops/log_context.h"
 
 namespace ca4::ops {
@@ -110,8 +112,10 @@ Status setup_logging(const std::string& level, const std::string& format) {
   if (format != "text" && format != "json") {
     return {Code::kInvalidArgument, fmt::format("{} is no log format", format)};
   }
-  auto logger = std::make_shared<spdlog::logger>(
-      "ca4", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+  // The sink looks for a terminal, but knows no NO_COLOR.
+  auto sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
+  if (!takes_colours(STDERR_FILENO)) sink->set_color_mode(spdlog::color_mode::never);
+  auto logger = std::make_shared<spdlog::logger>("ca4", std::move(sink));
   logger->set_level(*known);
   if (format == "json") {
     logger->set_formatter(std::make_unique<JsonFormatter>());
