@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include <array>
+#include <memory>
 #include <string_view>
 
 #include "base/curl_pool.h"
@@ -50,10 +51,25 @@ int is_abandoned(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   return static_cast<const std::stop_token*>(user)->stop_requested() ? 1 : 0;
 }
 
+// The variables that name proxies (http_proxy) mean the world outside: a proxy would look for this
+// machine's processor on its own machine.
+bool is_this_machine(const std::string& url) {
+  const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed(curl_url(), curl_url_cleanup);
+  char* raw = nullptr;
+  if (parsed == nullptr || curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK ||
+      curl_url_get(parsed.get(), CURLUPART_HOST, &raw, 0) != CURLUE_OK) {
+    return false;
+  }
+  const std::unique_ptr<char, decltype(&curl_free)> host(raw, curl_free);
+  const std::string_view name(host.get());
+  return name == "localhost" || name.starts_with("127.") || name == "[::1]";
+}
+
 class HttpTransport final : public Transport {
  public:
   explicit HttpTransport(HttpOptions options) : options_(std::move(options)) {
     while (options_.endpoint.ends_with('/')) options_.endpoint.pop_back();
+    is_here_ = is_this_machine(options_.endpoint);
   }
 
   Result<Reply> post(std::string_view path, std::string_view content_type,
@@ -87,6 +103,7 @@ class HttpTransport final : public Transport {
     curl_easy_setopt(easy.get(), CURLOPT_XFERINFOFUNCTION, is_abandoned);
     curl_easy_setopt(easy.get(), CURLOPT_XFERINFODATA, &options_.abandon);
     curl_easy_setopt(easy.get(), CURLOPT_ERRORBUFFER, error.data());
+    if (is_here_) curl_easy_setopt(easy.get(), CURLOPT_PROXY, "");
     if (!options_.ca_file.empty()) {
       curl_easy_setopt(easy.get(), CURLOPT_CAINFO, options_.ca_file.c_str());
     }
@@ -112,6 +129,7 @@ class HttpTransport final : public Transport {
 
  private:
   HttpOptions options_;
+  bool is_here_ = false;
   CurlPool pool_;
 };
 

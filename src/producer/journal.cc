@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -67,6 +68,7 @@ std::string_view key_of(std::string_view line) {
 Result<std::unique_ptr<Journal>> Journal::open(const std::string& path, Keep keep) {
   std::unique_ptr<Journal> journal(new Journal(path));
   if (Status bad = journal->open_file(); !bad.is_ok()) return bad;
+  if (Status bad = journal->check_kind(); !bad.is_ok()) return bad;
   journal->close_at_sync_ =
       keep == Keep::kCloseAtSync || (keep == Keep::kAsFileSystemNeeds && is_on_fuse(journal->fd_));
   if (Status bad = journal->load(); !bad.is_ok()) return bad;
@@ -75,11 +77,29 @@ Result<std::unique_ptr<Journal>> Journal::open(const std::string& path, Keep kee
 
 Status Journal::open_file() {
   fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (fd_ < 0) return failed(path_, "cannot be opened", errno);
+  if (fd_ < 0) {
+    const Status status = failed(path_, "cannot be opened", errno);
+    return {status.code(), status.message() + "; name another with --journal"};
+  }
   // Other failures: this file system has no locks.
   if (flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return Status::ok();
   return {Code::kUnavailable,
           fmt::format("journal {} is in use by another run; name another with --journal", path_)};
+}
+
+Status Journal::check_kind() const {
+  std::array<char, kCrcDigits> begin{};
+  const ssize_t count = ::pread(fd_, begin.data(), begin.size(), 0);
+  if (count < 0) return failed(path_, "cannot be read", errno);
+  // As every line begins, also one that was cut off. Zeros: of a machine that lost its power.
+  const bool known = std::all_of(begin.begin(), begin.begin() + count, [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || c == '\n' || c == '\0';
+  });
+  if (known) return Status::ok();
+  return {Code::kUsage,
+          fmt::format("journal {}: that is a file of something else, which stays as it is; name "
+                      "another with --journal",
+                      path_)};
 }
 
 Journal::~Journal() {

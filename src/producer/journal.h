@@ -22,7 +22,8 @@ namespace ca4::producer {
 
 class Journal {
  public:
-  // Reads `path` if it exists, creates it (not its folder) if not, and locks it against other
+  // Reads `path` if it exists, creates it (not its folder) if not, leaves what begins as no journal
+  // does alone (kUsage: a picture, say, that was named by mistake), and locks it against other
   // processes until closed (kUnavailable when one has it), where the file system has locks. Keeps
   // 32 bytes and the overhead of a hash table an item in memory.
   //
@@ -51,6 +52,7 @@ class Journal {
  private:
   explicit Journal(std::string path) : path_(std::move(path)) {}
   Status open_file();
+  Status check_kind() const;
   Status load();
   void note_line(std::string_view line);
   Status append(std::string_view line);

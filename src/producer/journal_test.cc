@@ -77,10 +77,31 @@ TEST(Journal, EditedLineDoesNotCount) {
   EXPECT_EQ((*journal)->damaged_lines(), 1U);
 }
 
-TEST(Journal, AnyOtherFileIsReadAsDamagedNotAsACrash) {
+TEST(Journal, AFileOfSomethingElseIsRefusedAndStaysAsItIs) {
+  const TempDir folder;
+  for (const std::string& text : {std::string("\xff\xd8\xff\xe0 a picture"), std::string("notes\n"),
+                                  std::string("1,2,3\n"), std::string("#")}) {
+    spill(folder / "j", text);
+    const Status status = Journal::open(folder / "j").status();
+    EXPECT_EQ(status.code(), Code::kUsage);
+    EXPECT_THAT(status.message(), testing::HasSubstr("--journal"));
+    EXPECT_EQ(slurp(folder / "j"), text);
+  }
+}
+
+TEST(Journal, AFileThatIsBegunOrZeroIsAJournal) {
+  const TempDir folder;
+  for (const std::string& text :
+       {std::string(), std::string("0a"), std::string("\n"), std::string(100, '\0')}) {
+    spill(folder / "j", text);
+    EXPECT_TRUE(Journal::open(folder / "j"));
+  }
+}
+
+TEST(Journal, ADamagedFileIsReadAsDamagedNotAsACrash) {
   const TempDir folder;
   spill(folder / "j",
-        std::string("\0\n\n short\nffffffff\n00000000 \n", 30) + std::string(500, 'x'));
+        std::string("ffffffff\n\0\n\n short\n00000000 \n", 30) + std::string(500, 'x'));
   const auto journal = Journal::open(folder / "j");
   ASSERT_TRUE(journal);
   EXPECT_GE((*journal)->damaged_lines(), 5U);

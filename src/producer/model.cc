@@ -9,6 +9,7 @@
 #include <optional>
 #include <thread>
 
+#include "producer/file_kind.h"
 #include "producer/gpu.h"
 #include "producer/hash.h"
 #include "producer/model_input.h"
@@ -247,7 +248,9 @@ Result<std::unique_ptr<Embedder>> open_model(const ModelOptions& options) {
     if (options.advise && !model->advice().empty()) options.advise(model->advice());
     return std::unique_ptr<Embedder>(std::move(model));
   } catch (const std::exception& e) {
-    return wrong(options.path, e.what());
+    const std::string_view kind = kind_of_no_model_file(options.path);
+    return wrong(options.path, fmt::format("ONNX Runtime {} can't load this: {}", library->version,
+                                           kind.empty() ? e.what() : kind));
   }
 }
 

@@ -26,6 +26,9 @@ class RetryPolicy {
   // plus up to base_ms.
   std::optional<int64_t> next_pause_ms(int64_t now_ms, std::optional<int64_t> retry_after_ms);
 
+  // When the first of the failures was; there must have been one.
+  int64_t first_failure_ms() const { return *first_failure_ms_; }
+
  private:
   RetryLimits limits_;
   std::minstd_rand random_;

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <utility>
 
+#include "producer/progress.h"
 #include "producer/reply.h"
 
 namespace ca4::producer {
@@ -140,10 +141,7 @@ Status Sender::pause_before_retry(RetryPolicy& policy, std::optional<int64_t> re
                                   int64_t began_ms, const Status& why) {
   const int64_t now_ms = steady_ms();
   const std::optional<int64_t> pause_ms = policy.next_pause_ms(now_ms, retry_after_ms);
-  if (!pause_ms) {
-    return {Code::kUnavailable, fmt::format("gave up after {} s of tries: {}",
-                                            options_.retry.budget_ms / 1000, why.message())};
-  }
+  if (!pause_ms) return given_up(now_ms - policy.first_failure_ms(), retry_after_ms, why);
   std::unique_lock lock(mutex_);
   const std::string line = holdup_.failed(began_ms, now_ms, *pause_ms, why.message());
   if (options_.notify && !line.empty()) options_.notify(line);
@@ -152,6 +150,20 @@ Status Sender::pause_before_retry(RetryPolicy& policy, std::optional<int64_t> re
   if (!no_more_retries_.stop_requested()) return Status::ok();
   return {Code::kCancelled,
           fmt::format("stopped while the processor did not take events: {}", why.message())};
+}
+
+Status Sender::given_up(int64_t tried_ms, std::optional<int64_t> retry_after_ms,
+                        const Status& why) const {
+  const int64_t budget_s = options_.retry.budget_ms / 1000;
+  const auto text = [](int64_t ms) { return duration_text(static_cast<double>(ms) / 1000); };
+  std::string how = fmt::format("gave up after {} of tries", text(tried_ms));
+  if (budget_s == 0) {
+    how = "gave up at once (retry_for_s is 0)";
+  } else if (retry_after_ms && tried_ms + *retry_after_ms > options_.retry.budget_ms) {
+    how += fmt::format(", as it asks to wait {} (Retry-After) and retry_for_s is {}",
+                       text(*retry_after_ms), budget_s);
+  }
+  return {Code::kUnavailable, fmt::format("{}: {}", how, why.message())};
 }
 
 void Sender::note_passed() {

@@ -70,6 +70,7 @@ class Sender {
   Status settle_lines(std::vector<Parcel>& batch, const std::string& body);
   Status pause_before_retry(RetryPolicy& policy, std::optional<int64_t> retry_after_ms,
                             int64_t began_ms, const Status& why);
+  Status given_up(int64_t tried_ms, std::optional<int64_t> retry_after_ms, const Status& why) const;
   void note_passed();
   void fail(const Status& status);
 

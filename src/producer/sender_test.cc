@@ -233,6 +233,23 @@ TEST(Sender, GivesUpWhenTheBudgetIsOver) {
   EXPECT_FALSE(f.sender.submit(parcels(1)));
 }
 
+TEST(Sender, AServerThatAsksForMoreTimeThanThereIsIsGivenUpAtOnceAndTheReasonSaid) {
+  Fixture f(
+      [](const FakeRequest&) { return FakeEndpoint::response(503, "", "Retry-After: 3600\r\n"); },
+      quick(60'000));
+  EXPECT_TRUE(f.sender.submit(parcels(1)));
+  EXPECT_THAT(f.sender.finish().message(),
+              HasSubstr("gave up after 0:00 of tries, as it asks to wait 1:00:00 (Retry-After) and "
+                        "retry_for_s is 60: HTTP 503"));
+  EXPECT_EQ(f.endpoint.requests().size(), 1U);
+}
+
+TEST(Sender, WithoutABudgetItIsSaidThatNothingWasTriedAgain) {
+  Fixture f([](const FakeRequest&) { return FakeEndpoint::response(503, ""); }, quick(0));
+  EXPECT_TRUE(f.sender.submit(parcels(1)));
+  EXPECT_THAT(f.sender.finish().message(), HasSubstr("gave up at once (retry_for_s is 0): HTTP"));
+}
+
 TEST(Sender, NobodyThereIsUnavailableWithTheAddress) {
   std::string url;
   {
@@ -265,6 +282,20 @@ TEST(Sender, WhatWasSubmittedBeforeAStopIsStillSent) {
   EXPECT_TRUE(f.sender.submit(parcels(2, "q")));
   EXPECT_TRUE(f.sender.finish().is_ok());
   EXPECT_EQ(f.acknowledged(), 4U);
+}
+
+TEST(Transport, AProxyOfTheEnvironmentIsNotAskedForThisMachine) {
+  const FakeEndpoint here([](const FakeRequest&) { return FakeEndpoint::response(200, ""); });
+  // Nobody listens there.
+  setenv("http_proxy", "http://127.0.0.1:1", 1);  // NOLINT(concurrency-mt-unsafe)
+  const auto post = [](const std::string& endpoint) {
+    return make_http_transport({.endpoint = endpoint, .token = ""})->post("/m", "text/plain", "");
+  };
+  EXPECT_TRUE(post(here.url()).is_ok());
+  std::string by_name = here.url();
+  EXPECT_TRUE(post(by_name.replace(by_name.find("127.0.0.1"), 9, "localhost")).is_ok());
+  EXPECT_THAT(post("http://processor.invalid").status().message(), HasSubstr("127.0.0.1 port 1"));
+  unsetenv("http_proxy");  // NOLINT(concurrency-mt-unsafe)
 }
 
 TEST(Transport, TheWrongSchemeIsGuessed) {
