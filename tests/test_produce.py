@@ -5,6 +5,7 @@ import signal
 
 import numpy
 import pytest
+from certificates import Authority
 from PIL import Image
 from server_process import free_port
 from support import BROKEN, MODEL, PHOTOS, PATIENCE_S, documents, eventually, nvidia_driver, run, when_stored
@@ -232,6 +233,58 @@ def test_a_token_is_sent(up, ca4, photos, arguments, tmp_path):
     assert "401" in refused.stderr
     assert ca4(*arguments(photos, server.url, "--token-file", tokens)).returncode == 0
     wait_for_documents(server, 4)
+
+
+@pytest.fixture
+def own_authority(tmp_path, up):
+    """A processor whose certificate comes from an authority that nobody else trusts."""
+    authority = Authority(tmp_path / "ca")
+    certificate, key = authority.issue("localhost")
+    server = up("--tls-cert-file", certificate, "--tls-key-file", key)
+    server.url = server.url.replace("127.0.0.1", "localhost")
+    return server, authority
+
+
+def test_an_authority_of_ones_own_is_trusted_when_it_is_named(own_authority, ca4, photos, arguments, tmp_path):
+    server, authority = own_authority
+    unknown = ca4(*arguments(photos, server.url, "--retry-for-s", "0"))
+    assert unknown.returncode == 1
+    assert "--ca-file FILE" in unknown.stderr
+    stranger = Authority(tmp_path / "other", "somebody else").cert_file
+    assert ca4(*arguments(photos, server.url, "--retry-for-s", "0", "--ca-file", stranger)).returncode == 1
+    known = ca4(*arguments(photos, server.url, "--ca-file", authority.cert_file))
+    assert known.returncode == 0, known.stderr
+    wait_for_documents(server, 4)
+    none = ca4(*arguments(photos, server.url, "--ca-file", MODEL))
+    assert none.returncode == 78
+    assert f"producer.ca_file: {MODEL}: no certificate in it" in none.stderr
+    # The checks have the same setting.
+    where = ["verify", "preflight", "workflow", "--until", "database", "--data-dir", server.data_dir, "--endpoint", server.url]
+    assert "--ca-file FILE" in ca4(*where).stdout
+    checked = ca4(*where, env={"CA4_PRODUCER_CA_FILE": str(authority.cert_file)})
+    assert checked.returncode == 0, checked.stdout
+    assert "FAIL ca-file" in ca4(*where, "--ca-file", MODEL).stdout
+
+
+def test_file_names_may_be_any_bytes_and_do_not_steer_the_terminal(up, ca4, tmp_path, arguments):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    shutil.copy(PHOTOS / NAMES[0], bytes(folder) + b"/Gr\xf6\xdfe.png")  # Latin-1, of an old disk
+    shutil.copy(BROKEN / "empty.png", folder / "red\x1b[31m.png")
+    server = up()
+    result = ca4(*arguments(folder, server.url, "--id-template", "{stem}"))
+    assert "1 sent, 1 skipped" in result.stdout, result.stderr
+    assert rf"skipped {folder}/red\x1b[31m.png: " in result.stderr
+    (document,) = wait_for_documents(server, 1)
+    assert document["source_uri"].endswith("/Gr%F6%DFe.png")
+
+
+def test_a_journal_that_is_something_else_stays_as_it_is(ca4, photos, arguments):
+    before = (photos / NAMES[2]).read_bytes()
+    result = ca4("produce", photos, "--model", MODEL, "--journal", photos / NAMES[2])
+    assert result.returncode == 2
+    assert "--journal" in result.stderr
+    assert (photos / NAMES[2]).read_bytes() == before
 
 
 def test_numbers_one_by_one_give_the_same_documents(up, ca4, photos, arguments):

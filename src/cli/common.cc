@@ -152,6 +152,13 @@ Result<std::string> read_token(const std::string& path) {
   return token;
 }
 
+Status check_ca_file(std::string_view setting, const std::string& path) {
+  if (path.empty()) return Status::ok();
+  const Status status = check_certificate_file(path);
+  return status.is_ok() ? status
+                        : Status(Code::kConfig, fmt::format("{}: {}", setting, status.message()));
+}
+
 std::optional<std::string> environment(const std::string& name) {
   const char* value = std::getenv(name.c_str());  // NOLINT(concurrency-mt-unsafe): see the contract
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);

@@ -62,6 +62,9 @@ CLI::App* add_command(CLI::App& app, const char* name, const char* summary);
 // kConfig when there is none or it holds what no token can (RFC 6750).
 Result<std::string> read_token(const std::string& path);
 
+// Ok without a path. kConfig, naming the setting, unless the file holds certificates.
+Status check_ca_file(std::string_view setting, const std::string& path);
+
 // Variables of this process. Call before threads start that might change them.
 std::optional<std::string> environment(const std::string& name);
 

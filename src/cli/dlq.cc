@@ -49,6 +49,11 @@ class Dlq final : public Subcommand {
         ->type_name("URL");
     replay_->add_option("--token-file", token_file_, "bearer token for --endpoint")
         ->type_name("FILE");
+    replay_
+        ->add_option("--ca-file", ca_file_,
+                     "PEM certificates of the authorities that --endpoint's may come from; empty: "
+                     "the system's")
+        ->type_name("FILE");
   }
 
   int run() override {
@@ -130,7 +135,9 @@ class Dlq final : public Subcommand {
     if (!endpoint_.empty()) {
       const Result<std::string> token = read_token(token_file_);
       if (!token) return token.status();
-      return resend(dead, through_processor(endpoint_, *token));
+      if (Status bad = check_ca_file("--ca-file", ca_file_); !bad.is_ok()) return bad;
+      return resend(
+          dead, through_processor({.endpoint = endpoint_, .token = *token, .ca_file = ca_file_}));
     }
     const Result<std::unique_ptr<log::EventLog>> source = open_events(site, {.resends = true});
     if (!source) return source.status();
@@ -193,6 +200,7 @@ class Dlq final : public Subcommand {
   bool dry_run_ = false;
   std::string endpoint_;
   std::string token_file_;
+  std::string ca_file_;
   CLI::App* list_ = nullptr;
   CLI::App* show_ = nullptr;
   CLI::App* count_ = nullptr;

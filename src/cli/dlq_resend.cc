@@ -11,7 +11,6 @@
 
 #include "producer/reply.h"
 #include "producer/retry.h"
-#include "producer/transport.h"
 
 namespace ca4::cli {
 
@@ -56,9 +55,8 @@ worker::Resend into_log(log::EventLog& source) {
   };
 }
 
-worker::Resend through_processor(const std::string& endpoint, const std::string& token) {
-  std::shared_ptr<producer::Transport> transport =
-      producer::make_http_transport({.endpoint = endpoint, .token = token});
+worker::Resend through_processor(const producer::HttpOptions& processor) {
+  std::shared_ptr<producer::Transport> transport = producer::make_http_transport(processor);
   return [transport](const worker::DeadLetter& letter) {
     const Result<std::string> body = worker::to_request_json(letter);
     return body ? post(*transport, *body) : body.status();

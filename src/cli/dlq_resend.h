@@ -1,9 +1,8 @@
 // The two ways of a dead letter back into the pipeline.
 #pragma once
 
-#include <string>
-
 #include "log/event_log.h"
+#include "producer/transport.h"
 #include "worker/dead_letters.h"
 
 namespace ca4::cli {
@@ -14,6 +13,6 @@ worker::Resend into_log(log::EventLog& source);
 
 // Posts the event to a processor. It counts as accepted now, so it replaces what is stored under
 // its id. Waits out a processor that is busy or restarts, for half a minute a letter.
-worker::Resend through_processor(const std::string& endpoint, const std::string& token);
+worker::Resend through_processor(const producer::HttpOptions& processor);
 
 }  // namespace ca4::cli

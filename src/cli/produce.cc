@@ -165,6 +165,10 @@ class Produce final : public Subcommand {
     if (!files) return report("produce", files.status());
     Result<std::string> token = read_token(settings->producer.token_file);
     if (!token) return report("produce", token.status());
+    const std::string& ca_file = settings->producer.ca_file;
+    if (Status bad = check_ca_file("producer.ca_file", ca_file); !bad.is_ok()) {
+      return report("produce", bad);
+    }
     if (journal_.empty()) journal_ = producer::default_journal();
     Result<std::unique_ptr<producer::Journal>> journal = producer::Journal::open(journal_);
     if (!journal) return report("produce", journal.status());
@@ -173,7 +177,7 @@ class Produce final : public Subcommand {
     if (!model) return report("produce", model.status());
     producer::FileSource images(std::move(*files));
     const auto transport = producer::make_http_transport(
-        {.endpoint = settings->producer.endpoint, .token = std::move(*token)});
+        {.endpoint = settings->producer.endpoint, .token = std::move(*token), .ca_file = ca_file});
 
     producer::Progress progress;
     producer::Report outcome;

@@ -130,7 +130,7 @@ class Verify final : public Subcommand {
     flags_.add(app,
                {Section::kGeneral, Section::kLog, Section::kKafka, Section::kArchive,
                 Section::kStore, Section::kTunnel},
-               {"producer.endpoint", "producer.token_file"});
+               {"producer.endpoint", "producer.token_file", "producer.ca_file"});
     app.add_option(
            "SUITE", suites_,
            "preflight (is everything there?), kafka, db, archive, workflow (an event all the "
@@ -172,14 +172,10 @@ class Verify final : public Subcommand {
     const config::Settings& settings = ground->settings;
     if (suite == "preflight" && !check_configuration(list, loaded)) return false;
     const Result<std::string> token = read_token(settings.producer.token_file);
-    const verify::Processor processor{settings.producer.endpoint, token ? *token : ""};
+    const verify::Processor processor{settings.producer.endpoint, token ? *token : "",
+                                      settings.producer.ca_file};
     if (suite == "preflight" || suite == "workflow") {
-      if (!token) {
-        list.check("token-file", [status = token.status()] {
-          return Finding::fail(status, "see producer.token_file (--token-file)");
-        });
-        return false;
-      }
+      if (!check_client_files(list, token.status(), settings.producer.ca_file)) return false;
     }
     const verify::Backends made = backends(ground);
     if (suite == "preflight") {
@@ -212,6 +208,20 @@ class Verify final : public Subcommand {
     return list.check("configuration", [status = loaded.status()] {
       if (status.is_ok()) return Finding::pass("valid; `ca4 config` shows it");
       return Finding::fail(status, "correct it; docs/configuration.md has every setting");
+    });
+  }
+
+  // Of what the checks need to speak to the processor at all; those that are well need no line.
+  static bool check_client_files(verify::Checklist& list, const Status& token,
+                                 const std::string& ca_file) {
+    if (!token.is_ok()) {
+      return list.check("token-file", [token] {
+        return Finding::fail(token, "see producer.token_file (--token-file)");
+      });
+    }
+    const Status trusted = check_ca_file("producer.ca_file", ca_file);
+    return trusted.is_ok() || list.check("ca-file", [trusted] {
+      return Finding::fail(trusted, "see producer.ca_file (--ca-file)");
     });
   }
 

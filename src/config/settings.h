@@ -124,6 +124,7 @@ struct Producer {
   int64_t batch = 8;  // speed is flat from here on a CPU; memory is not
   std::string pipeline = "unknown";
   std::string token_file;
+  std::string ca_file;
   int64_t in_flight_max = 4;   // hides a round trip of 100 ms without burying a slow server
   int64_t retry_for_s = 1800;  // outlives ten minutes without a tunnel
 };

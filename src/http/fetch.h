@@ -24,6 +24,7 @@ struct Fetch {
   // False: any certificate will do. Only for asking whether somebody speaks TLS there, and never
   // with a secret in the request.
   bool check_certificate = true;
+  std::string ca_file = {};  // PEM certificates to trust; empty: libcurl's own
 };
 
 struct Fetched {

@@ -3,6 +3,7 @@
 
 #include <strings.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <string_view>
@@ -37,9 +38,21 @@ size_t note_header(char* data, size_t, size_t count, void* user) {
   return count;
 }
 
-// How it looks from here when the endpoint begins with the wrong one of http:// and https://.
-std::string_view scheme_hint(std::string_view url, CURLcode code, std::string_view reason) {
+// As OpenSSL says it; a certificate for another name, or one that has expired, is not meant.
+bool is_of_unknown_authority(std::string_view reason) {
+  constexpr std::string_view kWords[] = {"issuer certificate", "self-signed", "self signed",
+                                         "first certificate"};
+  return std::ranges::any_of(
+      kWords, [&](std::string_view words) { return reason.find(words) != std::string_view::npos; });
+}
+
+// What is most likely wrong: the endpoint begins with the wrong one of http:// and https://, or its
+// certificate comes from an authority of one's own.
+std::string_view hint(std::string_view url, CURLcode code, std::string_view reason) {
   const bool is_https = url.starts_with("https://");
+  if (code == CURLE_PEER_FAILED_VERIFICATION && is_of_unknown_authority(reason)) {
+    return " (of an authority of your own? --ca-file FILE, in Python ca_file=)";
+  }
   if (!is_https && code == CURLE_GOT_NOTHING) return " (does it want https://?)";
   const bool in_handshake = code == CURLE_SSL_CONNECT_ERROR || reason.starts_with("SSL connection");
   return is_https && in_handshake ? " (does it speak http:// only?)" : "";
@@ -115,7 +128,7 @@ class HttpTransport final : public Transport {
     if (code != CURLE_OK) {
       const char* reason = error[0] != '\0' ? error.data() : curl_easy_strerror(code);
       return Status(Code::kUnavailable,
-                    fmt::format("{}: {}{}", url, reason, scheme_hint(url, code, reason)));
+                    fmt::format("{}: {}{}", url, reason, hint(url, code, reason)));
     }
     long status = 0;
     curl_off_t retry_after_s = 0;

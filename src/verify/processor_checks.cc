@@ -17,7 +17,8 @@ constexpr int64_t kSkewSMax = 30;
 constexpr int64_t kEarliestUs = 1'767'225'600'000'000;  // 2026-01-01
 
 http::FetchOutcome get(const Processor& processor, const std::string& path, int64_t timeout_ms) {
-  return http::fetch({.url = processor.url + path, .timeout_ms = timeout_ms});
+  return http::fetch(
+      {.url = processor.url + path, .timeout_ms = timeout_ms, .ca_file = processor.ca_file});
 }
 
 std::string member(const std::string& body, const char* name) {
@@ -32,6 +33,7 @@ http::FetchOutcome post_metadata(const Processor& processor, const std::string& 
                                  int64_t timeout_ms) {
   http::Fetch request{.method = "POST", .url = processor.url + "/metadata", .body = body};
   request.timeout_ms = timeout_ms;
+  request.ca_file = processor.ca_file;
   request.headers.emplace_back("Content-Type", "application/json");
   if (!processor.token.empty()) {
     request.headers.emplace_back("Authorization", "Bearer " + processor.token);
@@ -53,7 +55,8 @@ Finding no_answer(const Processor& processor, const http::FetchOutcome& outcome)
     case http::NoAnswer::kTls:
       return Finding::fail(why,
                            "does it speak TLS (https://), with a certificate that this machine "
-                           "trusts?");
+                           "trusts? Of an authority of your own: --ca-file FILE "
+                           "(producer.ca_file)");
     case http::NoAnswer::kCutOff:
     case http::NoAnswer::kOther:
       break;

@@ -11,8 +11,9 @@
 namespace ca4::verify {
 
 struct Processor {
-  std::string url;    // "http://127.0.0.1:8000"
-  std::string token;  // empty: none
+  std::string url;           // "http://127.0.0.1:8000"
+  std::string token;         // empty: none
+  std::string ca_file = {};  // whose authorities are trusted; empty: the system's
 };
 
 // Data directory, disk, clock, processor, token, and whether log, store and archive are there. What
