@@ -31,7 +31,7 @@ Status make_durable_folders(const std::string& path) {
   // Without links: "LINK/.." is not where LINK stands, and a link's target has a name of its own.
   fs::path folder = fs::absolute(path, error);
   if (!error) folder = fs::weakly_canonical(folder, error);
-  if (error) return io_error(path, "absolute path", error.value());
+  if (error) return io_error(path, "look up", error.value());
   if (!folder.has_filename()) folder = folder.parent_path();
   // From the folder up, until one is there.
   std::vector<fs::path> missing;

@@ -11,8 +11,8 @@ namespace ca4 {
 // A fresh folder, removed with everything in it.
 class TempDir {
  public:
-  TempDir() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "ca4-test-XXXXXX").string();
+  explicit TempDir(const std::filesystem::path& where = std::filesystem::temp_directory_path()) {
+    std::string pattern = (where / "ca4-test-XXXXXX").string();
     if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
     // Without links on the way, so that paths compare.
     path_ = std::filesystem::canonical(pattern).string();

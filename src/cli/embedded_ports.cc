@@ -45,8 +45,10 @@ void add_gauges(const config::Settings& settings, log::EmbeddedLog& events, ops:
 Status check_is_there(const Site& site) {
   std::error_code error;
   if (std::filesystem::is_directory(log_dir(site.settings), error)) return Status::ok();
-  return {Code::kNotFound, fmt::format("{}: no data directory of ca4: it has no folder log",
-                                       site.settings.data_dir)};
+  return {Code::kNotFound,
+          fmt::format("{}: no data directory of ca4: it has no folder log; give the one that `ca4 "
+                      "up` or `ca4 serve` was started with (--data-dir)",
+                      site.settings.data_dir)};
 }
 
 }  // namespace

@@ -78,6 +78,11 @@ class Log final : public Subcommand {
     if (!settings) return report("log", settings.status());
     topic_ = settings->log.topic;
     Result<log::LogInspector> log = log::LogInspector::open(log_dir(*settings), topic_);
+    if (log.status().code() == Code::kNotFound) {
+      return report("log", {Code::kNotFound, log.status().message() +
+                                                 "; give the data folder and topic that `ca4 up` "
+                                                 "or `ca4 serve` was started with"});
+    }
     if (!log) return report("log", log.status());
     const auto print = [this](const log::StoredRecord& record) {
       fmt::print("{}", table() ? row(record) : ndjson(record));

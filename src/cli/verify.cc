@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 #include "base/printable.h"
 #include "base/terminal.h"
@@ -65,12 +66,37 @@ verify::Backends backends(const GroundPtr& ground) {
     return shared(open_store(ground->site(), false));
   };
   if (ground->settings.archive.enabled) {
-    made.archive = [ground] { return shared(open_archive(ground->site(), false)); };
+    made.archive = [ground]() -> Result<std::shared_ptr<archive::Archive>> {
+      // Likewise.
+      if (ground->settings.archive.s3_bucket.empty()) {
+        const Result<std::unique_ptr<archive::Archive>> there = open_archive(ground->site(), true);
+        if (!there) return there.status();
+      }
+      return shared(open_archive(ground->site(), false));
+    };
   }
   made.groups = reading_groups(ground->settings);
   made.archive_group = worker::kArchiverGroup;
   made.workers_elsewhere = workers_elsewhere(ground->site());
   return made;
+}
+
+// A folder of the data directory may be a link, or another disk mounted there.
+std::vector<verify::Folder> folders(const config::Settings& settings) {
+  std::vector<verify::Folder> out;
+  if (settings.kafka.bootstrap.empty()) {
+    out.push_back({"log", log_dir(settings), "--data-dir"});
+  } else if (uses_outbox(settings)) {
+    const std::string folder = std::filesystem::path(outbox_file(settings)).parent_path().string();
+    out.push_back({"outbox", folder.empty() ? "." : folder, "--kafka-outbox-file"});
+  }
+  if (settings.store.mongo_uri.empty()) {
+    out.push_back({"store", store_dir(settings), "--data-dir"});
+  }
+  if (settings.archive.enabled && settings.archive.s3_bucket.empty()) {
+    out.push_back({"archive", archive_dir(settings), "--data-dir"});
+  }
+  return out;
 }
 
 void check_tunnel(verify::Checklist& list, const config::Tunnel& settings) {
@@ -180,7 +206,10 @@ class Verify final : public Subcommand {
     const verify::Backends made = backends(ground);
     if (suite == "preflight") {
       check_tunnel(list, settings.tunnel);
-      verify::preflight(list, {processor, settings.data_dir, CA4_VERSION}, made);
+      verify::preflight(
+          list,
+          {processor, {"data", settings.data_dir, "--data-dir"}, folders(settings), CA4_VERSION},
+          made);
     }
     if (suite == "kafka") {
       verify::kafka(list, {settings.log.topic, dead_letter_topic(settings)}, made);

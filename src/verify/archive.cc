@@ -18,11 +18,14 @@ constexpr const char* kAwayFix =
     "(archive.s3_endpoint, "
     "or s3_region and s3_bucket for AWS)?";
 
+constexpr const char* kMissingFix = "the worker makes it: start `ca4 up` or `ca4 work`";
+
 constexpr const char* kSetupFix =
     "correct that; docs/archive.md says where keys, region and endpoint are looked for";
 
 Finding failed(const Status& status) {
   if (status.code() == Code::kUnavailable) return Finding::fail(status, kAwayFix);
+  if (status.code() == Code::kNotFound) return Finding::fail(status, kMissingFix);
   return Finding::fail(status, status.code() == Code::kConfig ? kSetupFix : kArchiveFix);
 }
 

@@ -16,11 +16,19 @@ struct Processor {
   std::string ca_file = {};  // whose authorities are trusted; empty: the system's
 };
 
-// Data directory, disk, clock, processor, token, and whether log, store and archive are there. What
-// only the caller knows (configuration, tunnel) it has checked itself before.
+// Folders and their disks, clock, processor, token, and whether log, store and archive are there.
+// Nothing is left behind. What only the caller knows (configuration, tunnel) it has checked itself
+// before.
+struct Folder {
+  std::string name;  // "archive"
+  std::string path;
+  std::string setting;  // that names another
+};
 struct PreflightOptions {
   Processor processor;
-  std::string data_dir;
+  Folder data_dir;
+  // What may be on disks of its own. One that is on data_dir's is checked with that.
+  std::vector<Folder> folders;
   std::string version;  // ours
 };
 void preflight(Checklist& list, const PreflightOptions& options, const Backends& backends);

@@ -3,8 +3,12 @@
 
 #include <gmock/gmock.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "archive/memory_archive.h"
 #include "base/clock.h"
+#include "base/test_dir.h"
 #include "log/memory_log.h"
 #include "store/memory_store.h"
 #include "verify/marker.h"
@@ -114,6 +118,43 @@ TEST_F(SuitesTest, AnArchiveThatIsSwitchedOffIsNoFailure) {
   archive(list_, backends_);
   EXPECT_TRUE(list_.all_passed());
   EXPECT_EQ(of("answers").outcome, Outcome::kSkip);
+}
+
+// Nobody listens on port 1.
+PreflightOptions preflight_of(const std::string& dir, std::vector<Folder> folders = {}) {
+  return {{"http://127.0.0.1:1", ""}, {"data", dir, "--data-dir"}, std::move(folders), "0"};
+}
+
+TEST_F(SuitesTest, APreflightLeavesNoFolderBehind) {
+  const TempDir dir;
+  preflight(list_, preflight_of(dir.path() + "/a/b"), backends_);
+  EXPECT_EQ(of("data-dir").detail, dir.path() + "/a/b: not there yet, can be made");
+  EXPECT_THAT(of("disk").detail, HasSubstr("GiB free"));
+  EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
+}
+
+TEST_F(SuitesTest, WhatIsOnAnotherDiskThanTheDataDirectoryIsCheckedThere) {
+  const TempDir dir;
+  const TempDir elsewhere("/dev/shm");
+  std::filesystem::create_directory_symlink(elsewhere.path(), dir.path() + "/archive");
+  preflight(list_,
+            preflight_of(dir.path(), {{"log", dir.path() + "/log", "--data-dir"},
+                                      {"archive", dir.path() + "/archive", "--data-dir"}}),
+            backends_);
+  EXPECT_EQ(of("archive-dir").outcome, Outcome::kPass);
+  EXPECT_THAT(of("archive-disk").detail, HasSubstr("GiB free"));
+  EXPECT_THAT(names(), testing::Not(testing::Contains(HasSubstr("log-d"))));
+}
+
+TEST_F(SuitesTest, AnOutboxOutsideOfTheDataDirectoryMustHaveAPlace) {
+  const TempDir dir;
+  const std::string file = dir.path() + "/file";
+  std::ofstream(file) << "x";
+  preflight(list_,
+            preflight_of(dir.path() + "/data", {{"outbox", file + "/x", "--kafka-outbox-file"}}),
+            backends_);
+  EXPECT_EQ(of("outbox-dir").detail, file + "/x: Not a directory");
+  EXPECT_THAT(of("outbox-dir").fix, HasSubstr("--kafka-outbox-file"));
 }
 
 TEST_F(SuitesTest, TheEmbeddedLogHasNoBrokersAndOneWriter) {
