@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support import BINARY, ENVIRONMENT, documents, event, eventually, run
+from support import BINARY, ENVIRONMENT, ROOT, documents, event, eventually, run
 
 COMMANDS = [
     "up", "serve", "work", "produce", "query", "log", "dlq", "replay", "tunnel", "verify", "db", "topics", "spool", "token",
@@ -146,6 +146,50 @@ def test_flags_beat_the_environment_which_beats_the_file(ca4, toml):
     assert effective() == "from-file"
     assert effective(env={"CA4_DATA_DIR": "from-env"}) == "from-env"
     assert effective("--data-dir", "from-flag", env={"CA4_DATA_DIR": "from-env"}) == "from-flag"
+
+
+def test_config_takes_a_flag_of_every_section_but_the_producers(ca4):
+    sections = re.findall(r"^## `\[\w+\]` (.+)$", ca4("config", "--doc", "markdown").stdout, re.MULTILINE)
+    assert len(sections) > 8
+    shown = ca4("config", "--help").stdout
+    assert [title for title in sections if f"\n{title}:\n" not in shown] == ["Producer: from images to events"]
+    kafka = ca4("config", "--kafka-bootstrap", "kafka:9092", "--format", "toml")
+    assert kafka.returncode == 0, kafka.stderr
+    assert 'bootstrap = "kafka:9092"' in kafka.stdout
+
+
+def test_the_manual_page_has_every_command():
+    page = (ROOT / "deploy/package/ca4.1").read_text()
+    listed = re.findall(r"^  (\w+)\s{2,}", run("--help").stdout.split("Commands:")[1].split("Example:")[0], re.MULTILINE)
+    assert len(listed) > 15
+    assert [name for name in listed if f"ca4 {name}" not in page] == []
+
+
+@pytest.mark.parametrize("env, coloured", [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)], ids=str)
+def test_colours_are_for_terminals_that_want_them(tmp_path, env, coloured):
+    def on_terminal(*arguments):
+        ours, theirs = pty.openpty()
+        program = subprocess.Popen([BINARY, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path,
+                                   env=ENVIRONMENT | {"TERM": "xterm", "NO_COLOR": ""} | env)
+        os.close(theirs)
+        shown = b""
+        try:
+            while piece := os.read(ours, 4096):
+                shown += piece
+        except OSError:  # the terminal's other end is closed
+            pass
+        finally:
+            program.wait()
+            os.close(ours)
+        return shown.decode()
+
+    checks = on_terminal("verify", "db")
+    assert "no document store here" in checks
+    assert ("\x1b[" in checks) == coloured
+    # Warns, and then ends, because this machine has no such address.
+    logged = on_terminal("up", "--data-dir", "data", "--listen", "0.0.0.0:0", "--admin-listen", "192.0.2.1:1")
+    assert "anybody who reaches" in logged
+    assert ("\x1b[" in logged) == coloured
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])

@@ -15,9 +15,9 @@ class Config final : public Subcommand {
   void define(CLI::App& app) override {
     // The producer's own flags repeat names of the processor's (--token-file): file or environment.
     using config::Section;
-    flags_.add(app, {Section::kGeneral, Section::kProcessor, Section::kLog, Section::kWorker,
-                     Section::kArchive, Section::kStore, Section::kTunnel, Section::kAdmin,
-                     Section::kLogging});
+    flags_.add(app, {Section::kGeneral, Section::kProcessor, Section::kLog, Section::kKafka,
+                     Section::kWorker, Section::kArchive, Section::kStore, Section::kTunnel,
+                     Section::kAdmin, Section::kLogging});
     add_format(app, format_, {"table", "json", "toml"});
     app.add_option("--doc", doc_, "print the documentation of every setting instead")
         ->type_name("markdown")
