@@ -46,6 +46,7 @@ def test_the_page_shows_what_was_stored_and_no_error(page):
     assert page.text("dead") == "0"
     assert int(page.text("connections")) >= 1
     eventually(lambda: images_shown(page, "#latest img", len(IMAGES)), "thumbnails")
+    assert page.text("no-pictures") == ""  # hidden
     assert page.all("#gpus tbody tr")
     page.picture("page-wide.png")
     assert page.errors() == []
@@ -165,6 +166,18 @@ def test_nothing_comes_from_another_place(page):
     names = page.js("performance.getEntriesByType('resource').map(e => e.name)")
     assert names
     assert [n for n in names if not n.startswith((page.url, "blob:" + page.url, "data:"))] == []
+
+
+def test_without_pictures_files_have_names_and_the_page_says_what_shows_them(chromium, up):
+    server = up()
+    server.accept(event("hash-1", source_uri="file:///pictures/my%20cat.png"))
+    server.accept(event("hash-2", source_uri="memory:100%"))
+    server.accept(event("no-source", source_uri=None))
+    page = Page(chromium, server.url)
+    page.open()
+    eventually(lambda: page.texts("#latest .file") == ["memory:100%", "my cat.png"], "the files' names, the newest first")
+    assert "--media-root" in page.text("no-pictures")
+    assert page.errors() == []
 
 
 def test_an_empty_store_says_what_to_do_next(chromium, up):

@@ -8,6 +8,18 @@ const kNeighbours = 12;
 const hash = (what, id) => `#${what}=${encodeURIComponent(id)}`;
 const gpuOf = (doc) => doc.gpu?.name ?? doc.gpu?.device ?? "";
 
+// What a person knows a picture by: its file's name, unless that is the id already.
+function fileName(doc) {
+  const path = (doc.source_uri ?? "").replace(/[?#].*$/s, "").replace(/\/+$/, "");
+  let name = path.slice(path.lastIndexOf("/") + 1);
+  try {
+    name = decodeURIComponent(name);
+  } catch {
+    // not as URIs are written, or no UTF-8: as it is
+  }
+  return name === "" || name === doc.metadata_id ? null : element("span", {className: "file"}, name);
+}
+
 function quiet(values) {
   return values.filter((value) => value !== undefined && value !== null && value !== "").join(" · ");
 }
@@ -19,7 +31,7 @@ function row(doc, shown) {
     "tr", {},
     element("td", {className: "image"}, thumbnail(id, shown)),
     element("th", {scope: "row"},
-      element("a", {href: hash("document", id), className: "id"}, id),
+      element("a", {href: hash("document", id), className: "id"}, id), fileName(doc),
       element("span", {className: "sub"},
         quiet([doc.pipeline, doc.model_name, gpuOf(doc), doc.embedding_dim]) + " · ",
         element("time", {}))),
@@ -67,6 +79,7 @@ export async function refreshDocuments() {
   // Without any document there is nothing to search; a filter may only hide them.
   const some = documents !== null && documents.length > 0;
   $("empty").hidden = some;
+  $("no-pictures").hidden = !some || media.length > 0;
   $("latest").hidden = !some;
   const empty = documents === null || (!some && query.size === 1);
   $("filter").hidden = empty;
@@ -92,6 +105,7 @@ function neighbour({cosine, media, document: doc}) {
       thumbnail(doc.metadata_id, media),
       element("meter", {min: 0, max: 1, value: percent, ariaHidden: "true"}),
       element("span", {className: "cosine"}, `cosine ${cosine.toFixed(3)}`),
+      fileName(doc),
       element("span", {className: "id"}, doc.metadata_id)),
     element("a", {className: "button", href: hash("similar", doc.metadata_id),
       ariaLabel: `Similar to ${doc.metadata_id}`}, "Similar"));
