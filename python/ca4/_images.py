@@ -10,9 +10,14 @@ import numpy
 from ca4 import _native
 
 
+def _shown(name):
+    """A name that can't steer a terminal, and that every output takes: a file's may be any bytes."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
+
+
 def listed(bad):
     """Lines of (name, reason) to append to a text: enough of them to see what is wrong."""
-    shown = "".join(f"\n  {name}: {reason}" for name, reason in bad[:10])
+    shown = "".join(f"\n  {_shown(name)}: {reason}" for name, reason in bad[:10])
     return shown + (f"\n  and {len(bad) - 10} more" if len(bad) > 10 else "")
 
 

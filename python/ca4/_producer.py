@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 
 from ca4 import _gpu, _native, _progress
 from ca4._images import listed, pairs
@@ -72,18 +73,24 @@ class Producer:
     """Embeds images and sends them, several requests at a time, each tried again as long as that can help.
 
     endpoint: URL of the processor. token: the bearer token that it asks for. model: path of an ONNX file, or a ca4.Model.
-    journal: file that notes what was acknowledged; by default ca4/produce.journal of a mounted Google Drive, else .ca4-journal here.
-    retry_for_s: how long to wait for an endpoint that is away. Further keywords go to ca4.Model.
+    ca_file: PEM certificates of the authorities that an https:// endpoint's certificate may come from, or a self-signed one itself; by
+    default SSL_CERT_FILE's, or those that this machine trusts. journal: file that notes what was acknowledged; by default
+    ca4/produce.journal of a mounted Google Drive, else .ca4-journal here. retry_for_s: how long to wait for an endpoint that is away. Further keywords go to ca4.Model.
     """
 
-    def __init__(self, endpoint, model, *, token=None, journal=None, pipeline="unknown", tags=(), notes="", batch=8,
+    def __init__(self, endpoint, model, *, token=None, ca_file=None, journal=None, pipeline="unknown", tags=(), notes="", batch=8,
                  id_template="img-{sha}", in_flight_max=4, retry_for_s=1800, one_by_one=False, **model_options):
+        endpoint, token = endpoint.strip(), (token or "").strip()  # as they are pasted
         if not endpoint.startswith(("http://", "https://")):
             raise ValueError(f"endpoint {endpoint!r}: expected http://HOST:PORT or https://HOST")
+        if not re.fullmatch(r"[!-~]*", token):  # a line break in it would be a header of its own
+            raise ValueError("token: expected what `ca4 token new` printed, without blanks or line breaks in it")
+        if ca_file:
+            _native.check_ca_file(os.fspath(ca_file))
         self.model = open_model(model, **model_options)
         self.journal = os.fspath(journal) if journal else _native.default_journal()
         options = _native.RunOptions()
-        options.endpoint, options.token, options.ca_file = endpoint, (token or "").strip(), _ca_file()
+        options.endpoint, options.token, options.ca_file = endpoint, token, os.fspath(ca_file) if ca_file else _ca_file()
         options.journal, options.pipeline, options.tags, options.notes = self.journal, pipeline, list(tags), notes
         options.batch, options.id_template, options.in_flight_max = batch, id_template, in_flight_max
         options.retry_for_s, options.one_by_one = retry_for_s, one_by_one

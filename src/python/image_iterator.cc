@@ -1,9 +1,10 @@
 #include "python/image_iterator.h"
 
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/string.h>
 
 #include <memory>
+
+#include "python/text.h"
 
 namespace nb = nanobind;
 
@@ -47,7 +48,7 @@ Result<std::optional<producer::SourceImage>> ImageIterator::next() {
       return std::optional<producer::SourceImage>();
     }
     producer::SourceImage out;
-    out.path = nb::cast<std::string>(item[0]);
+    out.path = path_bytes(item[0]);
     nb::object load = item[1];
     if (!load.is_none()) {
       out.load = [shared = share(std::move(load))] { return load_picture(*shared); };

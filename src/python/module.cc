@@ -12,6 +12,8 @@
 #include <thread>
 #include <utility>
 
+#include "base/pem.h"
+#include "base/printable.h"
 #include "cli/dispatch.h"
 #include "producer/embed_all.h"
 #include "producer/gpu.h"
@@ -23,6 +25,7 @@
 #include "producer/transport.h"
 #include "python/call.h"
 #include "python/image_iterator.h"
+#include "python/text.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -32,14 +35,15 @@ namespace {
 
 // nanobind turns these into FileNotFoundError, ValueError and RuntimeError.
 [[noreturn]] void raise(const Status& status) {
+  const std::string message = printable_lines(status.message());
   if (status.code() == Code::kNotFound) {
-    PyErr_SetString(PyExc_FileNotFoundError, status.message().c_str());
+    PyErr_SetString(PyExc_FileNotFoundError, message.c_str());
     throw nb::python_error();
   }
   if (status.code() == Code::kInvalidArgument || status.code() == Code::kUsage) {
-    throw nb::value_error(status.message().c_str());
+    throw nb::value_error(message.c_str());
   }
-  throw std::runtime_error(status.message());
+  throw std::runtime_error(message);
 }
 
 template <class T>
@@ -113,7 +117,7 @@ nb::tuple embed(Model& model, nb::object images, std::optional<size_t> count, si
   if (!rows) raise(rows.status());
   nb::list bad;
   for (const producer::BadImage& one : rows->bad) {
-    bad.append(nb::make_tuple(one.index, one.path, one.reason));
+    bad.append(nb::make_tuple(one.index, path_text(one.path), printable(one.reason)));
   }
   return nb::make_tuple(to_array(std::move(rows->rows), rows->images, model.info().dim), bad);
 }
@@ -166,7 +170,7 @@ nb::dict report_dict(const producer::Report& report, const std::vector<producer:
                      const std::string& hardware_json) {
   nb::list skipped;
   for (const producer::Skipped& one : report.skipped) {
-    skipped.append(nb::make_tuple(one.path, one.reason));
+    skipped.append(nb::make_tuple(path_text(one.path), printable(one.reason)));
   }
   nb::dict out;
   out["images"] = report.files;
@@ -177,7 +181,8 @@ nb::dict report_dict(const producer::Report& report, const std::vector<producer:
   out["model_busy_s"] = report.model_busy_s;
   out["timeline"] = timeline_list(moments);
   out["gpu_hardware_json"] = hardware_json;
-  out["failure"] = report.status.is_ok() ? nb::none() : nb::cast(report.status.message());
+  out["failure"] =
+      report.status.is_ok() ? nb::none() : nb::cast(printable_lines(report.status.message()));
   return out;
 }
 
@@ -189,7 +194,7 @@ class Notices {
  public:
   void add(const std::string& line) {
     const std::scoped_lock lock(mutex_);
-    lines_.push_back(line);
+    lines_.push_back(printable_lines(line));
   }
   std::vector<std::string> take() {
     const std::scoped_lock lock(mutex_);
@@ -236,7 +241,9 @@ nb::dict run(Model& model, nb::object images, std::optional<size_t> count,
   return report_dict(report, monitor.timeline(), monitor.hardware_json());
 }
 
-int run_command(const std::vector<std::string>& words) {
+int run_command(const nb::list& arguments) {
+  std::vector<std::string> words;
+  for (const nb::handle argument : arguments) words.push_back(path_bytes(argument));
   constexpr cli::Entry kCommands[] = {
       {"produce", "turn images into embeddings and send them", cli::make_produce}};
   std::vector<const char*> argv;
@@ -297,9 +304,25 @@ NB_MODULE(_native, m) {
       "default_journal", [] { return ca4::producer::default_journal(); },
       nb::call_guard<nb::gil_scoped_release>());
   m.def(
+      "check_ca_file",
+      [](const std::string& path) {
+        const ca4::Status status = ca4::check_certificate_file(path);
+        if (!status.is_ok()) {
+          ca4::python::raise({ca4::Code::kInvalidArgument, "ca_file " + status.message()});
+        }
+      },
+      "path"_a);
+  m.def(
       "expand_paths",
-      [](const std::vector<std::string>& paths) {
-        return ca4::python::value_or_raise(ca4::producer::expand_paths(paths));
+      [](const nb::list& paths) {
+        std::vector<std::string> arguments;
+        for (const nb::handle path : paths) arguments.push_back(ca4::python::path_bytes(path));
+        nb::list files;
+        for (const std::string& file :
+             ca4::python::value_or_raise(ca4::producer::expand_paths(arguments))) {
+          files.append(ca4::python::path_text(file));
+        }
+        return files;
       },
       "paths"_a);
   ca4::python::define_run_options(m);

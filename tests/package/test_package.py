@@ -15,6 +15,7 @@ import ca4
 import numpy
 import pytest
 import requests
+from certificates import Authority
 from PIL import Image
 from support import BROKEN, MODEL, PATIENCE_S, PHOTOS, ROOT, documents, eventually, run, when_stored
 
@@ -200,6 +201,43 @@ def test_nobody_there_is_given_up_when_told_so(producer, model, tmp_path):
         ca4.Producer("127.0.0.1:8000", model)
 
 
+def test_what_is_pasted_may_have_blanks_around_it_and_none_in_it(up, model, tmp_path):
+    server = up()
+    mine = ca4.Producer(f" {server.url}\n", model, token=" a-token \n", journal=tmp_path / "j")
+    assert mine.run(FILES[:1], progress=False).sent == 1
+    for token in ("two words", "a\r\nX-Evil: 1", "ü"):
+        with pytest.raises(ValueError, match="ca4 token new") as caught:
+            ca4.Producer(server.url, model, token=token)
+        assert token not in str(caught.value)
+
+
+def test_an_authority_of_ones_own_is_trusted_when_it_is_named(up, model, tmp_path):
+    authority = Authority(tmp_path / "ca")
+    certificate, key = authority.issue("localhost")
+    server = up("--tls-cert-file", certificate, "--tls-key-file", key)
+    url, journal = server.url.replace("127.0.0.1", "localhost"), tmp_path / "j"
+    with pytest.raises(ca4.ProducerError, match="ca_file="):
+        ca4.Producer(url, model, journal=journal, retry_for_s=0).run(FILES[:1], progress=False)
+    assert ca4.Producer(url, model, journal=journal, ca_file=authority.cert_file).run(FILES[:1], progress=False).sent == 1
+    with pytest.raises(ValueError, match="ca_file .*no certificate in it"):
+        ca4.Producer(url, model, ca_file=MODEL)
+
+
+def test_file_names_may_be_any_bytes(up, producer, model, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    shutil.copy(FILES[0], bytes(folder) + b"/Gr\xf6\xdfe.png")  # Latin-1, of an old disk
+    shutil.copy(BROKEN / "empty.png", bytes(folder) + b"/\xff\x1b[31m.png")
+    summary = producer(up()).run(folder, progress=False)
+    assert summary.sent == 1
+    ((path, _),) = summary.skipped
+    assert os.fsencode(path) == bytes(folder) + b"/\xff\x1b[31m.png"
+    assert r"\udcff\x1b[31m.png: " in str(summary).encode().decode()  # can be printed
+    assert ca4.embed([os.fsdecode(bytes(folder) + b"/Gr\xf6\xdfe.png")], model).shape == (1, 1280)
+    done = command("produce", bytes(folder) + b"/Gr\xf6\xdfe.png", "--model", "/nonexistent.onnx", cwd=tmp_path)
+    assert "/nonexistent.onnx" in done.stderr
+
+
 def noise(number):
     for i in range(number):
         yield f"noise-{i}", numpy.random.default_rng(i).integers(0, 255, (240, 240, 3), "uint8")
@@ -298,7 +336,7 @@ def test_progress_is_drawn(model, capsys, monkeypatch, tqdm):
 
 def command(*words, **keywords):
     program = Path(sys.executable).parent / "ca4"
-    return subprocess.run([program, *map(str, words)], capture_output=True, text=True, timeout=PATIENCE_S, **keywords)
+    return subprocess.run([program, *(w if isinstance(w, bytes) else str(w) for w in words)], capture_output=True, text=True, timeout=PATIENCE_S, **keywords)
 
 
 def test_the_command_is_the_binarys(up, tmp_path):
