@@ -25,7 +25,7 @@ class SharedAnswer {
   SharedAnswer(const SharedAnswer&) = delete;
   SharedAnswer& operator=(const SharedAnswer&) = delete;
 
-  // Must not be called once this object is gone.
+  // While a thousand wait its answer is 503. Must not be called once this object is gone.
   Handler handler();
 
  private:

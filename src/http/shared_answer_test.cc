@@ -59,6 +59,18 @@ TEST_F(SharedAnswerTest, ItIsMadeNoMoreOftenThanItMayBe) {
   EXPECT_GE(steady_clock::now() - began, milliseconds(200));
 }
 
+TEST_F(SharedAnswerTest, NotMoreWaitThanMayHaveACopyAtOnce) {
+  std::future<void> begun = begun_.get_future();
+  SharedAnswer shared([this] { return make(); }, milliseconds(0));
+  std::future<std::string> first = ask(shared);
+  begun.wait();
+  std::vector<std::future<std::string>> waiting;
+  for (int i = 0; i < 1000; ++i) waiting.push_back(ask(shared));
+  EXPECT_THAT(ask(shared).get(), testing::HasSubstr("too many wait"));
+  gate_.release(2);
+  for (auto& one : waiting) EXPECT_EQ(one.get(), "2");
+}
+
 TEST_F(SharedAnswerTest, ItsEndWaitsForNoPauseAndLeavesNobodyWaiting) {
   std::future<std::string> late;
   {
