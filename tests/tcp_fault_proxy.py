@@ -7,6 +7,7 @@ proxy.slow(delay_s=0.2, bytes_per_s=100_000)
 proxy.reset()      # open connections are reset now; new ones work
 proxy.cut_after(50_000)  # reset when so many bytes have gone to the server: in the middle of a message
 proxy.corrupt()    # a bit of each large piece to the server is flipped: of bodies, not of small requests
+proxy.corrupt(to_server=False)  # of what comes from it
 proxy.heal()       # everything passes again
 proxy.close()
 """
@@ -30,7 +31,7 @@ class TcpFaultProxy:
         # Connections reset; pieces that waited for heal(), that slow() delayed, that it narrowed; pieces with a bit flipped.
         self.resets = self.held = self.delayed = self.narrowed = self.corrupted = 0
         self._writers = set()
-        self._delay_s, self._bytes_per_s, self._cut_after, self._corrupt = 0, None, None, False
+        self._delay_s, self._bytes_per_s, self._cut_after, self._corrupt = 0, None, None, None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -59,8 +60,8 @@ class TcpFaultProxy:
     def cut_after(self, bytes_to_server):
         self._cut_after = bytes_to_server
 
-    def corrupt(self):
-        self._corrupt = True
+    def corrupt(self, to_server=True):
+        self._corrupt = to_server
 
     @property
     def will_cut(self):
@@ -87,7 +88,7 @@ class TcpFaultProxy:
             self._server = await asyncio.start_server(self._serve, self.host, self.port)
 
     async def _heal(self):
-        self._delay_s, self._bytes_per_s, self._cut_after, self._corrupt = 0, None, None, False
+        self._delay_s, self._bytes_per_s, self._cut_after, self._corrupt = 0, None, None, None
         self._open.set()
         await self._listen()
 
@@ -147,7 +148,7 @@ class TcpFaultProxy:
                 await asyncio.sleep(len(data) / self._bytes_per_s)
             self.held += not self._open.is_set()
             await self._open.wait()
-            if to_server and self._corrupt and len(data) >= _LARGE:
+            if self._corrupt == to_server and len(data) >= _LARGE:
                 self.corrupted += 1
                 data = bytearray(data)
                 data[len(data) * 3 // 4] ^= 1 << self.corrupted % 8

@@ -6,9 +6,10 @@ import select
 import time
 import uuid
 
+import numpy
 import pytest
 from confluent_kafka.admin import AdminClient
-from kafka_records import fresh_topic, warm_up, when_direct
+from kafka_records import fresh_topic, records, warm_up, when_direct
 from kafka_server import KafkaCluster
 from server_process import free_port
 from support import PATIENCE_S, assert_problem, clock_ahead_s, event, eventually, run, set_clock, when_stored, with_clock
@@ -171,6 +172,36 @@ def test_a_cluster_that_loses_a_leader_under_load_loses_no_event(three_brokers, 
     when_stored(tmp_path, load.acknowledged)
     counted = json.loads(run("dlq", "count", *flags, "--format", "ndjson").stdout)
     assert counted["letters"] == 0
+
+
+@pytest.fixture
+def proxy(kafka):
+    """On the way to the broker that tests share."""
+    host, port = kafka.split(":")
+    between = TcpFaultProxy((host, int(port)))
+    yield between
+    between.close()
+
+
+@pytest.mark.parametrize(("value_format", "compression"), [("json", "none"), ("json", "zstd"), ("record", "none")])
+def test_what_comes_damaged_from_a_broker_is_asked_for_again(
+    serve, work, tmp_path, kafka, topic, on_kafka, proxy, value_format, compression
+):
+    server = when_direct(serve("serve", tmp_path, *on_kafka, "--kafka-value-format", value_format, "--kafka-compression", compression))
+    sent = {f"a{i}": event(f"a{i}", dim=512, seed=i) for i in range(40)}
+    for one in sent.values():
+        server.accept(one)
+    proxy.corrupt(to_server=False)
+    flags = ("--kafka-bootstrap", proxy.address, "--kafka-broker-map", f"{kafka}={proxy.address}", "--topic", topic, "--no-archive")
+    worker = work(tmp_path, *flags)
+    eventually(lambda: proxy.corrupted >= 5, "records were damaged")
+    eventually(lambda: "is damaged" in worker.said(), "it says so")
+    proxy.heal()
+    found = server.when_stored(sent)
+    assert all(numpy.array_equal(numpy.float32(found[i]["embedding"]), numpy.float32(sent[i]["embedding"])) for i in sent)
+    assert records(kafka, topic + ".dlq") == []
+    eventually(lambda: server.metric("ca4_lag_records", group="ca4-worker") == 0, "all of it is committed")
+    worker.stop()
 
 
 def test_a_machine_that_has_no_thread_left_is_no_wrong_configuration():

@@ -44,6 +44,7 @@ KafkaProperties properties_of(const KafkaOptions& options, const std::string& gr
       {"auto.offset.reset", "earliest"},
       {"isolation.level", "read_committed"},
       {"enable.partition.eof", "true"},  // told in place of a message
+      {"check.crcs", "true"},
       {"queued.max.messages.kbytes", std::to_string(kQueuedKbytesMax)},
       {"fetch.message.max.bytes", std::to_string(1 << 20)},
       {"fetch.max.bytes", std::to_string(kFetchBytesMax)},
@@ -140,6 +141,7 @@ void KafkaConsumer::rebalance(rd_kafka_resp_err_t what,
   if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) return assign(partitions);
   owned_.clear();
   ends_seen_.clear();
+  damaged_.clear();
   queue_->forget_held();
   moving_ = true;
   rd_kafka_assign(client_->handle(), nullptr);
@@ -164,26 +166,33 @@ Result<std::vector<Record>> KafkaConsumer::poll(const PollLimits& limits) {
   std::vector<Record> records;
   for (;;) {
     if (interrupted_) return records;
-    if (rewinds_ && !seek_to_committed().is_ok()) {
+    if (!go_back().is_ok()) {
       // The brokers are away, or a new partition is not being read yet.
       if (steady_clock::now() >= deadline) return records;
       std::this_thread::sleep_for(milliseconds(kPauseMs));
       continue;
     }
-    rewinds_ = false;
     take(limits, records);
     if (!records.empty()) return records;
-    if (queue_->wait_until(deadline)) continue;
+    if (!is_damaged() && queue_->wait_until(deadline)) continue;
     const std::lock_guard lock(mutex_);
     if (trouble_.is_ok()) return records;
     return trouble_;
   }
 }
 
+bool KafkaConsumer::is_damaged() const {
+  const std::lock_guard lock(mutex_);
+  return !damaged_.empty();
+}
+
 void KafkaConsumer::take(const PollLimits& limits, std::vector<Record>& records) {
   const std::lock_guard lock(mutex_);
   queue_->take(
-      limits, records, [this](const rd_kafka_message_t& message) { return take_note(message); },
+      limits, records,
+      [this](const rd_kafka_message_t& message) {
+        return !damaged_.contains(message.partition) && take_note(message);
+      },
       [this](const rd_kafka_message_t& message) { complain(message); });
 }
 
@@ -194,7 +203,10 @@ void KafkaConsumer::complain(const rd_kafka_message_t& message) {
   }
   const Status status =
       kafka_status(message.err, options_.topic, rd_kafka_message_errstr(&message));
-  if (needs_a_person(message.err)) {
+  // librdkafka goes on behind it, or anywhere.
+  const bool damage = is_damage(message.err) && owned_.contains(message.partition);
+  if (damage) damaged_.insert(message.partition);
+  if (damage || needs_a_person(message.err)) {
     trouble_ = status;
   } else if (limiter_.allow(rd_kafka_err2name(message.err), steady_clock::now())) {
     spdlog::warn("{}: {}", group_, status.message());
@@ -274,16 +286,29 @@ Status KafkaConsumer::rewind() {
   return Status::ok();
 }
 
-Status KafkaConsumer::seek_to_committed() {
-  const Deadline deadline(kSeekMs);
-  const Partitions places(rd_kafka_topic_partition_list_new(1));
+// Where there is something to read again: all after a rewind, else what came damaged.
+Status KafkaConsumer::go_back() {
+  std::set<int32_t> partitions;
   {
     const std::lock_guard lock(mutex_);
+    partitions = damaged_;
     for (const auto& [partition, owned] : owned_) {
-      rd_kafka_topic_partition_list_add(places.get(), options_.topic.c_str(), partition);
+      if (rewinds_) partitions.insert(partition);
     }
   }
-  if (places->cnt == 0) return Status::ok();
+  if (!partitions.empty()) {
+    if (Status status = seek_to_committed(partitions); !status.is_ok()) return status;
+  }
+  rewinds_ = false;
+  return Status::ok();
+}
+
+Status KafkaConsumer::seek_to_committed(const std::set<int32_t>& partitions) {
+  const Deadline deadline(kSeekMs);
+  const Partitions places(rd_kafka_topic_partition_list_new(1));
+  for (const int32_t partition : partitions) {
+    rd_kafka_topic_partition_list_add(places.get(), options_.topic.c_str(), partition);
+  }
   const rd_kafka_resp_err_t err =
       rd_kafka_committed(client_->handle(), places.get(), deadline.left_ms());
   if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_status(err, options_.topic);
@@ -292,10 +317,10 @@ Status KafkaConsumer::seek_to_committed() {
     if (offset < 0) offset = RD_KAFKA_OFFSET_BEGINNING;
   }
   const std::lock_guard lock(mutex_);
-  queue_->forget_held();
-  ends_seen_.clear();
   for (int i = 0; i < places->cnt; ++i) {
     const rd_kafka_topic_partition_t& place = places->elems[i];
+    queue_->forget_held_of(place.partition);
+    ends_seen_.erase(place.partition);
     const auto owned = owned_.find(place.partition);
     if (owned == owned_.end()) continue;  // gone meanwhile, and with it what there was to do again
     // Not rd_kafka_seek_partitions: librdkafka 2.0.2 waits a thousandth of the time it is given.
@@ -303,6 +328,7 @@ Status KafkaConsumer::seek_to_committed() {
         rd_kafka_seek(topic_.get(), place.partition, place.offset, deadline.left_ms());
     if (sought != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_status(sought, options_.topic);
     owned->second = {};
+    damaged_.erase(place.partition);
   }
   return Status::ok();
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -35,7 +36,8 @@ class KafkaConsumer final : public Consumer {
   ~KafkaConsumer() override;
 
   // Empty also while the brokers are away: they are looked for underneath. Fails with what needs a
-  // person: no such topic, no right to it, a group whose members have other rules.
+  // person: no such topic, no right to it, a group whose members have other rules. Also while what
+  // comes is damaged: its partition is read again from what is committed, and nothing passed over.
   Result<std::vector<Record>> poll(const PollLimits& limits) override;
   // Waits a few seconds for a group that is being rearranged. kInvalidArgument for a position that
   // no poll reached.
@@ -51,11 +53,13 @@ class KafkaConsumer final : public Consumer {
 
   void serve();
   void leave();
+  bool is_damaged() const;
   void rebalance(rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t* partitions);
   void assign(rd_kafka_topic_partition_list_t* partitions);
   // Both need the lock.
   void take(const PollLimits& limits, std::vector<Record>& records);
-  Status seek_to_committed();
+  Status go_back();
+  Status seek_to_committed(const std::set<int32_t>& partitions);
   bool take_note(const rd_kafka_message_t& message);
   void complain(const rd_kafka_message_t& message);
   Result<Partitions> still_owned(const std::vector<Position>& next, const Deadline& deadline);
@@ -75,7 +79,9 @@ class KafkaConsumer final : public Consumer {
   bool moving_ = false;                   // partitions were given up, and others not yet taken
   std::map<int32_t, int64_t> furthest_;   // one past the last record ever given of a partition
   std::map<int32_t, int64_t> ends_seen_;  // of owned partitions, since they were given or rewound
-  Status trouble_;                        // what only a person can mend; until something good comes
+  // Of what came damaged: nothing more of these is taken until they are read again.
+  std::set<int32_t> damaged_;
+  Status trouble_;  // what only a person can mend, or is damaged; until something good comes
   LogLimiter limiter_;
 
   bool rewinds_ = false;  // of the user's thread

@@ -21,6 +21,8 @@ constexpr const char* kNoRight = "the brokers do not let this user do it";
 constexpr const char* kNoLogin =
     "the brokers refuse this client: look at kafka.security_protocol, "
     "the user and password, and the certificates";
+constexpr const char* kDamaged =
+    "what came is damaged, on its way or on the broker's disk, and is asked for again";
 constexpr const char* kFewReplicas = "too few replicas are in sync to make records durable";
 
 constexpr Meaning kMeanings[] = {
@@ -34,6 +36,8 @@ constexpr Meaning kMeanings[] = {
     {RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, Code::kUnavailable, kNoTopic},
     {RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, Code::kUnavailable, kNoTopic},
     {RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, Code::kUnavailable, kNoTopic},
+    {RD_KAFKA_RESP_ERR__BAD_MSG, Code::kUnavailable, kDamaged},
+    {RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED, Code::kUnavailable, kDamaged},
     {RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, Code::kTooLarge, kTooLarge},
     {RD_KAFKA_RESP_ERR__QUEUE_FULL, Code::kOverloaded, "too many records wait for the brokers"},
     {RD_KAFKA_RESP_ERR__AUTHENTICATION, Code::kUnavailable, kNoLogin},
@@ -59,6 +63,11 @@ Status kafka_status(rd_kafka_resp_err_t err, const std::string& topic, const std
                                  known ? meaning->text : "failed", rd_kafka_err2str(err));
   if (!detail.empty()) text += "; " + detail;
   return {known ? meaning->code : Code::kUnavailable, std::move(text)};
+}
+
+// A wrong checksum; a version of the format that there is not, which no checksum covers.
+bool is_damage(rd_kafka_resp_err_t err) {
+  return err == RD_KAFKA_RESP_ERR__BAD_MSG || err == RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED;
 }
 
 }  // namespace ca4::log

@@ -14,4 +14,7 @@ namespace ca4::log {
 Status kafka_status(rd_kafka_resp_err_t err, const std::string& topic,
                     const std::string& detail = {});
 
+// Whether it stands in the place of records that came damaged, on the way or from a broker's disk.
+bool is_damage(rd_kafka_resp_err_t err);
+
 }  // namespace ca4::log

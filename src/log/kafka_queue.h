@@ -37,6 +37,9 @@ class KafkaQueue {
   // Forgets the message that a limit held back. librdkafka itself sees to what is in its queue when
   // partitions go or reading goes on elsewhere.
   void forget_held() { held_.reset(); }
+  void forget_held_of(int32_t partition) {
+    if (held_ && held_->partition == partition) held_.reset();
+  }
 
   // Waits until there is more since the last `take` that found nothing, `wake` was called or the
   // time is up; then it is false.

@@ -22,6 +22,7 @@ KafkaProperties properties(size_t partitions) {
       {"auto.offset.reset", "earliest"},  // what was deleted meanwhile is skipped
       {"isolation.level", "read_committed"},
       {"enable.partition.eof", "true"},  // told in place of a message
+      {"check.crcs", "true"},
       {"queued.max.messages.kbytes", std::to_string(each)},
       {"fetch.error.backoff.ms", "100"},
   };
@@ -69,6 +70,7 @@ void KafkaScan::stop() {
   }
   queue_->forget_held();
   ends_seen_.clear();
+  damaged_ = Status::ok();
 }
 
 Result<std::vector<Record>> KafkaScan::poll(const PollLimits& limits) {
@@ -77,15 +79,17 @@ Result<std::vector<Record>> KafkaScan::poll(const PollLimits& limits) {
   Status refused;
   for (;;) {
     if (interrupted_) return records;
+    if (!damaged_.is_ok()) return damaged_;
     rd_kafka_poll(client_->handle(), 0);
     queue_->take(
-        limits, records, [](const rd_kafka_message_t&) { return true; },
+        limits, records, [this](const rd_kafka_message_t&) { return damaged_.is_ok(); },
         [&](const rd_kafka_message_t& message) {
           if (message.err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
             ends_seen_[message.partition] = message.offset;
             return;
           }
           refused = kafka_status(message.err, options_.topic, rd_kafka_message_errstr(&message));
+          if (is_damage(message.err)) damaged_ = refused;
         });
     if (!records.empty()) return records;
     if (!refused.is_ok()) return refused;

@@ -25,6 +25,7 @@ class KafkaScan final : public Consumer {
                                                  std::shared_ptr<KafkaWatch> watch);
   ~KafkaScan() override;
 
+  // Fails for good where what comes is damaged: what is behind it is not known to be next.
   Result<std::vector<Record>> poll(const PollLimits& limits) override;
   Status commit(const std::vector<Position>& next) override;
   Status rewind() override;
@@ -45,6 +46,7 @@ class KafkaScan final : public Consumer {
   TopicHandle topic_;
   std::unique_ptr<KafkaQueue> queue_;
   std::map<int32_t, int64_t> ends_seen_;
+  Status damaged_;
   std::atomic<bool> interrupted_ = false;
 };
 
