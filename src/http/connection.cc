@@ -40,6 +40,9 @@ constexpr size_t kRoomPerSmallRoom = 4;
 constexpr int64_t kBodyAheadMs = 30'000;
 // The same where others need the room: a few round trips, or a packet that is lost three times.
 constexpr int64_t kCrowdedAheadMs = 3'000;
+// And for what a client reads: the kernel tells of it when a third of its buffer is free again, for
+// which who reads 20 kB/s takes that long.
+constexpr int64_t kCrowdedUnreadMs = 6'000;
 // simdjson reads up to 64 bytes past the end.
 constexpr size_t kPadding = 64;
 // How long what a refused client still sends is read and dropped, so that it sees the answer before
@@ -123,7 +126,7 @@ StreamConnection<Stream>::StreamConnection(std::shared_ptr<Loop> loop, Stream st
       body_pace_(std::max(loop_->shared().options.header_timeout_ms, kBodyAheadMs)),
       body_pace_crowded_(kCrowdedAheadMs),
       write_pace_(loop_->shared().options.idle_timeout_ms),
-      write_pace_crowded_(kCrowdedAheadMs) {}
+      write_pace_crowded_(kCrowdedUnreadMs) {}
 
 template <class Stream>
 void StreamConnection<Stream>::register_here() {
@@ -603,7 +606,7 @@ void StreamConnection<Stream>::write_ready() {
   }
   const int64_t now_ms = steady_ms();
   write_pace_.begin(now_ms, loop_->shared().options.idle_timeout_ms);
-  write_pace_crowded_.begin(now_ms, kCrowdedAheadMs);
+  write_pace_crowded_.begin(now_ms, kCrowdedUnreadMs);
   const auto self = this->shared_from_this();
   net::async_write(
       stream_, net::buffer(out_) + sent,

@@ -367,7 +367,7 @@ TEST_F(ServerTest, WhoReadsNothingOfLargeAnswersIsClosedWhereThereAreTooMany) {
   TestClient one(server_->port());
   one.send(get("/large"));
   while (server_->connections() < 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  std::this_thread::sleep_for(std::chrono::milliseconds(4'000));
+  std::this_thread::sleep_for(std::chrono::milliseconds(6'500));
   EXPECT_EQ(server_->connections(), 1U);  // alone it is not too many
   TestClient other(server_->port());
   other.send(get("/large"));
