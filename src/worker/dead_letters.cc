@@ -36,6 +36,17 @@ bool parse_int(const std::string& text, Int& value) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+// The version of an event that says none itself is when its record was appended, and a replay
+// appends another: with the header the letter keeps its place in time.
+void keep_version(const log::Record& failed, log::Headers& headers) {
+  const bool told = log::find_header(failed.headers, event::kVersionHeader) != nullptr;
+  if (told || event::decode(failed.value)) return;
+  event::ValueReader reader;
+  const Result<event::EventView> event =
+      reader.read(failed.value, log::origin_of(failed.headers, failed.appended_at_us));
+  if (event) headers.emplace_back(event::kVersionHeader, std::to_string(event->version));
+}
+
 bool is_refusal(const Status& status) {
   return status.code() == Code::kInvalidArgument || status.code() == Code::kTooLarge ||
          status.code() == Code::kCorruption;
@@ -63,6 +74,7 @@ log::NewRecord make_dead_letter(const log::Record& failed, const std::string& so
     letter.headers.emplace_back(kOwnHeaders[i], values[i]);
   }
   letter.headers.insert(letter.headers.end(), failed.headers.begin(), failed.headers.end());
+  keep_version(failed, letter.headers);
   return letter;
 }
 

@@ -2,7 +2,7 @@
 // own ("<topic>.dlq").
 //
 // A letter has the original record's key and value. Its headers are these six, first and in this
-// order, then the original's:
+// order, then the original's, and `ca4_version` where an event in JSON came without it:
 //   reason            why, for a person
 //   stage             "decode", "transform" or "store"; "forward" in the letters of an outbox
 //   source_topic, source_partition, source_offset   where the original stands

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "log/wire_values.h"
 #include "worker/fake_ports.h"
 #include "worker/test_support.h"
 
@@ -62,6 +63,23 @@ TEST_F(DeadLettersTest, ALetterReadsBackAsWhatFailed) {
   EXPECT_EQ(letter.key, "a");
   EXPECT_EQ(letter.value, make_record("a", 1).value);
   EXPECT_THAT(letter.headers, ElementsAre(Pair("trace", "t")));
+}
+
+TEST_F(DeadLettersTest, AnEventThatSaysNoVersionKeepsItsPlaceInTimeWhenItIsReplayed) {
+  const std::string json = R"({"metadata_id":"a","embedding":[1]})";
+  const log::Record failed{{2, 7}, 1'600'000'000'000'000, "a", json, {{"theirs", "t"}}};
+  ASSERT_TRUE(
+      log::append_and_wait(dead_, {make_dead_letter(failed, "topic", {"store", "why"}, 0)}));
+  const log::NewRecord again = make_replayed(read_dead_letter(dead_.at(0)));
+  event::ValueReader reader;
+  const auto read = [&](const log::Headers& headers, int64_t appended_at_us) {
+    return reader.read(json, log::origin_of(headers, appended_at_us)).value().version;
+  };
+  EXPECT_EQ(read(again.headers, 1'700'000'000'000'000),
+            read(failed.headers, failed.appended_at_us));
+  // One that says it is left as it is.
+  const log::Headers told = {{event::kVersionHeader, "5"}};
+  EXPECT_EQ(make_dead_letter({{2, 7}, 6, "a", json, told}, "topic", {}, 0).headers.size(), 7U);
 }
 
 TEST_F(DeadLettersTest, ARecordThatIsNoLetterOfOursIsStillShown) {
