@@ -38,11 +38,12 @@ constexpr size_t kRoomPerSmallRoom = 4;
 // How far ahead of the least rate what came already may bring a body. TCP tries again 13 and 26 s
 // after a network went: one that is back by then costs nobody an upload.
 constexpr int64_t kBodyAheadMs = 30'000;
-// The same where others need the room: a few round trips, or a packet that is lost three times.
-constexpr int64_t kCrowdedAheadMs = 3'000;
+// The same where others need the room, or the server stops: a few round trips, or a packet that is
+// lost three times.
+constexpr int64_t kHurriedMs = 3'000;
 // And for what a client reads: the kernel tells of it when a third of its buffer is free again, for
 // which who reads 20 kB/s takes that long.
-constexpr int64_t kCrowdedUnreadMs = 6'000;
+constexpr int64_t kHurriedUnreadMs = 6'000;
 // simdjson reads up to 64 bytes past the end.
 constexpr size_t kPadding = 64;
 // How long what a refused client still sends is read and dropped, so that it sees the answer before
@@ -124,9 +125,9 @@ StreamConnection<Stream>::StreamConnection(std::shared_ptr<Loop> loop, Stream st
       stream_(std::move(stream)),
       in_(std::max(loop_->shared().options.header_bytes_max, kChunkedReadBytes) + kReadBytes),
       body_pace_(std::max(loop_->shared().options.header_timeout_ms, kBodyAheadMs)),
-      body_pace_crowded_(kCrowdedAheadMs),
+      body_pace_hurried_(kHurriedMs),
       write_pace_(loop_->shared().options.idle_timeout_ms),
-      write_pace_crowded_(kCrowdedUnreadMs) {}
+      write_pace_hurried_(kHurriedUnreadMs) {}
 
 template <class Stream>
 void StreamConnection<Stream>::register_here() {
@@ -261,6 +262,7 @@ void StreamConnection<Stream>::await_head() {
   head_ = Head{};
   scanned_ = 0;
   read_deadline_ms_ = kNever;
+  hurried_read_deadline_ms_ = kNever;
   if (in_.size() == 0 && slots_.empty()) {
     waits_since_ms_ = steady_ms();
     read_deadline_ms_ = waits_since_ms_ + loop_->shared().options.idle_timeout_ms;
@@ -291,7 +293,11 @@ bool StreamConnection<Stream>::step_head() {
              "--tls-cert-file and --tls-key-file");
       return true;
     }
-    if (scanned_ == 0) read_deadline_ms_ = steady_ms() + options.header_timeout_ms;
+    if (scanned_ == 0) {
+      const int64_t now_ms = steady_ms();
+      read_deadline_ms_ = now_ms + options.header_timeout_ms;
+      hurried_read_deadline_ms_ = now_ms + kHurriedMs;
+    }
     scanned_ = text.size() < 3 ? 0 : text.size() - 3;
     if (scanned_ == 0) scanned_ = 1;  // so that the deadline stands
     return false;
@@ -318,9 +324,9 @@ void StreamConnection<Stream>::begin_body() {
   body_received_ = 0;
   const int64_t now_ms = steady_ms();
   body_pace_.begin(now_ms, options.header_timeout_ms);
-  body_pace_crowded_.begin(now_ms, options.header_timeout_ms);
+  body_pace_hurried_.begin(now_ms, options.header_timeout_ms);
   read_deadline_ms_ = now_ms + options.header_timeout_ms;
-  crowded_read_deadline_ms_ = kNever;
+  hurried_read_deadline_ms_ = kNever;
   if (head_.chunked) {
     phase_ = Phase::kChunked;
     chunked_ = std::make_unique<ChunkedBody>(options.body_bytes_max);
@@ -351,7 +357,7 @@ void StreamConnection<Stream>::await_body() {
   const size_t per_s_min = loop_->shared().options.body_bytes_per_s_min;
   const int64_t now_ms = steady_ms();
   read_deadline_ms_ = body_pace_.due_ms(now_ms, body_received_, per_s_min);
-  crowded_read_deadline_ms_ = body_pace_crowded_.due_ms(now_ms, body_received_, per_s_min);
+  hurried_read_deadline_ms_ = body_pace_hurried_.due_ms(now_ms, body_received_, per_s_min);
 }
 
 // `more` bytes have come of a body. False when all bodies together are too much: refused. What was
@@ -541,7 +547,7 @@ void StreamConnection<Stream>::refuse(Response&& response) {
   read_ended_ = true;
   unread_input_ = true;
   read_deadline_ms_ = kNever;
-  crowded_read_deadline_ms_ = kNever;
+  hurried_read_deadline_ms_ = kNever;
   if (const auto& refused = loop_->shared().options.refused) refused(response.status);
   slots_.push_back(
       {.response = std::move(response), .head_only = asks_for_head(), .keep_alive = false});
@@ -606,7 +612,7 @@ void StreamConnection<Stream>::write_ready() {
   }
   const int64_t now_ms = steady_ms();
   write_pace_.begin(now_ms, loop_->shared().options.idle_timeout_ms);
-  write_pace_crowded_.begin(now_ms, kCrowdedUnreadMs);
+  write_pace_hurried_.begin(now_ms, kHurriedUnreadMs);
   const auto self = this->shared_from_this();
   net::async_write(
       stream_, net::buffer(out_) + sent,
@@ -624,14 +630,14 @@ void StreamConnection<Stream>::wrote(size_t bytes) {
   const size_t per_s_min = loop_->shared().options.body_bytes_per_s_min;
   const int64_t now_ms = steady_ms();
   write_deadline_ms_ = write_pace_.due_ms(now_ms, bytes, per_s_min);
-  crowded_write_deadline_ms_ = write_pace_crowded_.due_ms(now_ms, bytes, per_s_min);
+  hurried_write_deadline_ms_ = write_pace_hurried_.due_ms(now_ms, bytes, per_s_min);
 }
 
 template <class Stream>
 void StreamConnection<Stream>::on_written(const boost::system::error_code& error) {
   writing_ = false;
   write_deadline_ms_ = kNever;
-  crowded_write_deadline_ms_ = kNever;
+  hurried_write_deadline_ms_ = kNever;
   if (closed_) return;
   if (error) return close();
   constexpr size_t kKeptBytes = 64 << 10;
@@ -715,13 +721,16 @@ template <class Stream>
 void StreamConnection<Stream>::check_deadlines(int64_t now_ms) {
   const Shared& shared = loop_->shared();
   if (now_ms >= write_deadline_ms_) return close();
-  if (counted_answers_bytes_ > 0 && now_ms >= crowded_write_deadline_ms_ &&
+  if (counted_answers_bytes_ > 0 && now_ms >= hurried_write_deadline_ms_ &&
       shared.answers_bytes > shared.options.answers_bytes_max) {
     return close();
   }
-  if (counted_bytes_ > kBodyBytesAtOnce && now_ms >= crowded_read_deadline_ms_ &&
-      shared.bodies_bytes > shared.options.bodies_bytes_max / 2) {
-    return refuse(503, "nothing more came of this body, and others need its room");
+  if (now_ms >= hurried_read_deadline_ms_) {
+    if (finishing_) return refuse(503, "this server stops, and the rest of the request is late");
+    if (counted_bytes_ > kBodyBytesAtOnce &&
+        shared.bodies_bytes > shared.options.bodies_bytes_max / 2) {
+      return refuse(503, "nothing more came of this body, and others need its room");
+    }
   }
   if (now_ms < read_deadline_ms_) return;
   read_deadline_ms_ = kNever;

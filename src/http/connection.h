@@ -96,7 +96,7 @@ class StreamConnection final : public Connection,
   size_t body_received_ = 0;
   size_t counted_bytes_ = 0;  // of the body being read, in Shared::bodies_bytes
   Pace body_pace_;
-  Pace body_pace_crowded_;
+  Pace body_pace_hurried_;
   bool reading_ = false;
   bool pumping_ = false;
   bool read_ended_ = false;
@@ -112,12 +112,12 @@ class StreamConnection final : public Connection,
   size_t unread_answers_bytes_ = 0;   // bodies in slots_, and in out_ until it is written
   size_t counted_answers_bytes_ = 0;  // of them, in Shared::answers_bytes
   Pace write_pace_;
-  Pace write_pace_crowded_;
+  Pace write_pace_hurried_;
   int64_t waits_since_ms_ = 0;
   int64_t read_deadline_ms_ = kNever;
-  int64_t crowded_read_deadline_ms_ = kNever;  // where bodies are many
+  int64_t hurried_read_deadline_ms_ = kNever;  // where bodies are many, or the server stops
   int64_t write_deadline_ms_ = kNever;
-  int64_t crowded_write_deadline_ms_ = kNever;  // where unread answers are many
+  int64_t hurried_write_deadline_ms_ = kNever;  // where many are not read
 };
 
 extern template class StreamConnection<PlainStream>;

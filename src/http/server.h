@@ -111,8 +111,8 @@ class Server {
   virtual Status reload_certificate() = 0;
 
   // Stops accepting, lets requests in flight finish for at most `grace_ms`, then closes what is
-  // left and ends the threads. Returns how many connections were cut off. Idempotent; a Respond
-  // called later does nothing.
+  // left and ends the threads. A request of which nothing comes for 3 s is answered 503. Returns
+  // how many connections were cut off. Idempotent; a Respond called later does nothing.
   virtual size_t stop(int64_t grace_ms) = 0;
 };
 
