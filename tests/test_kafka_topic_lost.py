@@ -1,5 +1,7 @@
 """A topic that is deleted while processor and worker use it, and comes back."""
 
+import re
+
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 from kafka_records import when_direct
@@ -67,5 +69,6 @@ def test_a_topic_that_is_replaced_at_once_is_read_and_committed(serve, work, tmp
     eventually(made, "the topic is there again")
     stored("after", 12)
     eventually(lambda: server.metric("ca4_lag_records", group="ca4-worker") == 0, "its group is at the end")
+    assert re.search(r"offset reset \(at offset \d+, .*docs/kafka.md#retention", worker.said()), worker.said()
     worker.stop()
     server.stop()

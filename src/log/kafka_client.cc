@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <future>
 #include <thread>
 
@@ -49,6 +50,11 @@ const KafkaProperties kCommon = {
 // consumers say once, in our settings' names, what it comes to.
 constexpr std::string_view kSaidByUs[] = {"FAIL",   "REQTMOUT",  "METADATA",
                                           "GETPID", "SESSTMOUT", "COMMITFAIL"};
+
+// It says of a place that is not there any more, or not yet, only that it goes on elsewhere.
+constexpr const char* kReset =
+    "; what Kafka deleted before it was read is lost (docs/kafka.md#retention); of a topic that was "
+    "replaced all is read";
 
 // Its guesses about connections that end at once are good; these say them in our settings.
 struct Hint {
@@ -314,7 +320,9 @@ void KafkaClient::log(int level, const std::string& facility, const char* text) 
   if (as != spdlog::level::warn) return spdlog::log(as, "kafka: {}: {}", facility, text);
   const std::optional<size_t> kept_back = limiter_.allow(facility, steady_clock::now());
   if (!kept_back) return;
-  spdlog::log(as, "kafka: {}: {}{}", facility, text, and_like_it(*kept_back));
+  const bool reset = facility == "OFFSET" && strstr(text, "offset reset") != nullptr;
+  spdlog::log(as, "kafka: {}: {}{}{}", facility, text, reset ? kReset : "",
+              and_like_it(*kept_back));
 }
 
 void KafkaClient::replace_token() {
