@@ -3,6 +3,7 @@
 import functools
 import glob
 import os
+import warnings
 from collections.abc import Iterable
 
 import numpy
@@ -48,6 +49,14 @@ def _rgb(image):
     return numpy.ascontiguousarray(pixels[:, :, :3])
 
 
+def _expanded(paths):
+    """The files that paths, folders and patterns mean."""
+    files, advice = _native.expand_paths([os.fspath(path) for path in paths])
+    if advice:
+        warnings.warn(advice, stacklevel=2)
+    return files
+
+
 def _pairs(images):
     """Files of paths, folders and patterns; names and loaders of pictures in memory."""
     for index, image in enumerate(images):
@@ -55,7 +64,7 @@ def _pairs(images):
         if isinstance(image, tuple) and len(image) == 2 and isinstance(image[0], str):
             name, image = image
         if isinstance(image, (str, os.PathLike)):
-            for path in _native.expand_paths([os.fspath(image)]):
+            for path in _expanded([image]):
                 yield path, None
         elif _is_one_picture(image):
             yield name, functools.partial(_rgb, image)
@@ -77,6 +86,6 @@ def pairs(images):
         if all(map(_is_one_file, images)):  # as many rows as were given, also of the same file twice
             files = [os.path.abspath(i) for i in images]
         else:
-            files = _native.expand_paths([os.fspath(i) for i in images])
+            files = _expanded(images)
         return iter([(path, None) for path in files]), len(files)
     return _pairs(images), len(images) if isinstance(images, (list, tuple)) else None

@@ -161,8 +161,10 @@ class Produce final : public Subcommand {
     if (!settings) return report("produce", settings.status());
     Result<producer::PipelineOptions> options = pipeline_options(settings->producer);
     if (!options) return report("produce", options.status());
-    Result<std::vector<std::string>> files = producer::expand_paths(paths_);
+    std::string advice;
+    Result<std::vector<std::string>> files = producer::expand_paths(paths_, &advice);
     if (!files) return report("produce", files.status());
+    if (!advice.empty()) say(advice);
     Result<std::string> token = read_token(settings->producer.token_file);
     if (!token) return report("produce", token.status());
     const std::string& ca_file = settings->producer.ca_file;

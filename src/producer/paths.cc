@@ -7,6 +7,8 @@
 #include <array>
 #include <cctype>
 #include <filesystem>
+#include <map>
+#include <span>
 #include <unordered_set>
 
 namespace ca4::producer {
@@ -16,11 +18,26 @@ namespace fs = std::filesystem;
 
 constexpr std::array<std::string_view, 4> kEndings = {".jpg", ".jpeg", ".png", ".webp"};
 
-bool has_image_ending(const fs::path& path) {
+// Pictures that are not read: of phones, of cameras, of the web and of scanners.
+constexpr std::array<std::string_view, 17> kOtherEndings = {
+    ".heic", ".heif", ".avif", ".jxl", ".gif", ".tif", ".tiff", ".bmp", ".jp2",
+    ".dng",  ".cr2",  ".cr3",  ".nef", ".arw", ".raf", ".orf",  ".rw2"};
+
+std::string ending_of(const fs::path& path) {
   std::string ending = path.extension().string();
   std::ranges::transform(ending, ending.begin(),
                          [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return std::ranges::find(kEndings, ending) != kEndings.end();
+  return ending;
+}
+
+bool is_among(std::string_view ending, std::span<const std::string_view> endings) {
+  return std::ranges::find(endings, ending) != endings.end();
+}
+
+// A pipe or a device: opening it may wait for ever.
+bool is_no_file(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_other(path, ignored);
 }
 
 Status unreadable(const fs::path& path, const std::error_code& error) {
@@ -47,12 +64,15 @@ class Collector {
     fs::path at = folder;  // what increment() may fail to open; then there is no entry to ask
     for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
       at = entry->path();
-      if (has_image_ending(at) && may_be_picture(*entry)) found.push_back(at);
+      const std::string ending = ending_of(at);
+      if (is_among(ending, kEndings) && may_be_picture(*entry)) found.push_back(at);
+      if (is_among(ending, kOtherEndings) && may_be_picture(*entry)) ++left_out_[ending];
     }
     if (error) return unreadable(at, error);
     if (found.empty() && !may_be_empty) {
       return {Code::kNotFound,
-              fmt::format("{}: no .jpg, .jpeg, .png or .webp in this folder", folder.string())};
+              fmt::format("{}: no .jpg, .jpeg, .png or .webp in this folder{}", folder.string(),
+                          left_out_.empty() ? "" : "; " + advice())};
     }
     std::ranges::sort(found);
     for (const fs::path& path : found) add_file(path);
@@ -62,6 +82,11 @@ class Collector {
   Status add_existing(const fs::path& path, bool may_be_empty) {
     std::error_code error;
     if (fs::is_directory(path, error)) return add_folder(path, may_be_empty);
+    if (is_no_file(path)) {
+      return may_be_empty ? Status::ok()
+                          : Status(Code::kInvalidArgument,
+                                   fmt::format("{}: a pipe or a device, no file", path.string()));
+    }
     add_file(path);
     return Status::ok();
   }
@@ -80,14 +105,27 @@ class Collector {
 
   std::vector<std::string> take() { return std::move(out_); }
 
+  // Empty when nothing was left out.
+  std::string advice() const {
+    if (left_out_.empty()) return "";
+    std::string kinds;
+    for (const auto& [ending, count] : left_out_) {
+      kinds += fmt::format("{}{} {}", kinds.empty() ? "" : ", ", count, ending);
+    }
+    return "pictures of kinds that are not read are left out (" + kinds +
+           "): make JPEG, PNG or WebP of them";
+  }
+
  private:
   std::vector<std::string> out_;
   std::unordered_set<std::string> seen_;
+  std::map<std::string, size_t> left_out_;  // by ending
 };
 
 }  // namespace
 
-Result<std::vector<std::string>> expand_paths(const std::vector<std::string>& arguments) {
+Result<std::vector<std::string>> expand_paths(const std::vector<std::string>& arguments,
+                                              std::string* advice) {
   Collector collector;
   for (const std::string& argument : arguments) {
     std::error_code error;
@@ -99,6 +137,7 @@ Result<std::vector<std::string>> expand_paths(const std::vector<std::string>& ar
       return Status(Code::kNotFound, fmt::format("{}: no such file or folder", argument));
     }
   }
+  if (advice != nullptr) *advice = collector.advice();
   return collector.take();
 }
 

@@ -1,12 +1,14 @@
 #include "producer/paths.h"
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include "producer/test_support.h"
 
 namespace ca4::producer {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -53,6 +55,27 @@ TEST_F(ExpandPaths, PatternMayMatchFilesAndFolders) {
 TEST_F(ExpandPaths, FileWhoseNameLooksLikeAPatternIsAFile) {
   spill(folder_ / "[1].jpg", "");
   EXPECT_THAT(expand({"[1].jpg"}), ElementsAre(folder_ / "[1].jpg"));
+}
+
+TEST_F(ExpandPaths, PicturesOfOtherKindsAreNamedAndNotLeftOutInSilence) {
+  for (const char* name : {"empty/1.HEIC", "empty/2.heic", "empty/3.gif", "empty/notes.txt"}) {
+    spill(folder_ / name, "");
+  }
+  std::string advice;
+  EXPECT_TRUE(expand_paths({folder_ / ""}, &advice));
+  EXPECT_EQ(advice,
+            "pictures of kinds that are not read are left out (1 .gif, 2 .heic): make JPEG, PNG or "
+            "WebP of them");
+  EXPECT_TRUE(expand_paths({folder_ / "b"}, &advice));
+  EXPECT_EQ(advice, "");
+  EXPECT_THAT(expand_paths({folder_ / "empty"}).status().message(),
+              AllOf(HasSubstr("no .jpg"), HasSubstr("2 .heic")));
+}
+
+TEST_F(ExpandPaths, APipeIsRefusedAndNotWaitedFor) {
+  ASSERT_EQ(mkfifo((folder_ / "pipe.jpg").c_str(), 0600), 0);
+  EXPECT_THAT(expand_paths({folder_ / "pipe.jpg"}).status().message(), HasSubstr("a pipe"));
+  EXPECT_THAT(expand({"*.jpg"}), ElementsAre(folder_ / "z.jpg"));
 }
 
 TEST_F(ExpandPaths, ALinkThatLeadsNowhereIsNotLeftOut) {

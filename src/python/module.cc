@@ -318,11 +318,12 @@ NB_MODULE(_native, m) {
         std::vector<std::string> arguments;
         for (const nb::handle path : paths) arguments.push_back(ca4::python::path_bytes(path));
         nb::list files;
+        std::string advice;
         for (const std::string& file :
-             ca4::python::value_or_raise(ca4::producer::expand_paths(arguments))) {
+             ca4::python::value_or_raise(ca4::producer::expand_paths(arguments, &advice))) {
           files.append(ca4::python::path_text(file));
         }
-        return files;
+        return nb::make_tuple(files, advice);
       },
       "paths"_a);
   ca4::python::define_run_options(m);

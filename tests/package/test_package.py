@@ -223,6 +223,13 @@ def test_an_authority_of_ones_own_is_trusted_when_it_is_named(up, model, tmp_pat
         ca4.Producer(url, model, ca_file=MODEL)
 
 
+def test_pictures_of_kinds_that_are_not_read_are_warned_of(model, tmp_path):
+    shutil.copy(FILES[0], tmp_path)
+    (tmp_path / "phone.HEIC").write_bytes(b"x")
+    with pytest.warns(UserWarning, match=r"left out \(1 \.heic\)"):
+        assert ca4.embed(tmp_path, model).shape == (1, 1280)
+
+
 def test_file_names_may_be_any_bytes(up, producer, model, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
