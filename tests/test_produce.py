@@ -1,5 +1,6 @@
 """`ca4 produce`: from image files to stored documents."""
 
+import json
 import shutil
 import signal
 
@@ -185,6 +186,18 @@ def test_a_broken_image_is_reported_and_skipped(up, ca4, photos, arguments):
     for name in ("truncated.jpg", "empty.png", "bomb.png"):
         assert f"skipped {photos / name}: " in result.stderr
     wait_for_documents(server, 4)
+
+
+def test_what_a_run_came_to_is_there_for_programs_too(up, ca4, photos, arguments):
+    shutil.copy(BROKEN / "empty.png", photos)
+    result = ca4(*arguments(photos, up().url, "--json"))
+    assert result.returncode == 1
+    (line,) = result.stdout.splitlines()
+    came_to = json.loads(line)
+    assert [came_to[n] for n in ("images", "sent", "already_sent", "failure")] == [5, 4, 0, None]
+    assert [s["path"] for s in came_to["skipped"]] == [str(photos / "empty.png")]
+    nobody = ca4(*arguments(photos, f"http://127.0.0.1:{free_port()}", "--retry-for-s", "0", "--json", journal="other"))
+    assert "Couldn't connect" in json.loads(nobody.stdout)["failure"]
 
 
 def test_a_server_that_comes_later_is_waited_for(serve, start, photos, arguments, tmp_path):

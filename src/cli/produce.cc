@@ -145,6 +145,7 @@ class Produce final : public Subcommand {
     app.add_flag("--one-by-one", one_by_one_,
                  "a request an image, with the embedding as numbers, for processors that know "
                  "neither batches nor base64");
+    app.add_flag("--json", json_, "print what the run came to as one JSON object");
     app.add_option("--decode-threads", decode_threads_, "threads that decode images [one a core]")
         ->type_name("N")
         ->check(CLI::Range(1, 256).description(""));
@@ -242,7 +243,8 @@ class Produce final : public Subcommand {
       fmt::print(stderr, "ca4 produce: skipped {}: {}\n", printable(skipped.path),
                  printable(skipped.reason));
     }
-    fmt::print("{}", producer::summary_text(outcome, journal_));
+    fmt::print("{}", json_ ? producer::summary_json(outcome, journal_)
+                           : producer::summary_text(outcome, journal_));
     std::fflush(stdout);
     if (const int code = report("produce", outcome.status); code != 0) return code;
     return outcome.skipped.empty() ? 0 : exit_code(Code::kInvalidArgument);
@@ -256,6 +258,7 @@ class Produce final : public Subcommand {
   producer::ModelOptions model_;
   producer::RunFacts run_;
   bool one_by_one_ = false;
+  bool json_ = false;
   size_t decode_threads_ = 0;
 };
 

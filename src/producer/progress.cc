@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 namespace ca4::producer {
 namespace {
@@ -60,6 +61,25 @@ std::string summary_text(const Report& report, const std::string& journal_path) 
         fmt::format("Run the same command again to go on: {} knows what was sent.\n", journal_path);
   }
   return text;
+}
+
+std::string summary_json(const Report& report, const std::string& journal_path) {
+  using Json = nlohmann::ordered_json;
+  Json skipped = Json::array();
+  for (const Skipped& one : report.skipped) {
+    skipped.push_back({{"path", one.path}, {"reason", one.reason}});
+  }
+  const Json summary = {
+      {"images", report.files},
+      {"sent", report.sent},
+      {"already_sent", report.already_sent},
+      {"skipped", std::move(skipped)},
+      {"wall_s", report.wall_s},
+      {"model_busy_s", report.model_busy_s},
+      {"journal", journal_path},
+      {"failure", report.status.is_ok() ? Json() : Json(report.status.message())}};
+  // Names of files may be any bytes.
+  return summary.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace ca4::producer

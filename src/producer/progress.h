@@ -26,4 +26,9 @@ std::string duration_text(double seconds);
 // how to go on after a run that ended early. The skipped files are not listed.
 std::string summary_text(const Report& report, const std::string& journal_path);
 
+// The same for programs, one line of JSON with its end, the skipped files in it: {"images":…,
+// "sent":…,"already_sent":…,"skipped":[{"path":…,"reason":…}],"wall_s":…,"model_busy_s":…,
+// "journal":…,"failure":null or why the run ended early}.
+std::string summary_json(const Report& report, const std::string& journal_path);
+
 }  // namespace ca4::producer
