@@ -38,6 +38,7 @@ def test_ngrok_gives_a_public_url_that_asks_for_the_token(serve, agent, tmp_path
     file = tmp_path / "data/tunnel-token"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert str(file) in server.said()
+    assert "as they are" not in server.said()  # it is handed out from there
     token = file.read_text().strip()
     assert re.fullmatch("ca4_[0-9a-f]{64}", token)
     assert requests.post(url + "/metadata", json=event("a"), timeout=PATIENCE_S).status_code == 401
@@ -65,6 +66,11 @@ def test_a_token_file_that_was_given_is_used(serve, agent, tmp_path):
     assert not (tmp_path / "data/tunnel-token").exists()
     headers = {"Authorization": "Bearer a-token-for-this-test"}
     assert requests.post(url + "/metadata", json=event("a"), headers=headers, timeout=PATIENCE_S).status_code == 200
+
+
+def test_a_domain_without_a_tunnel_is_told(serve, tmp_path):
+    server = serve("serve", tmp_path / "data", "--tunnel-domain", "name.ngrok-free.app")
+    eventually(lambda: "name.ngrok-free.app is not made public: that takes --tunnel ngrok" in server.said(), "it says so")
 
 
 def test_an_agent_that_dies_is_started_again(serve, agent, tmp_path):

@@ -38,6 +38,10 @@ inline std::string outbox_letters_file(const config::Settings& settings) {
 inline std::string version_mark_file(const config::Settings& settings) {
   return outbox_file(settings) + "-version";
 }
+// The token that is made for a tunnel's URL where no file of tokens is named.
+inline std::string tunnel_token_file(const config::Settings& settings) {
+  return settings.data_dir + "/tunnel-token";
+}
 // The wire contract's.
 inline std::string dead_letter_topic(const config::Settings& settings) {
   return settings.log.topic + ".dlq";

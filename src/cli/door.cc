@@ -13,6 +13,7 @@
 
 #include "base/io_error.h"
 #include "cli/common.h"
+#include "cli/data_layout.h"
 #include "config/address.h"
 #include "door/door.h"
 #include "http/token_file.h"
@@ -73,7 +74,7 @@ Status prepare_door(config::Settings& settings) {
   std::error_code error;
   std::filesystem::create_directories(settings.data_dir, error);
   if (error) return io_error(settings.data_dir, error.value());
-  processor.token_file = settings.data_dir + "/tunnel-token";
+  processor.token_file = tunnel_token_file(settings);
   if (std::filesystem::exists(processor.token_file, error)) return Status::ok();
   if (Status bad = write_new_token(processor.token_file); !bad.is_ok()) return bad;
   // Before logging is set up, and to be seen at every level of it.
@@ -83,7 +84,14 @@ Status prepare_door(config::Settings& settings) {
 
 Result<std::unique_ptr<door::Door>> open_door(const config::Settings& settings,
                                               const std::string& local_url) {
-  if (settings.processor.tunnel == "none") return std::unique_ptr<door::Door>();
+  if (settings.processor.tunnel == "none") {
+    const std::string& domain = settings.processor.tunnel_domain;
+    // No mistake in a file that is used with and without the tunnel.
+    if (!domain.empty()) {
+      spdlog::info("{} is not made public: that takes --tunnel ngrok (processor.tunnel)", domain);
+    }
+    return std::unique_ptr<door::Door>();
+  }
   door::DoorOptions options = options_of(settings.processor);
   options.local_url = agent_url(local_url);
   const std::string& token_file = settings.processor.token_file;

@@ -31,12 +31,13 @@ std::string_view bearer_token(const Request& request) {
   return header.substr(begin, header.find_last_not_of(" \t") + 1 - begin);
 }
 
-void tell_of_plain(const std::string& path, const std::vector<KnownToken>& tokens) {
+void tell_of_plain(const std::string& path, const std::vector<KnownToken>& tokens, bool is_meant) {
   const auto plain =
       std::count_if(tokens.begin(), tokens.end(), [](const KnownToken& one) { return one.plain; });
   if (plain == 0) return;
   struct stat file{};
   const bool open = ::stat(path.c_str(), &file) == 0 && (file.st_mode & S_IROTH) != 0;
+  if (is_meant && !open) return;
   spdlog::log(open ? spdlog::level::warn : spdlog::level::info,
               "{} of {} tokens in {} stand there as they are{}; `ca4 token new` keeps only hashes",
               plain, tokens.size(), path, open ? ", for everybody on this machine to read" : "");
@@ -56,7 +57,7 @@ Status Tokens::load(const std::string& path) {
     const auto per_s = static_cast<double>(std::max<int64_t>(token.requests_per_s_max, 1));
     fresh->push_back({token, Allowance(per_s, per_s * 2)});
   }
-  tell_of_plain(path, *tokens);
+  tell_of_plain(path, *tokens, path == options_.handed_out_file);
   const std::lock_guard lock(mutex_);
   entries_ = std::move(fresh);
   return Status::ok();

@@ -21,6 +21,9 @@
 namespace ca4::http {
 
 struct TokensOptions {
+  // A file whose token is handed out by who made it, and so stands there as it is: that is said
+  // only where others may read it. Empty: none.
+  std::string handed_out_file = {};
   // Told of every refusal: "missing", "unknown", "scope", "rate" or "attempts". From event loops.
   std::function<void(std::string_view reason)> refused = {};
 };
@@ -31,7 +34,8 @@ class Tokens {
   explicit Tokens(TokensOptions options = {}) : options_(std::move(options)) {}
 
   // See read_token_file. The tokens from before stay when the file is bad. How many
-  // tokens stand in the file as they are, is said: at warn where others may read it, else at info.
+  // tokens stand in the file as they are, is said: at warn where others may read it, else at info
+  // (but see TokensOptions).
   Status load(const std::string& path);
 
   // The same while requests are served: what came of it is logged.
