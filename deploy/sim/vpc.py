@@ -78,8 +78,8 @@ print(answer.status_code if answer.ok else answer.text)
 class Vpc:
     """`folder` is made anew. `say(name, seconds, text)` is told of each thing that is ready."""
 
-    # The disk of the processor's outbox, so that it can be filled without filling this machine's.
-    outbox_bytes = 64 << 20
+    # The disk of the processor's outbox, so that it can be filled without filling this machine's. A little more than preflight asks for.
+    outbox_bytes = 1100 << 20
 
     def __init__(self, folder, say=lambda *_: None):
         self.folder, self.say = Path(folder), say
