@@ -2,8 +2,10 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import requests
 from tcp_fault_proxy import TcpFaultProxy
 from mongo_server import Database, JavaServer
 from support import event, eventually, run
@@ -154,6 +156,20 @@ def test_sigterm_while_the_database_is_silent_ends_in_time_and_loses_nothing(up,
     proxy.heal()
     server = up(env=behind.env)
     check_all_there_and_one_more(server, behind, {"before", "waits"})
+
+
+def test_a_search_that_waits_for_a_silent_database_keeps_no_process_from_ending(up, proxy, behind):
+    server = up("--shutdown-grace-ms", "100", env=behind.env)
+    server.accept(event("there"))
+    eventually(lambda: behind.holds(["there"]), "it is stored")
+    proxy.stall()
+    searches = ThreadPoolExecutor(1)
+    search = searches.submit(server.get, "/api/similar", params={"id": "there"})
+    eventually(lambda: proxy.held > 0, "it waits")
+    began = time.monotonic()
+    server.stop()
+    assert time.monotonic() - began < 15
+    assert isinstance(search.exception(), requests.ConnectionError)
 
 
 @pytest.fixture

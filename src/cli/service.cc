@@ -65,6 +65,19 @@ void end_anyway_after(std::chrono::milliseconds limit, const char* who) {
   }).detach();
 }
 
+// When all is closed, what still waits (a search of the page for a slow database, librdkafka for
+// its threads) changes nothing any more.
+constexpr std::chrono::seconds kLeaveMax{5};
+
+void leave_after(std::chrono::seconds limit, const char* who) {
+  std::thread([limit, who] {
+    std::this_thread::sleep_for(limit);
+    spdlog::info("{} leaves what still waits for a database or brokers", who);
+    spdlog::default_logger_raw()->flush();
+    std::_Exit(EXIT_SUCCESS);
+  }).detach();
+}
+
 int serve_until_stopped(const char* who, const config::Settings& settings, Roles roles) {
   ops::Signals signals;
   const SystemClock clock;
@@ -110,6 +123,7 @@ int serve_until_stopped(const char* who, const config::Settings& settings, Roles
   ports->events->close();
   ports->dead_letters->close();
   spdlog::info("{} stopped", who);
+  leave_after(kLeaveMax, who);
   return 0;
 }
 
