@@ -48,7 +48,7 @@ bool is_of_unknown_authority(std::string_view reason) {
 
 // What is most likely wrong: the endpoint begins with the wrong one of http:// and https://, or its
 // certificate comes from an authority of one's own.
-std::string_view hint(std::string_view url, CURLcode code, std::string_view reason) {
+std::string_view endpoint_hint(std::string_view url, CURLcode code, std::string_view reason) {
   const bool is_https = url.starts_with("https://");
   if (code == CURLE_PEER_FAILED_VERIFICATION && is_of_unknown_authority(reason)) {
     return " (of an authority of your own? --ca-file FILE, in Python ca_file=)";
@@ -128,7 +128,7 @@ class HttpTransport final : public Transport {
     if (code != CURLE_OK) {
       const char* reason = error[0] != '\0' ? error.data() : curl_easy_strerror(code);
       return Status(Code::kUnavailable,
-                    fmt::format("{}: {}{}", url, reason, hint(url, code, reason)));
+                    fmt::format("{}: {}{}", url, reason, endpoint_hint(url, code, reason)));
     }
     long status = 0;
     curl_off_t retry_after_s = 0;

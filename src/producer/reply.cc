@@ -9,7 +9,7 @@
 namespace ca4::producer {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 // Long enough for any reason, short enough for a terminal when a proxy answers with a web page.
 constexpr size_t kDetailBytesMax = 300;
