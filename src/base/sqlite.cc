@@ -65,6 +65,11 @@ Status error_of(sqlite3* db, const std::string& path, std::string_view doing) {
   if (code_of(rc) == Code::kIo && system_errno != 0) {
     text += fmt::format(" ({})", strerror(system_errno));
   }
+  if ((rc & 0xff) == SQLITE_NOTADB) {
+    text +=
+        "; something else was written here: put a copy of the file back, or move it away to "
+        "begin with an empty one";
+  }
   return {code_of(rc), std::move(text)};
 }
 

@@ -31,7 +31,9 @@ TEST_F(SqliteTest, FileThatIsNoDatabaseIsCorruption) {
   std::ofstream(path()) << std::string(4096, 'x');
   Result<Database> db = Database::open(path(), {.read_only = true});
   ASSERT_TRUE(db.is_ok());
-  EXPECT_EQ(db->query_int("SELECT count(*) FROM sqlite_schema").status().code(), Code::kCorruption);
+  const Status status = db->query_int("SELECT count(*) FROM sqlite_schema").status();
+  EXPECT_EQ(status.code(), Code::kCorruption);
+  EXPECT_NE(status.message().find("move it away"), std::string::npos);
 }
 
 TEST_F(SqliteTest, MissingFolderIsAnIoErrorWithTheSystemsReason) {
