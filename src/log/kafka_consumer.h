@@ -56,10 +56,10 @@ class KafkaConsumer final : public Consumer {
   bool is_damaged() const;
   void rebalance(rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t* partitions);
   void assign(rd_kafka_topic_partition_list_t* partitions);
-  // Both need the lock.
   void take(const PollLimits& limits, std::vector<Record>& records);
   Status go_back();
   Status seek_to_committed(const std::set<int32_t>& partitions);
+  // Both need the lock.
   bool take_note(const rd_kafka_message_t& message);
   void complain(const rd_kafka_message_t& message);
   Result<Partitions> still_owned(const std::vector<Position>& next, const Deadline& deadline);

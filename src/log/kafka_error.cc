@@ -36,6 +36,7 @@ constexpr Meaning kMeanings[] = {
     {RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, Code::kUnavailable, kNoTopic},
     {RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC, Code::kUnavailable, kNoTopic},
     {RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION, Code::kUnavailable, kNoTopic},
+    // A wrong checksum; a version of the format that there is not, which no checksum covers.
     {RD_KAFKA_RESP_ERR__BAD_MSG, Code::kUnavailable, kDamaged},
     {RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED, Code::kUnavailable, kDamaged},
     {RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, Code::kTooLarge, kTooLarge},
@@ -53,21 +54,26 @@ constexpr Meaning kMeanings[] = {
      "this machine's clock is too far from the brokers': set it right"},
 };
 
+// Null for what is not in the table.
+const Meaning* meaning_of(rd_kafka_resp_err_t err) {
+  const auto* row = std::find_if(std::begin(kMeanings), std::end(kMeanings),
+                                 [err](const Meaning& one) { return one.err == err; });
+  return row == std::end(kMeanings) ? nullptr : row;
+}
+
 }  // namespace
 
 Status kafka_status(rd_kafka_resp_err_t err, const std::string& topic, const std::string& detail) {
-  const auto* meaning = std::find_if(std::begin(kMeanings), std::end(kMeanings),
-                                     [err](const Meaning& row) { return row.err == err; });
-  const bool known = meaning != std::end(kMeanings);
+  const Meaning* const known = meaning_of(err);
   std::string text = fmt::format("{}: {} ({})", topic.empty() ? "kafka" : "kafka topic " + topic,
-                                 known ? meaning->text : "failed", rd_kafka_err2str(err));
+                                 known != nullptr ? known->text : "failed", rd_kafka_err2str(err));
   if (!detail.empty()) text += "; " + detail;
-  return {known ? meaning->code : Code::kUnavailable, std::move(text)};
+  return {known != nullptr ? known->code : Code::kUnavailable, std::move(text)};
 }
 
-// A wrong checksum; a version of the format that there is not, which no checksum covers.
 bool is_damage(rd_kafka_resp_err_t err) {
-  return err == RD_KAFKA_RESP_ERR__BAD_MSG || err == RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED;
+  const Meaning* const known = meaning_of(err);
+  return known != nullptr && known->text == kDamaged;
 }
 
 }  // namespace ca4::log

@@ -32,18 +32,14 @@ constexpr int kHashLog = 11;
 constexpr ZSTD_cParameter kLiterals = ZSTD_c_experimentalParam5;
 constexpr int kLiteralsPacked = 1;
 
-const BeforeLibzstd<Begin>& before_begin() {
-  static const BeforeLibzstd<Begin> found("ZSTD_initCStream");
-  return found;
-}
+struct Libzstd {
+  BeforeLibzstd<Begin> begin{"ZSTD_initCStream"};
+  BeforeLibzstd<Make> make{"ZSTD_createCStream"};
+  BeforeLibzstd<Free> free{"ZSTD_freeCStream"};
+};
 
-const BeforeLibzstd<Make>& before_make() {
-  static const BeforeLibzstd<Make> found("ZSTD_createCStream");
-  return found;
-}
-
-const BeforeLibzstd<Free>& before_free() {
-  static const BeforeLibzstd<Free> found("ZSTD_freeCStream");
+const Libzstd& libzstd() {
+  static const Libzstd found;
   return found;
 }
 
@@ -53,7 +49,7 @@ struct KeptStream {
   KeptStream() = default;
   KeptStream(const KeptStream&) = delete;
   KeptStream& operator=(const KeptStream&) = delete;
-  ~KeptStream() { before_free().theirs(stream); }
+  ~KeptStream() { libzstd().free.theirs(stream); }
 
   ZSTD_CStream* stream = nullptr;
 };
@@ -70,9 +66,7 @@ bool keep(ZSTD_CStream* stream) {
 }  // namespace
 
 void pack_quickly() {
-  (void)before_begin();
-  (void)before_make();
-  (void)before_free();
+  (void)libzstd();
 }
 
 }  // namespace ca4::log
@@ -80,8 +74,8 @@ void pack_quickly() {
 // As libzstd's; librdkafka alone gets larger steps, if its digits are packed all the same.
 extern "C" size_t ZSTD_initCStream(ZSTD_CStream* stream, int level) {
   using namespace ca4::log;
-  const size_t begun = before_begin().theirs(stream, level);
-  if (ZSTD_isError(begun) != 0 || !before_begin().rdkafka.has(__builtin_return_address(0))) {
+  const size_t begun = libzstd().begin.theirs(stream, level);
+  if (ZSTD_isError(begun) != 0 || !libzstd().begin.rdkafka.has(__builtin_return_address(0))) {
     return begun;
   }
   const size_t packed = ZSTD_CCtx_setParameter(stream, kLiterals, kLiteralsPacked);
@@ -94,14 +88,14 @@ extern "C" size_t ZSTD_initCStream(ZSTD_CStream* stream, int level) {
 // As libzstd's; librdkafka alone gets the one that it freed last.
 extern "C" ZSTD_CStream* ZSTD_createCStream() {
   using namespace ca4::log;
-  if (kept.stream != nullptr && before_make().rdkafka.has(__builtin_return_address(0))) {
+  if (kept.stream != nullptr && libzstd().make.rdkafka.has(__builtin_return_address(0))) {
     return std::exchange(kept.stream, nullptr);
   }
-  return before_make().theirs();
+  return libzstd().make.theirs();
 }
 
 extern "C" size_t ZSTD_freeCStream(ZSTD_CStream* stream) {
   using namespace ca4::log;
-  if (before_free().rdkafka.has(__builtin_return_address(0)) && keep(stream)) return 0;
-  return before_free().theirs(stream);
+  if (libzstd().free.rdkafka.has(__builtin_return_address(0)) && keep(stream)) return 0;
+  return libzstd().free.theirs(stream);
 }
