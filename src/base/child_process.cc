@@ -12,14 +12,11 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
+
+#include "base/io_error.h"
 
 namespace ca4 {
 namespace {
-
-Status refused(const char* doing) {
-  return {Code::kIo, fmt::format("{}: {}", doing, std::strerror(errno))};
-}
 
 bool is_program(const std::string& file) {
   struct stat info{};
@@ -100,11 +97,11 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::start(const std::vector<std:
   words.push_back(nullptr);
   Pipe output;
   Pipe leash;
-  if (!output.open() || !leash.open()) return refused("pipe");
+  if (!output.open() || !leash.open()) return io_error("pipe");
   std::unique_ptr<ChildProcess> child(new ChildProcess());
   const pid_t self = getpid();
   child->pid_ = fork();
-  if (child->pid_ < 0) return refused("fork");
+  if (child->pid_ < 0) return io_error("fork");
   if (child->pid_ == 0) become(file.c_str(), words.data(), output.ends[1], self);
   setpgid(child->pid_, child->pid_);  // as the child does: whoever comes first
   child->guard_ = fork();
@@ -115,7 +112,7 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::start(const std::vector<std:
   child->leash_ = leash.take(1);
   if (!guarded) {
     child->stop(0);
-    return refused("fork");
+    return io_error("fork");
   }
   return child;
 }

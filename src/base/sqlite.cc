@@ -10,6 +10,8 @@
 #include <cstring>
 #include <thread>
 
+#include "base/io_error.h"
+
 namespace ca4::sqlite {
 namespace {
 
@@ -54,8 +56,7 @@ Status sync_wal_of(sqlite3* db) {
   const bool synced = fd >= 0 && ::fsync(fd) == 0;
   const int error = errno;
   if (fd >= 0) ::close(fd);
-  return synced ? Status::ok()
-                : Status(Code::kIo, fmt::format("{}: sync: {}", wal, strerror(error)));
+  return synced ? Status::ok() : io_error(wal, "sync", error);
 }
 
 Status error_of(sqlite3* db, const std::string& path, std::string_view doing) {

@@ -6,8 +6,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <ctime>
+
+#include "base/io_error.h"
 
 namespace ca4::cli {
 namespace {
@@ -199,7 +200,7 @@ void Output::flush() {
 Status Output::finish() {
   flush();
   if (errno_ == 0 || errno_ == EPIPE) return Status::ok();
-  return {Code::kIo, fmt::format("standard output: {}", std::strerror(errno_))};
+  return io_error("standard output", errno_);
 }
 
 }  // namespace ca4::cli

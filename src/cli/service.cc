@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
+#include <utility>
 
 #include "cli/admin.h"
 #include "cli/common.h"
@@ -52,29 +54,18 @@ Status readiness(const Ports& ports, Roles roles) {
 // and a library that hangs would keep the process for ever. Whoever sent the signal would kill it
 // without a word: systemd and Kubernetes (deploy/) wait 45 to 60 s.
 constexpr std::chrono::seconds kEndMax{30};
-
-void end_anyway_after(std::chrono::milliseconds limit, const char* who) {
-  std::thread([limit, who] {
-    std::this_thread::sleep_for(limit);
-    spdlog::error(
-        "{} did not stop within {} s and ends now: what was answered is durable, and what was not "
-        "committed is read again",
-        who, std::chrono::duration_cast<std::chrono::seconds>(limit).count());
-    spdlog::default_logger_raw()->flush();
-    std::_Exit(EXIT_FAILURE);
-  }).detach();
-}
-
 // When all is closed, what still waits (a search of the page for a slow database, librdkafka for
 // its threads) changes nothing any more.
 constexpr std::chrono::seconds kLeaveMax{5};
 
-void leave_after(std::chrono::seconds limit, const char* who) {
-  std::thread([limit, who] {
+// Ends the process if it is still there then.
+void end_after(std::chrono::milliseconds limit, int code, spdlog::level::level_enum level,
+               std::string why) {
+  std::thread([limit, code, level, why = std::move(why)] {
     std::this_thread::sleep_for(limit);
-    spdlog::info("{} leaves what still waits for a database or brokers", who);
+    spdlog::log(level, "{}", why);
     spdlog::default_logger_raw()->flush();
-    std::_Exit(EXIT_SUCCESS);
+    std::_Exit(code);
   }).detach();
 }
 
@@ -113,7 +104,11 @@ int serve_until_stopped(const char* who, const config::Settings& settings, Roles
     if (*admin) (*admin)->reload();
   });
   const std::chrono::milliseconds grace(roles.accepts ? settings.processor.shutdown_grace_ms : 0);
-  end_anyway_after(grace + kEndMax, who);
+  end_after(
+      grace + kEndMax, EXIT_FAILURE, spdlog::level::err,
+      fmt::format("{} did not stop within {} s and ends now: what was answered is durable, "
+                  "and what was not committed is read again",
+                  who, std::chrono::duration_cast<std::chrono::seconds>(grace + kEndMax).count()));
   tunnel->reset();
   // First the door, then the disk: what was let in is finished.
   if (front) front->stop();
@@ -123,7 +118,8 @@ int serve_until_stopped(const char* who, const config::Settings& settings, Roles
   ports->events->close();
   ports->dead_letters->close();
   spdlog::info("{} stopped", who);
-  leave_after(kLeaveMax, who);
+  end_after(kLeaveMax, EXIT_SUCCESS, spdlog::level::info,
+            fmt::format("{} leaves what still waits for a database or brokers", who));
   return 0;
 }
 
