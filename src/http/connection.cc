@@ -431,7 +431,10 @@ bool StreamConnection<Stream>::step_body() {
 
 template <class Stream>
 bool StreamConnection<Stream>::step_chunked() {
-  if (in_.size() == 0) return false;
+  if (in_.size() == 0) {  // there is only the head yet
+    await_body();
+    return false;
+  }
   const std::string_view coded(static_cast<const char*>(in_.data().data()), in_.size());
   size_t used = 0;
   if (const auto error = chunked_->take(coded, used)) {

@@ -433,11 +433,13 @@ TEST_F(ServerTest, StopDoesNotWaitForRequestsOfWhichNothingComes) {
   body.send(post("/echo", std::string(100'000, 'x')).substr(0, 90'000));
   TestClient nothing_of_it(server_->port());
   nothing_of_it.send(post("/echo", "xyz").substr(0, post("/echo", "xyz").size() - 3));
-  while (server_->connections() < 3) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  TestClient no_chunk(server_->port());
+  no_chunk.send("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+  while (server_->connections() < 4) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   std::this_thread::sleep_for(std::chrono::milliseconds(100));
   constexpr int64_t kLongGraceMs = 60'000;
   auto stopped = std::async(std::launch::async, [this] { return server_->stop(kLongGraceMs); });
-  for (TestClient* client : {&head, &body, &nothing_of_it}) {
+  for (TestClient* client : {&head, &body, &nothing_of_it, &no_chunk}) {
     EXPECT_THAT(client->response(),
                 testing::AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("Retry-After: 1")));
   }
