@@ -58,6 +58,20 @@ def test_the_token_of_before_stays(serve, agent, tmp_path):
     assert (tmp_path / "data/tunnel-token").read_text() == before
 
 
+# On a file system of one page, which is taken; it is gone with its end.
+ON_A_FULL_DISK = 'mount -t tmpfs -o size=4k full "$0" && head -c 4096 /dev/zero > "$0/taken"; "$@"; ls "$0/data"'
+
+
+def test_a_full_disk_leaves_no_empty_token_file_that_would_keep_every_later_start_from_its_tokens(agent, tmp_path):
+    (tmp_path / "disk").mkdir()
+    ended = run(
+        "serve", "--data-dir", tmp_path / "disk/data", "--tunnel", "ngrok", "--tunnel-command", agent,
+        prefix=["unshare", "--mount", "sh", "-c", ON_A_FULL_DISK, tmp_path / "disk"],
+    )  # fmt: skip
+    assert "tunnel-token: No space left on device" in ended.stderr
+    assert ended.stdout == ""
+
+
 def test_a_token_file_that_was_given_is_used(serve, agent, tmp_path):
     tokens = tmp_path / "tokens"
     tokens.write_text("a-token-for-this-test\n")

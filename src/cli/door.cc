@@ -30,18 +30,22 @@ door::DoorOptions options_of(const config::Processor& from) {
 }
 
 // As it is, not its hash: here it is also read by who gives it to others, `ca4 up` itself and the
-// checks of this machine.
+// checks of this machine. Written beside `path` and renamed: an empty file, of a disk that is full
+// or an end in the middle, would keep every later start from its tokens.
 Status write_new_token(const std::string& path) {
   const Result<std::string> token = http::make_token();
   if (!token) return token.status();
   const std::string text = *token + "\n";
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return io_error(path);
+  const std::string beside = path + ".new";
+  const int fd = ::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd < 0) return io_error(beside);
   const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       ::fsync(fd) == 0;
+                       ::fsync(fd) == 0 && ::rename(beside.c_str(), path.c_str()) == 0;
   const int error = errno;
   ::close(fd);
-  return written ? Status::ok() : io_error(path, error);
+  if (written) return Status::ok();
+  ::unlink(beside.c_str());
+  return io_error(path, error);
 }
 
 // A server that listens everywhere is reached over loopback.
