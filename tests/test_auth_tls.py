@@ -230,6 +230,16 @@ def test_sighup_reads_the_certificate_again_and_connections_stay(up, certificate
     connection.close()
 
 
+def test_a_key_with_a_pass_phrase_is_refused_and_nobody_is_asked(certificate, tmp_path):
+    cert, key = certificate
+    locked = tmp_path / "locked.pem"
+    command = ["openssl", "ec", "-in", key, "-aes128", "-passout", "pass:secret", "-out", locked]
+    subprocess.run(command, check=True, capture_output=True, env=ENVIRONMENT)
+    ended = run("up", "--data-dir", tmp_path / "data", "--listen", "127.0.0.1:0", "--tls-cert-file", cert, "--tls-key-file", locked)
+    assert ended.returncode == 78
+    assert ended.stderr.startswith(f"{locked}: no PEM private key without a pass phrase")
+
+
 @pytest.fixture(scope="module")
 def rsa_certificate(tmp_path_factory):
     """The kind of key with which a server could still take the oldest ciphers."""

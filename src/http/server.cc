@@ -50,6 +50,10 @@ Result<TlsContext> tls_context(const ServerOptions& options) {
   SSL_CTX_set_options(context->native_handle(), SSL_OP_NO_RENEGOTIATION);
   // Idle connections give their 34 KiB of buffers back.
   SSL_CTX_set_mode(context->native_handle(), SSL_MODE_RELEASE_BUFFERS);
+  // OpenSSL would ask at the terminal for the pass phrase of a key, and meanwhile no signal is
+  // heard.
+  SSL_CTX_set_default_passwd_cb(context->native_handle(),
+                                [](char*, int, int, void*) { return -1; });
   context->use_certificate_chain_file(options.tls_cert_file, error);
   if (error) {
     return Status(Code::kConfig, fmt::format("{}: no PEM certificate chain can be read: {}",
@@ -57,7 +61,8 @@ Result<TlsContext> tls_context(const ServerOptions& options) {
   }
   context->use_private_key_file(options.tls_key_file, net::ssl::context::pem, error);
   if (error) {
-    return Status(Code::kConfig, fmt::format("{}: no PEM private key for that certificate: {}",
+    return Status(Code::kConfig, fmt::format("{}: no PEM private key without a pass phrase for "
+                                             "that certificate: {}",
                                              options.tls_key_file, error.message()));
   }
   return context;
