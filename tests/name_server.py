@@ -59,9 +59,9 @@ class NameServer:
             answer.set_rcode(dns.rcode.NXDOMAIN)
         return answer
 
-    def wrap(self, folder):
+    def wrap(self, folder, timeout_s=1):
         """What to put before a command so that it asks this server: a mount namespace with another resolv.conf."""
         resolv_conf = Path(folder) / "resolv.conf"
-        resolv_conf.write_text(f"nameserver {self.address}\noptions timeout:1 attempts:1\n")
+        resolv_conf.write_text(f"nameserver {self.address}\noptions timeout:{timeout_s} attempts:1\n")
         script = f'mount --bind {resolv_conf} /etc/resolv.conf && exec "$@"'
         return ["unshare", "--mount", "sh", "-c", script, "sh"]

@@ -3,10 +3,12 @@
 import json
 import shutil
 import signal
+import time
 
 import numpy
 import pytest
 from certificates import Authority
+from name_server import NameServer
 from PIL import Image
 from server_process import free_port
 from support import BROKEN, MODEL, PHOTOS, PATIENCE_S, documents, eventually, nvidia_driver, run, when_stored
@@ -228,6 +230,15 @@ def test_a_server_that_never_comes_is_given_up(ca4, photos, arguments):
     result = ca4(*arguments(photos, f"http://127.0.0.1:{free_port()}", "--retry-for-s", "0"))
     assert result.returncode == 1
     assert "Run the same command again to go on" in result.stdout
+
+
+def test_a_name_server_that_does_not_answer_is_not_waited_for(ca4, photos, arguments, tmp_path):
+    silent = NameServer({})
+    started = time.monotonic()
+    result = ca4(*arguments(photos, "http://processor.ca4.test:8000", "--retry-for-s", "0"), prefix=silent.wrap(tmp_path, timeout_s=30))
+    silent.stop()
+    assert "Resolving timed out" in result.stderr
+    assert time.monotonic() - started < 25  # not the resolver's 30 s, and more with several servers
 
 
 def test_no_progress_bar_is_drawn_where_there_is_no_terminal(up, ca4, photos, arguments):

@@ -112,6 +112,9 @@ class HttpTransport final : public Transport {
     curl_easy_setopt(easy.get(), CURLOPT_TIMEOUT_MS,
                      static_cast<long>(options_.request_timeout_ms));
     curl_easy_setopt(easy.get(), CURLOPT_NOSIGNAL, 1L);
+    // A name server that does not answer is waited for by a thread of libcurl's, half a minute and
+    // more; without this, past every limit of time and every request to stop.
+    curl_easy_setopt(easy.get(), CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy.get(), CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(easy.get(), CURLOPT_XFERINFOFUNCTION, is_abandoned);
     curl_easy_setopt(easy.get(), CURLOPT_XFERINFODATA, &options_.abandon);
