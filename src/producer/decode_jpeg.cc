@@ -31,9 +31,9 @@ tjscalingfactor choose_scale(int width, int height, int keep_side_min) {
   return {1, denominator};
 }
 
-// A file that is cut short decodes to grey below the cut, with a warning only; such a picture is
-// not what its owner sees. Other warnings (stray bytes between segments, as old cameras leave them)
-// do not change the picture.
+// A file that is cut short decodes to grey below the cut, or blurred when it is progressive, with a
+// warning only; such a picture is not what its owner sees. Other warnings (stray bytes between
+// segments, as old cameras leave them) do not change the picture.
 bool is_harmless(const Handle& handle) {
   return tjGetErrorCode(handle.get()) == TJERR_WARNING &&
          std::string_view(tjGetErrorStr2(handle.get())).find("Premature end") ==
@@ -78,10 +78,14 @@ Result<Image> decode_jpeg(std::string_view bytes, const DecodeLimits& limits) {
   const int format = is_cmyk ? TJPF_CMYK : TJPF_RGB;
   std::vector<uint8_t> pixels(static_cast<size_t>(image.width) * static_cast<size_t>(image.height) *
                               static_cast<size_t>(tjPixelSize[format]));
-  if (tjDecompress2(handle.get(), data, bytes.size(), pixels.data(), image.width, 0, image.height,
-                    format, TJFLAG_ACCURATEDCT) != 0 &&
-      !is_harmless(handle)) {
-    return failed(handle);
+  // The last warning is the one that can be asked for, and a cut makes others after its own: so up
+  // to the first, and only if that is harmless to the end.
+  for (const int flags : {TJFLAG_ACCURATEDCT | TJFLAG_STOPONWARNING, TJFLAG_ACCURATEDCT}) {
+    if (tjDecompress2(handle.get(), data, bytes.size(), pixels.data(), image.width, 0, image.height,
+                      format, flags) == 0) {
+      break;
+    }
+    if (!is_harmless(handle)) return failed(handle);
   }
   if (is_cmyk) {
     cmyk_to_rgb(pixels, image.rgb);

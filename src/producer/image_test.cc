@@ -100,6 +100,18 @@ TEST(DecodeImage, EveryCutOfASmallFileIsRefusedOrWholeAndNeverCrashes) {
   }
 }
 
+// Each scan begins with its tables: a cut in these draws several warnings.
+TEST(DecodeImage, AProgressiveJpegThatIsCutWithinItsTablesIsRefused) {
+  const std::string jpeg = format_file("jpeg-progressive.jpg");
+  size_t cuts = 0;
+  for (size_t at = 0; (at = jpeg.find("\xff\xc4", at + 1)) != std::string::npos;) {
+    for (size_t size = at; size < at + 24; size += 3, ++cuts) {
+      EXPECT_FALSE(decode_image(std::string_view(jpeg).substr(0, size))) << size;
+    }
+  }
+  EXPECT_GT(cuts, 40U);
+}
+
 TEST(DecodeImage, WrongChecksumIsRefused) {
   EXPECT_THAT(refusal(broken_file("bad-checksum.png")).message(), HasSubstr("CRC"));
 }
