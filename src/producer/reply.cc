@@ -79,9 +79,13 @@ std::string ngrok_error(const Reply& reply) {
   return reply.body.substr(at, reply.body.find_first_not_of("0123456789", digits) - at);
 }
 
-Status judge_line(std::string_view line) {
-  const Json result = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (!result.is_object()) return {Code::kUnavailable, "the answer has a line that is no object"};
+}  // namespace
+
+Status judge_event(std::string_view answer) {
+  const Json result = Json::parse(answer, nullptr, /*allow_exceptions=*/false);
+  if (!result.is_object() || (!result.contains("status") && !result.contains("error"))) {
+    return {Code::kUnavailable, "that is no processor's answer: " + one_line(answer)};
+  }
   const auto status = result.find("status");
   if (status != result.end() && *status == "ok") return Status::ok();
   const Json& problem =
@@ -92,8 +96,6 @@ Status judge_line(std::string_view line) {
   return {may_succeed_later(code) ? Code::kUnavailable : Code::kInvalidArgument,
           detail_of(problem).substr(0, kDetailBytesMax)};
 }
-
-}  // namespace
 
 Status judge_reply(const Reply& reply) {
   if (const std::string error = ngrok_error(reply); !error.empty()) {
@@ -111,7 +113,7 @@ std::vector<Status> judge_lines(const std::string& body, size_t count) {
   std::string_view rest = body;
   while (out.size() < count && !rest.empty()) {
     const size_t end = std::min(rest.find('\n'), rest.size());
-    if (end > 0) out.push_back(judge_line(rest.substr(0, end)));
+    if (end > 0) out.push_back(judge_event(rest.substr(0, end)));
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   out.resize(count, Status(Code::kUnavailable, "the answer ends before this event's line"));

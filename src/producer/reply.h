@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -14,9 +15,12 @@ namespace ca4::producer {
 // (413); otherwise kInvalidArgument. Messages carry the answer's own detail.
 Status judge_reply(const Reply& reply);
 
-// Of each line of a batch's answer, in the order sent: ok, kUnavailable (try this one again), or
-// kInvalidArgument with the reason. Lines that are missing or unreadable are kUnavailable: nothing
-// was promised for them.
+// Of what a processor answers to one event, with 2xx or as a line of a batch's answer: ok,
+// kUnavailable (try it again), or kInvalidArgument with the reason. What no processor says, as the
+// page of a proxy that wants a log-in, is kUnavailable: nothing was promised.
+Status judge_event(std::string_view answer);
+
+// Of each line of a batch's answer, in the order sent. Lines that are missing are kUnavailable.
 std::vector<Status> judge_lines(const std::string& body, size_t count);
 
 }  // namespace ca4::producer

@@ -110,10 +110,13 @@ Status Sender::attempt(std::vector<Parcel>& batch, std::optional<int64_t>& retry
   if (!reply) return reply.status();
   retry_after_ms = reply->retry_after_ms;
   const Status verdict = judge_reply(*reply);
-  if (verdict.is_ok() && !options_.one_by_one) return settle_lines(batch, reply->body);
+  if (verdict.is_ok()) {
+    return settle_each(batch, options_.one_by_one ? std::vector{judge_event(reply->body)}
+                                                  : judge_lines(reply->body, batch.size()));
+  }
   // One event alone is answered as a whole.
   const bool refused = reply->status == 400 || reply->status == 413 || reply->status == 422;
-  if (verdict.is_ok() || (batch.size() == 1 && refused)) {
+  if (batch.size() == 1 && refused) {
     Status failed = settled_(batch.front(), verdict);
     batch.clear();
     return failed;
@@ -121,8 +124,7 @@ Status Sender::attempt(std::vector<Parcel>& batch, std::optional<int64_t>& retry
   return verdict;
 }
 
-Status Sender::settle_lines(std::vector<Parcel>& batch, const std::string& body) {
-  const std::vector<Status> verdicts = judge_lines(body, batch.size());
+Status Sender::settle_each(std::vector<Parcel>& batch, const std::vector<Status>& verdicts) {
   std::vector<Parcel> left;
   Status why;
   for (size_t i = 0; i < batch.size(); ++i) {

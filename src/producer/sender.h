@@ -67,7 +67,7 @@ class Sender {
   // One request; takes out of `batch` what it settled. kUnavailable: what is left may be tried
   // again, `retry_after_ms` is set when the server named a pause. kTooLarge: cut the batch.
   Status attempt(std::vector<Parcel>& batch, std::optional<int64_t>& retry_after_ms);
-  Status settle_lines(std::vector<Parcel>& batch, const std::string& body);
+  Status settle_each(std::vector<Parcel>& batch, const std::vector<Status>& verdicts);
   Status pause_before_retry(RetryPolicy& policy, std::optional<int64_t> retry_after_ms,
                             int64_t began_ms, const Status& why);
   Status given_up(int64_t tried_ms, std::optional<int64_t> retry_after_ms, const Status& why) const;

@@ -106,6 +106,20 @@ TEST(Sender, OneByOnePostsEachEventAlone) {
   EXPECT_EQ(f.acknowledged(), 3U);
 }
 
+// Another web server, or a proxy that wants a log-in first.
+TEST(Sender, AnAnswerThatIsNoProcessorsPromisesNothing) {
+  for (const char* body : {"<html><title>Log in</title></html>", R"({"hello":1})", ""}) {
+    for (const bool one_by_one : {false, true}) {
+      SenderOptions options = quick(50);
+      options.one_by_one = one_by_one;
+      Fixture f([body](const FakeRequest&) { return FakeEndpoint::response(200, body); }, options);
+      EXPECT_TRUE(f.sender.submit(parcels(1)));
+      EXPECT_EQ(f.sender.finish().code(), Code::kUnavailable) << body << one_by_one;
+      EXPECT_TRUE(f.settled.empty());
+    }
+  }
+}
+
 TEST(Sender, EndpointThatFailsNowAndThenGetsEverything) {
   std::atomic<int> calls = 0;
   Fixture f(
