@@ -13,7 +13,7 @@ namespace ca4::producer {
 
 struct ModelInfo {
   std::string name;    // "efficientnet_lite0"
-  std::string sha256;  // of the model's file, hex
+  std::string sha256;  // of the model's file and those of its weights, hex
   std::string output;  // the output that is taken
   size_t dim = 0;      // floats of an embedding
   size_t batch = 0;    // images a run must have; 0: any number

@@ -11,7 +11,7 @@
 
 #include "producer/file_kind.h"
 #include "producer/gpu.h"
-#include "producer/hash.h"
+#include "producer/model_files.h"
 #include "producer/model_input.h"
 #include "producer/onnx_lane.h"
 #include "producer/onnx_library.h"
@@ -98,7 +98,7 @@ class OnnxModel final : public Embedder {
       if (Status bad = open_session(options, /*is_half=*/true); !bad.is_ok()) return bad;
     }
     if (Status bad = read_outputs(options); !bad.is_ok()) return bad;
-    return warm_up();
+    return warm_up(options.path);
   }
 
   const ModelInfo& info() const override { return info_; }
@@ -113,7 +113,10 @@ class OnnxModel final : public Embedder {
     try {
       std::unique_ptr<OnnxLane> lane = take_lane();
       for (size_t done = 0; done < count; done += step) {
-        lane->run(images.subspan(done, std::min(step, count - done)), step, out);
+        const auto part = images.subspan(done, std::min(step, count - done));
+        if (Status bad = lane->run(part, step, out); !bad.is_ok()) {
+          return Status(bad.code(), "the model failed: " + bad.message());
+        }
       }
       give_back(std::move(lane));
     } catch (const Ort::Exception& e) {
@@ -200,11 +203,12 @@ class OnnxModel final : public Embedder {
   }
 
   // Also finds the embedding's length, which the file need not say.
-  Status warm_up() {
+  Status warm_up(const std::string& path) {
     const std::vector<Tensor> blank(1, Tensor(info_.preprocess.tensor_bytes()));
     std::vector<float> out;
     std::unique_ptr<OnnxLane> lane = take_lane();
-    lane->run(blank, std::max<size_t>(info_.batch, 1), out);
+    const Status bad = lane->run(blank, std::max<size_t>(info_.batch, 1), out);
+    if (!bad.is_ok()) return wrong(path, bad.message());
     give_back(std::move(lane));
     info_.dim = out.size();
     return Status::ok();
@@ -236,7 +240,7 @@ class OnnxModel final : public Embedder {
 }  // namespace
 
 Result<std::unique_ptr<Embedder>> open_model(const ModelOptions& options) {
-  Result<std::string> hash = sha256_file_hex(options.path);
+  Result<std::string> hash = model_sha256_hex(options.path);
   if (!hash) return Status(hash.status().code(), "model " + hash.status().message());
   Result<OnnxLibrary> library = open_onnx_library(options.ort_path);
   if (!library) return library.status();

@@ -88,8 +88,14 @@ Result<ModelInput> model_input(const std::vector<int64_t>& shape, const Metadata
   return input;
 }
 
-void append_pooled(const float* data, const std::vector<int64_t>& shape, size_t count,
-                   std::vector<float>& out) {
+Status append_pooled(const float* data, const std::vector<int64_t>& shape, size_t rows,
+                     size_t count, std::vector<float>& out) {
+  if ((shape.size() != 2 && shape.size() != 4) || shape[0] != static_cast<int64_t>(rows)) {
+    return {Code::kInvalidArgument,
+            fmt::format("its output has shape ({}) for {} images, not ({}, C) or ({}, C, H, W): "
+                        "was it exported with a first dimension that is fixed, or for one image?",
+                        fmt::join(shape, ", "), rows, rows, rows)};
+  }
   const auto features = static_cast<size_t>(shape[1]);
   size_t area = 1;
   for (size_t axis = 2; axis < shape.size(); ++axis) area *= static_cast<size_t>(shape[axis]);
@@ -99,6 +105,7 @@ void append_pooled(const float* data, const std::vector<int64_t>& shape, size_t 
                       ? *values
                       : std::accumulate(values, values + area, 0.0F) / static_cast<float>(area));
   }
+  return Status::ok();
 }
 
 }  // namespace ca4::producer

@@ -24,8 +24,10 @@ using Metadata = std::function<std::string(const std::string& key)>;
 // does not fit.
 Result<ModelInput> model_input(const std::vector<int64_t>& shape, const Metadata& metadata);
 
-// Appends the first `count` rows of an output (N, C), or of (N, C, H, W) averaged over H and W.
-void append_pooled(const float* data, const std::vector<int64_t>& shape, size_t count,
-                   std::vector<float>& out);
+// Appends the first `count` rows of an output (N, C), or of (N, C, H, W) averaged over H and W,
+// that a run of `rows` images gave. kInvalidArgument, and nothing is appended, when N is not
+// `rows`: then they are not the images'.
+Status append_pooled(const float* data, const std::vector<int64_t>& shape, size_t rows,
+                     size_t count, std::vector<float>& out);
 
 }  // namespace ca4::producer

@@ -82,10 +82,21 @@ TEST(ModelInput, MetadataThatMakesNoSenseIsRefusedByName) {
 TEST(AppendPooled, AveragesOverTheMap) {
   const float maps[] = {1, 2, 3, 6, 10, 20, 30, 40, 9, 9, 9, 9, 9, 9, 9, 9};
   std::vector<float> out;
-  append_pooled(maps, {2, 2, 2, 2}, 1, out);
+  EXPECT_TRUE(append_pooled(maps, {2, 2, 2, 2}, 2, 1, out).is_ok());
   EXPECT_THAT(out, ElementsAre(3.0F, 25.0F));
-  append_pooled(maps, {2, 3}, 2, out);
+  EXPECT_TRUE(append_pooled(maps, {2, 3}, 2, 2, out).is_ok());
   EXPECT_THAT(out, ElementsAre(3.0F, 25.0F, 1.0F, 2.0F, 3.0F, 6.0F, 10.0F, 20.0F));
+}
+
+TEST(AppendPooled, RowsThatAreNotTheImagesAreRefused) {
+  const float row[] = {1, 2, 3};
+  std::vector<float> out;
+  for (const auto& shape : {std::vector<int64_t>{1, 3}, {3}, {3, 1, 1}, {}}) {
+    const Status status = append_pooled(row, shape, 3, 2, out);
+    EXPECT_EQ(status.code(), Code::kInvalidArgument);
+    EXPECT_THAT(status.message(), HasSubstr("for 3 images"));
+  }
+  EXPECT_TRUE(out.empty());
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ Ort::Value OnnxLane::input_value(std::span<const Tensor> images, size_t rows) {
                                                     : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
 }
 
-void OnnxLane::run(std::span<const Tensor> images, size_t rows, std::vector<float>& out) {
+Status OnnxLane::run(std::span<const Tensor> images, size_t rows, std::vector<float>& out) {
   const Ort::Value input = input_value(images, rows);
   binding_.BindInput(shape_.input_name.c_str(), input);
   binding_.BindOutput(shape_.output_name.c_str(), memory_);
@@ -60,7 +60,7 @@ void OnnxLane::run(std::span<const Tensor> images, size_t rows, std::vector<floa
   } else {
     data = results.front().GetTensorData<float>();
   }
-  append_pooled(data, info.GetShape(), images.size(), out);
+  return append_pooled(data, info.GetShape(), rows, images.size(), out);
 }
 
 }  // namespace ca4::producer

@@ -10,6 +10,7 @@
 #define ORT_API_MANUAL_INIT
 #include <onnxruntime_cxx_api.h>
 
+#include "base/status.h"
 #include "producer/preprocess.h"
 
 namespace ca4::producer {
@@ -31,7 +32,8 @@ class OnnxLane {
 
   // `rows` images in, of which the first are `images` and the rest zeros; appends as many rows of
   // the output as there are `images` to `out`, averaged over height and width where it has them.
-  void run(std::span<const Tensor> images, size_t rows, std::vector<float>& out);
+  // kInvalidArgument when the output has not a row an image.
+  Status run(std::span<const Tensor> images, size_t rows, std::vector<float>& out);
 
  private:
   Ort::Value input_value(std::span<const Tensor> images, size_t rows);
