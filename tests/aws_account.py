@@ -18,7 +18,7 @@ class Account:
         self.tool = ROOT / "deploy/aws/cloud.py"
         self.state = folder / "state"
         key = folder / "id_ed25519"
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "admin", "-f", key], check=True)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "admin: the laptop", "-f", key], check=True)
         self.env = self.moto.environment() | {
             "CA4_ADMIN_CIDR": "203.0.113.0/24",
             "CA4_SSH_PUBLIC_KEY_FILE": str(key) + ".pub",
@@ -29,9 +29,11 @@ class Account:
         }
 
     def run(self, *args, **env):
+        """With variables besides its own; None takes one away."""
         command = [sys.executable, self.tool, *args]
+        env = {name: value for name, value in (self.env | env).items() if value is not None}
         return subprocess.run(
-            command, env=self.env | env, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
+            command, env=env, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
         )
 
     def ok(self, *args, **env):

@@ -157,6 +157,10 @@ def test_a_node_more_and_a_node_less(account):
     assert "," not in first
     account.ok("apply", CA4_NODES="3")
     assert account.outputs()["edge_node_private_ips"].split(",")[0] == first
+    # Another day, another shell: a variable that is not set again is no wish.
+    refused = account.run("apply")
+    assert refused.returncode == 1
+    assert "this system was made with CA4_NODES=3, " in refused.stderr
     # A stack is as it was left: nothing looks whether its machine still runs, and only destroying it makes way for another.
     account.client("ec2").terminate_instances(InstanceIds=[account.stack_outputs("node-3")["InstanceId"]])
     assert "ca4-node-3: as it should be" in account.ok("apply", CA4_NODES="3")
@@ -166,6 +170,28 @@ def test_a_node_more_and_a_node_less(account):
     assert "CONFIRM=ca4" in refused.stderr
     assert "node-3: deleted" in account.ok("destroy", "--only", "node-3", CA4_NODES="2", CONFIRM="ca4")
     assert "node-3" not in account.ok("plan", CA4_NODES="2")
+
+
+def test_no_database_is_made_because_mongo_uri_is_not_set_again(applied, tmp_path):
+    refused = applied.run("apply", MONGO_URI=None)
+    assert refused.returncode == 1
+    assert "MONGO_URI= (nothing) has a DocumentDB made" in refused.stderr
+    # Said, it is a wish; and the overlay dev brings a database of its own.
+    assert re.search(r"ca4-database:\n +add +Password ", applied.ok("plan", MONGO_URI=""))
+    said = applied.ok("apply", MONGO_URI=None, CA4_OVERLAY="dev", CA4_STATE_DIR=str(tmp_path))
+    assert "ca4-database" not in said
+    outputs = json.loads((tmp_path / "outputs.json").read_text())
+    assert outputs["ca4_db_endpoint"] == "mongo.platform.svc.cluster.local:27017"
+
+
+def test_another_size_of_the_disk_does_not_replace_a_machine(applied):
+    said = applied.ok("apply", CA4_NODE_DISK_GIB="100")
+    assert "ca4-node-1: as it should be" in said
+    assert "ca4-node-1: its disk stays as it is, 50 GiB" in said
+
+
+def test_an_address_with_a_netmask_is_the_same_network(applied):
+    assert "ca4-security: as it should be" in applied.ok("plan", CA4_ADMIN_CIDR="203.0.113.0/255.255.255.0")
 
 
 def test_a_node_behind_a_gap_is_not_forgotten(account):
@@ -296,6 +322,7 @@ def test_three_brokers_have_three_doors(account):
     more = vpc.matrix(vpc.reaches) - ADMITTED
     doors = {(a, b, f"{p}/tcp") for a in ("bastion", *NODES) for b in NODES if a != b for p in (9093, 9094)}
     assert more == doors
+    assert "CA4_KAFKA_BROKERS=3" in account.run("apply").stderr
 
 
 def ingress(port, protocol="tcp", **source):

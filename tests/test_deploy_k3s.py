@@ -289,7 +289,11 @@ def test_bootstrap_installs_configures_and_hands_over_and_a_second_time_changes_
     for name, role in nodes.items():
         machine = site.lab[name]
         assert machine.run("sha256sum", "/usr/local/bin/k3s").split()[0] == hashlib.sha256(RELEASED).hexdigest()
-        assert f"ExecStart=/usr/local/bin/k3s {role}\n" in machine.read("/etc/systemd/system/k3s.service")
+        unit = machine.read("/etc/systemd/system/k3s.service")
+        assert f"ExecStart=/usr/local/bin/k3s {role}\n" in unit
+        # K3s renews its certificates when it starts within 90 days of their end, and else never.
+        assert "Restart=always\n" in unit
+        assert int(re.search(r"^RuntimeMaxSec=(\d+)d$", unit, re.MULTILINE)[1]) < 90
         assert machine.run("systemd-analyze", "verify", "--man=no", "/etc/systemd/system/k3s.service") == ""
         # Enabled: it starts with the machine.
         machine.run("test", "-L", "/etc/systemd/system/multi-user.target.wants/k3s.service")

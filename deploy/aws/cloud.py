@@ -16,6 +16,7 @@ import time
 import boto3
 import botocore.exceptions
 
+import as_made
 import growth
 import outputs
 import settings as settings_module
@@ -221,12 +222,24 @@ def plan_stack(cloud, stack):
 def plan(cloud):
     for stack in wanted(cloud):
         plan_stack(cloud, stack)
+    say_what_stays(cloud)
+    for name in grown(cloud):
+        say(f"  {cloud.stack_id(name)}: stays; make ca4-grow changes it")
+    unsaid = as_made.unsaid(cloud)
+    if unsaid:
+        say(as_made.complaint(unsaid))
+    say("Nothing was changed. What it costs: docs/deploy.md. To do it: make ca4-apply")
+
+
+def say_what_stays(cloud):
+    """What exists and is left alone, though the variables say otherwise."""
     for name in cloud.extra_nodes():
         wanted_nodes = cloud.settings.nodes
         say(f"  {cloud.stack_id(name)}: stays, though CA4_NODES is {wanted_nodes}; drain it, then make ca4-destroy ONLY={name}")
-    for name in grown(cloud):
-        say(f"  {cloud.stack_id(name)}: stays; make ca4-grow changes it")
-    say("Nothing was changed. What it costs: docs/deploy.md. To do it: make ca4-apply")
+    if not cloud.settings.has_database and cloud.describe("database"):
+        say(f"  {cloud.stack_id('database')}: stays, and costs, though another database is used; make ca4-destroy ONLY=database")
+    for name, gib in as_made.disks_that_stay(cloud):
+        say(f"  {cloud.stack_id(name)}: its disk stays as it is, {gib} GiB; docs/deploy.md (Changing it) says how to make it larger")
 
 
 def grown(cloud):
@@ -245,8 +258,12 @@ def grow(cloud, name, words, planned):
 
 
 def apply(cloud):
+    unsaid = as_made.unsaid(cloud)
+    if unsaid:
+        raise Failed(as_made.complaint(unsaid))
     for stack in wanted(cloud):
         say(f"  {cloud.stack_id(stack.name)}: " + ("applied" if cloud.apply(stack) else "as it should be"))
+    say_what_stays(cloud)
     found = outputs.collect(cloud)
     outputs.write(cloud.settings, found)
     for name, value in found.items():

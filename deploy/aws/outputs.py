@@ -8,6 +8,9 @@ import shutil
 import settings as settings_module
 import stacks as stacks_module
 
+# The Service of deploy/k8s/components/mongo-dev.
+MONGO_IN_CLUSTER = "mongo.platform.svc.cluster.local:27017"
+
 SSH = """\
 # Written by `make ca4-apply`. ssh -F {state}/ssh_config ca4-node-1
 Host ca4-bastion
@@ -65,10 +68,16 @@ def collect(cloud):
         "edge_node_private_ips": ",".join(
             cloud.outputs(stacks_module.node_name(number))["PrivateIp"] for number in range(1, settings.nodes + 1)
         ),
-        "ca4_db_endpoint": database.get("Ca4DbEndpoint") or settings_module.mongo_host(settings.mongo_uri),
+        "ca4_db_endpoint": database_endpoint(settings, database),
         "ca4_db_secret": database.get("PasswordSecret", ""),
         "ca4_s3_bucket": cloud.outputs("archive")["Ca4S3Bucket"],
     }
+
+
+def database_endpoint(settings, database):
+    if settings.mongo_in_cluster and not settings.mongo_uri:
+        return MONGO_IN_CLUSTER
+    return database.get("Ca4DbEndpoint") or settings_module.mongo_host(settings.mongo_uri)
 
 
 def replace(path, text):

@@ -12,6 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 # More than the events of docs/scaling.md's largest size ask for.
 NODES_MAX = 9
+# Whose default would change a system that was made with something else.
+SHAPING = ("CA4_NODES", "CA4_NODE_TYPE", "CA4_NODE_DISK_GIB", "CA4_KAFKA_BROKERS", "CA4_DATABASE_CLASS", "CA4_DATABASE_ZONES", "MONGO_URI")
 
 
 class BadSettings(Exception):
@@ -29,11 +31,18 @@ class Settings:
     node_disk_gib: int
     kafka_brokers: int
     mongo_uri: str  # not empty: this database is used, and no DocumentDB made
+    mongo_in_cluster: bool  # the overlay brings a MongoDB: no DocumentDB is made either
     database_class: str
     database_zones: int
     k3s_version: str
     k3s_sha256: str
     state_dir: Path  # outputs and SSH configuration; not in git
+    said: frozenset  # which of SHAPING are set; MONGO_URI also when it is set to nothing
+
+    @property
+    def has_database(self):
+        """Whether a DocumentDB is part of the system."""
+        return not self.mongo_uri and not self.mongo_in_cluster
 
 
 def whole_number(env, name, default, allowed):
@@ -54,7 +63,7 @@ def admin_cidr(env):
         ) from None
     if network.prefixlen < 8:
         raise BadSettings(f"CA4_ADMIN_CIDR is {text}: SSH would be open to much of the Internet; /8 is the widest, /32 is best")
-    return text
+    return str(network)  # as the template takes it: an address alone becomes a /32, a netmask a length
 
 
 def public_key(env):
@@ -64,7 +73,8 @@ def public_key(env):
     text = path.read_text().strip()
     if not re.fullmatch(r"(ssh-ed25519|ecdsa-sha2-nistp\d+|ssh-rsa) [A-Za-z0-9+/=]+( .*)?", text):
         raise BadSettings(f"{path} does not hold one OpenSSH public key; is it the private one?")
-    return text
+    # Without its comment, which is anybody's words: with a ": " in them the machines' first boot would not see a key, and let nobody in.
+    return " ".join(text.split(" ")[:2])
 
 
 def k3s_release(env):
@@ -99,11 +109,13 @@ def load(env=os.environ, needs_access=True):
         node_disk_gib=whole_number(env, "CA4_NODE_DISK_GIB", 50, range(20, 16001)),
         kafka_brokers=whole_number(env, "CA4_KAFKA_BROKERS", 1, (1, 3)),
         mongo_uri=env.get("MONGO_URI", ""),
+        mongo_in_cluster=env.get("CA4_OVERLAY") == "dev",
         database_class=env.get("CA4_DATABASE_CLASS") or "db.t4g.medium",
         database_zones=whole_number(env, "CA4_DATABASE_ZONES", 2, (1, 2)),
         k3s_version=version,
         k3s_sha256=checksum,
         state_dir=state_dir(env),
+        said=frozenset(name for name in SHAPING if env.get(name) or (name == "MONGO_URI" and name in env)),
     )
 
 

@@ -68,9 +68,10 @@ def node(settings, number, image):
         "node",
         given=given,
         taken=taken,
-        # A newer image would replace the machine, and its disk with it, in the middle of an unrelated change. What user data is made
-        # of only matters at a first boot; on a running node `make ca4-bootstrap-k3s` brings script and release up to date.
-        kept=("ImageId", "AdminPublicKey", "NodeScript", "K3sVersion", "K3sSha256"),
+        # A newer image or another size of the disk would replace the machine, and its disk with it, in the middle of an unrelated change.
+        # What user data is made of only matters at a first boot; on a running node `make ca4-bootstrap-k3s` brings script and release up
+        # to date.
+        kept=("ImageId", "DiskGib", "AdminPublicKey", "NodeScript", "K3sVersion", "K3sSha256"),
     )
 
 
@@ -125,7 +126,7 @@ def all_stacks(settings, account, image):
         security,
         Stack("iam", "iam", given={"ArchiveBucket": bucket}),
         Stack("archive", "archive", given={"BucketName": bucket}),
-        *([] if settings.mongo_uri else [database(settings)]),
+        *([database(settings)] if settings.has_database else []),
         *(node(settings, number, image) for number in range(1, settings.nodes + 1)),
         bastion(settings, image),
     ]

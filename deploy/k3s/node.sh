@@ -85,6 +85,8 @@ TasksMax=infinity
 TimeoutStartSec=0
 Restart=always
 RestartSec=5s
+# Its certificates last a year and are renewed at a start within 90 days of their end. Pods go on meanwhile.
+RuntimeMaxSec=30d
 
 [Install]
 WantedBy=multi-user.target
