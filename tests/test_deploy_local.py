@@ -287,6 +287,34 @@ def test_killing_the_supervisor_leaves_nothing_behind(local, on_kafka, kafka):
     assert one("stop").returncode == 0
 
 
+@pytest.fixture
+def small_disk(tmp_path):
+    """What a Local of this test writes goes to a disk of 24 MiB."""
+    folder = tmp_path / "local"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_full_disk_ends_neither_supervisor_nor_processor_for_good(local, on_kafka, kafka, small_disk):
+    one = here(local, kafka, KAFKA_TOPIC=on_kafka[-1])
+    one.start()
+    before, filler = one.status(), small_disk / "filler"
+    assert subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=4k"], capture_output=True).returncode == 1
+    os.kill(one.part("processor")["pid"], signal.SIGKILL)
+    # It would be started again after a second, and on this disk can't be or ends at once.
+    time.sleep(3)
+    filler.unlink()
+    after = one.when_well() and one.status()
+    assert after["pid"] == before["pid"]
+    assert after["parts"][0]["restarts"] > 0
+    answer = requests.post(after["parts"][0]["url"] + "/metadata", json=event("a"), timeout=PATIENCE_S).json()
+    assert answer["durable_in"] == "kafka"
+    assert one("stop").returncode == 0
+    one.when_gone()
+
+
 def test_a_processor_that_cannot_start_says_why_and_nothing_is_left(local, kafka, tmp_path):
     one = here(local, kafka, CA4_PROCESSOR_TOKEN_FILE=str(tmp_path / "missing"))
     started = one("start")

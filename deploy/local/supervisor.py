@@ -75,6 +75,16 @@ class Part:
         return news
 
     def _launch(self):
+        self._launched = time.monotonic()
+        try:
+            self._start()
+        except OSError as error:  # no room for its log, or none for a process
+            self._pause(f"it could not be started: {error}")
+            return
+        self.starts += 1
+        self.since = now_text()
+
+    def _start(self):
         self.log.touch(mode=0o600)
         self._read = self.log.stat().st_size
         self._lines = []
@@ -88,16 +98,15 @@ class Part:
                 stderr=log,
                 start_new_session=True,
             )
-        self.starts += 1
-        self.since = now_text()
-        self._launched = time.monotonic()
 
     def _ended(self, code):
         self.process = None
-        self.since = now_text()
         self.url = self.public_url = ""
-        self.last_error_at = self.since
-        self.last_error = f"it ended with {how_it_ended(code)}" + (f": {complaint(self._lines)}" if self._lines else "")
+        self._pause(f"it ended with {how_it_ended(code)}" + (f": {complaint(self._lines)}" if self._lines else ""))
+
+    def _pause(self, why):
+        self.since = self.last_error_at = now_text()
+        self.last_error = why
         if time.monotonic() - self._launched >= WELL_S:
             self._backoff_s = BACKOFF_S_FIRST
         self._due = time.monotonic() + self._backoff_s
@@ -121,7 +130,10 @@ class Part:
                 else:
                     self.url = re.sub(r"//(0\.0\.0\.0|\[::\]):", "//127.0.0.1:", found[2])
         if self._read > LOG_BYTES_MAX:
-            shutil.copyfile(self.log, self.log.with_suffix(".log.1"))
+            try:
+                shutil.copyfile(self.log, self.log.with_suffix(".log.1"))
+            except OSError:  # a full disk: what is in the way goes
+                self.log.with_suffix(".log.1").unlink(missing_ok=True)
             os.truncate(self.log, 0)  # it is appended to: the program goes on at the new end
             self._read = 0
         return before != (self.url, self.public_url)
@@ -164,6 +176,24 @@ def checks(layout, plan, url):
     return head + "".join(f"{CHECKED}: export {name} ?= {make_word(value)}\n" for name, value in variables.items() if value)
 
 
+def tell(layout, plan, began, parts):
+    """Leaves word of how it stands. False on a full disk: events must not wait for room for that."""
+    state = {
+        "pid": os.getpid(),
+        "since": began,
+        "env": plan.shared(),
+        "kafka_ports": sorted(plan.kafka_ports),
+        "parts": [part.state() for part in parts],
+    }
+    try:
+        layout.write_state(state)
+        if parts[-1].url:
+            replace(layout.checks, checks(layout, plan, parts[-1].url))
+    except OSError:
+        return False
+    return True
+
+
 def supervise(layout, plan, binary):
     """Until SIGTERM or SIGINT. The caller holds the lock."""
     stopping = []
@@ -174,20 +204,12 @@ def supervise(layout, plan, binary):
     commands = {"tunnel": "tunnel", "processor": "serve"}
     parts = [Part(name, [binary, commands[name]], plan.env, layout.logs / f"{name}.log") for name in names]
     began = now_text()
+    told = False
     while not stopping:
         # All of them: no short cut at the first with news.
         if any([part.tick() for part in parts]):
-            layout.write_state(
-                {
-                    "pid": os.getpid(),
-                    "since": began,
-                    "env": plan.shared(),
-                    "kafka_ports": sorted(plan.kafka_ports),
-                    "parts": [part.state() for part in parts],
-                }
-            )
-            if parts[-1].url:
-                replace(layout.checks, checks(layout, plan, parts[-1].url))
+            told = False
+        told = told or tell(layout, plan, began, parts)
         time.sleep(TICK_S)
     # First the door, then the way out: what was let in is sent while there is a way.
     for part in reversed(parts):
