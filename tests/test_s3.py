@@ -22,7 +22,7 @@ from s3_server import S3Server
 from server_process import free_port
 from support import BINARY, ENVIRONMENT, ROOT, event, eventually, run
 from test_durability import Load
-from test_worker import committed
+from test_worker import committed, part_name
 
 TOPIC = "gpu-metadata"
 CONFORMANCE = BINARY.parent / "src/archive/s3_conformance_test"
@@ -152,9 +152,8 @@ def test_objects_are_as_the_formats_page_says(s3, bucket, proxy, up):
     stored = server.when_stored(sent)
     eventually(lambda: archived(server), "all of it is archived")
     server.stop()
-    folder = time.strftime("dt=%Y-%m-%d/hour=%H", time.gmtime(stored["a0"]["ingested_at"]))
     if len({time.gmtime(d["ingested_at"]).tm_hour for d in stored.values()}) == 1:
-        stem = f"ca4/pre_fix/{TOPIC}/{folder}/p0-{0:020}-{19:020}"
+        stem = f"ca4/pre_fix/{part_name(sorted(stored.values(), key=lambda d: d['offset']))}"
         assert s3.keys(bucket) == [f"{stem}.d4.npy", f"{stem}.d8.npy", f"{stem}.ndjson.zst"]
         assert s3.head(bucket, f"{stem}.ndjson.zst")["Content-Type"] == "application/zstd"
         assert s3.head(bucket, f"{stem}.d4.npy")["x-amz-checksum-crc32c"]

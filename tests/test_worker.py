@@ -1,7 +1,9 @@
 """Dead letters and the archive."""
 
+import hashlib
 import io
 import json
+import shutil
 import sqlite3
 import time
 from contextlib import closing
@@ -155,6 +157,15 @@ def archived(data_dir):
     return found
 
 
+def part_name(documents):
+    """What the objects of a part begin with, as the formats page says it of its documents, in offset order."""
+    first, last = documents[0], documents[-1]
+    folder = time.strftime("dt=%Y-%m-%d/hour=%H", time.gmtime(first["ingested_at"]))
+    events = "".join(f"{d['metadata_id']} {d['version']} {d['payload_hash']}\n" for d in documents)
+    digest = hashlib.sha256(events.encode()).hexdigest()[:8]
+    return f"{TOPIC}/{folder}/p0-{first['offset']:020}-{last['offset']:020}-{digest}"
+
+
 def files_of(data_dir):
     root = data_dir / "archive"
     return {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
@@ -181,9 +192,21 @@ def test_archive_objects_lie_by_date_and_hour(up):
     document = server.when_stored(["a"])["a"]
     eventually(lambda: committed(server.data_dir, "ca4-archiver") == 1, "it is archived")
     server.stop()
-    folder = time.strftime("dt=%Y-%m-%d/hour=%H", time.gmtime(document["ingested_at"]))
-    stem = f"{TOPIC}/{folder}/p0-{0:020}-{0:020}"
+    stem = part_name([document])
     assert {str(p) for p in files_of(server.data_dir)} == {f"{stem}.ndjson.zst", f"{stem}.d4.npy"}
+
+
+def test_a_log_that_is_begun_anew_replaces_nothing_in_the_archive(up):
+    server = up("--archive-linger-ms", "1")
+    server.accept(event("old"))
+    eventually(lambda: archived(server.data_dir).keys() == {"old"}, "it is archived")
+    server.stop()
+    shutil.rmtree(server.data_dir / "log")
+    server = up("--archive-linger-ms", "1")
+    server.accept(event("new"))
+    eventually(lambda: archived(server.data_dir).keys() == {"old", "new"}, "both are in the archive")
+    offsets = {row["offset"] for row, _ in archived(server.data_dir).values()}
+    assert offsets == {0}
 
 
 def test_the_archive_is_written_while_the_pipeline_runs(up):

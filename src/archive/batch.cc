@@ -11,6 +11,7 @@
 #include "archive/key.h"
 #include "archive/npy.h"
 #include "base/clock.h"
+#include "base/digest.h"
 #include "store/cosine.h"
 
 namespace ca4::archive {
@@ -23,7 +24,7 @@ constexpr int kCompressionLevel = 3;
 
 // topic, date and hour ("2026-11-23T18"), partition
 using PartId = std::tuple<std::string, std::string, int32_t>;
-using Part = std::vector<const Document*>;
+using Part = std::vector<const Document*>;  // in offset order
 
 // Where a part's objects lie: "topic/dt=…/hour=…/" and "p0-00000000000000000017-…".
 struct PartName {
@@ -31,12 +32,24 @@ struct PartName {
   std::string stem;
 };
 
+// Two parts between the same offsets are of two topics, one made after the other was deleted: there
+// are few, so 32 bits tell them apart.
+constexpr size_t kEventsDigits = 8;
+
+std::string digest_of_events(const Part& part) {
+  Sha256 hash;
+  for (const Document* document : part) {
+    hash.add(fmt::format("{} {} {}\n", document->metadata_id, document->version,
+                         document->payload_hash));
+  }
+  return hash.hex().substr(0, kEventsDigits);
+}
+
 PartName name_of(const PartId& id, const Part& part) {
   const auto& [topic, hour, partition] = id;
-  const auto [first, last] = std::minmax_element(
-      part.begin(), part.end(), [](const auto* a, const auto* b) { return a->offset < b->offset; });
   return {fmt::format("{}/dt={}/hour={}/", topic, hour.substr(0, 10), hour.substr(11, 2)),
-          fmt::format("p{}-{:020}-{:020}", partition, (*first)->offset, (*last)->offset)};
+          fmt::format("p{}-{:020}-{:020}-{}", partition, part.front()->offset, part.back()->offset,
+                      digest_of_events(part))};
 }
 
 Result<std::string> compress(std::string_view text) {
@@ -100,7 +113,8 @@ Result<std::vector<Object>> archive_objects(std::span<const Document> batch) {
     parts[{document.topic, hour, document.partition}].push_back(&document);
   }
   std::vector<Object> objects;
-  for (const auto& [id, part] : parts) {
+  for (auto& [id, part] : parts) {
+    std::ranges::sort(part, {}, &Document::offset);
     Status status = add_part(name_of(id, part), part, objects);
     if (!status.is_ok()) return status;
   }

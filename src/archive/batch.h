@@ -1,21 +1,22 @@
 // How accepted documents lie in an archive: parts of a topic by the date and hour (UTC) of
 // acceptance,
 //
-//   <topic>/dt=2026-11-23/hour=18/p<partition>-<first offset>-<last offset>.ndjson.zst
-//   <topic>/dt=2026-11-23/hour=18/p<partition>-<first offset>-<last offset>.d<dim>.npy
+//   <topic>/dt=2026-11-23/hour=18/p<partition>-<first offset>-<last offset>-<events>.ndjson.zst
+//   <topic>/dt=2026-11-23/hour=18/p<partition>-<first offset>-<last offset>-<events>.d<dim>.npy
 //
-// The offsets have 20 digits, so that names sort in log order.
+// The offsets have 20 digits, so that names sort in log order; <events> is the beginning of a hash
+// of the events' ids, versions and payloads.
 // The first holds a document a line (store::to_json without the embedding), zstd-compressed, each
 // with `embedding_file` (a name beside it) and `embedding_row`: the row of that matrix, one matrix
 // a dimension. The folders' names are Hive's partitions, as pandas, DuckDB and Spark read them.
 //
-// A part is named after what is in it: between two offsets of a partition, the records of one hour
-// are always the same ones. So an object never changes but for `processed_at`, whoever writes it
-// and however often: also a process that lost its partition to another, was held up, and finishes
-// late can only write what is right, or the same again. What it costs: a batch that was archived
-// but not committed may come again cut off at another end, and then rows are in two parts. The
-// archive's view is therefore its rows by (topic, partition, offset); those that are there twice
-// are equal.
+// A part is named after what is in it, and so never changes but for `processed_at`, whoever writes
+// it and however often: a process that lost its partition to another, was held up, and finishes
+// late can only write what is right, or the same again; and a topic or log that was begun anew,
+// which gives its offsets out again, replaces nothing of the old one. What it costs: a batch that
+// was archived but not committed may come again cut off at another end, and then rows are in two
+// parts. The archive's view is therefore its rows by (topic, partition, offset, version); those
+// that are there twice are equal.
 #pragma once
 
 #include <span>

@@ -94,11 +94,11 @@ TEST_F(ReplayTest, ADryRunReadsEverythingAndWritesNothing) {
 }
 
 TEST_F(ReplayTest, ADamagedPartIsNamedAndItsNeighboursAreReplayed) {
-  archive({document_at(1, kEvening)});
-  archive({document_at(2, kEvening)});
-  archive({document_at(3, kEvening)});
-  const std::string key =
-      "gpu-metadata/dt=2026-11-23/hour=18/p0-00000000000000000002-00000000000000000002.ndjson.zst";
+  for (int64_t offset = 1; offset <= 3; ++offset) archive({document_at(offset, kEvening)});
+  const auto objects = archive_.list(
+      "gpu-metadata/dt=2026-11-23/hour=18/p0-00000000000000000002-00000000000000000002-");
+  ASSERT_EQ(objects->size(), 2U);
+  const std::string key = objects->back().key;  // behind its matrix
   ASSERT_TRUE(archive_.put(key, "not zstd", "").is_ok());
   ASSERT_TRUE(from_archive().is_ok());
   EXPECT_THAT(ids(), ElementsAre("id-1", "id-3"));
