@@ -149,6 +149,43 @@ def test_alerts_go_on_to_where_they_went_until_the_secret_is_deleted(tmp_path):
     assert "secret-path" not in cluster.calls.read_text()
 
 
+# One that remembers which StatefulSets have been given a bucket, as it would answer for them.
+WITH_BUCKETS = f"""
+case "$*" in
+  "get statefulset prometheus "*) [ ! -e $here/mute ] || exit 1; ! grep -q "name: thanos-sidecar" $here/last || echo metrics-bucket-hash; exit ;;
+  "get statefulset loki "*) ! grep -q "name: LOKI_STORE" $here/last || echo logs-bucket-hash; exit ;;
+  "get configmap metrics-bucket-hash "*) printf 'my-metrics eu-west-1'; exit ;;
+  "get configmap logs-bucket-hash "*) printf 'my-logs eu-north-1'; exit ;;
+  "apply --filename -") cat >$here/it; ! grep -q "name: loki" $here/it || mv $here/it $here/last; exit ;;
+esac
+{KUBECTL}"""
+
+
+def test_metrics_and_logs_go_on_to_their_buckets(tmp_path):
+    cluster = StandIns(tmp_path, kubectl=WITH_BUCKETS)
+    (tmp_path / "up").touch()
+    (tmp_path / "last").touch()
+
+    def buckets(**env):
+        done = cluster.run(APPLY, "monitoring", **env)
+        assert done.returncode == 0, done.stderr
+        maps = [o for o in yaml.safe_load_all((tmp_path / "last").read_text()) if o["kind"] == "ConfigMap" and "S3_BUCKET" in o["data"]]
+        return {(o["data"]["S3_BUCKET"], o["data"]["S3_REGION"]) for o in maps}
+
+    assert buckets() == set()
+    both = {("my-metrics", "eu-west-1"), ("my-logs", "eu-north-1")}
+    assert buckets(CA4_METRICS_BUCKET="my-metrics", CA4_BUCKETS_REGION="eu-west-1") == {("my-metrics", "eu-west-1")}
+    assert buckets(CA4_LOGS_BUCKET="my-logs", CA4_BUCKETS_REGION="eu-north-1") == {(name, "eu-north-1") for name in ("my-metrics", "my-logs")}
+    assert buckets() == both
+    assert buckets(CA4_METRICS_BUCKET="") == {("my-logs", "eu-north-1")}
+    (tmp_path / "mute").touch()
+    before = (tmp_path / "last").read_text()
+    refused = cluster.run(APPLY, "monitoring")
+    assert refused.returncode == 1
+    assert "which buckets are in use" in refused.stderr
+    assert (tmp_path / "last").read_text() == before
+
+
 @pytest.mark.parametrize(("half", "name"), [("platform", "ca4-mongo-dev"), ("monitoring", "grafana-admin")])
 def test_a_cluster_that_does_not_say_whether_there_is_a_password_gets_no_other(tmp_path, half, name):
     cluster = StandIns(tmp_path, kubectl=f'case "$*" in "get secret {name} "*) exit 1 ;; esac\n{KUBECTL}')
@@ -160,6 +197,16 @@ def test_a_cluster_that_does_not_say_whether_there_is_a_password_gets_no_other(t
     forgetful = StandIns(tmp_path, kubectl=KUBECTL)
     assert forgetful.run(APPLY, half, CA4_OVERLAY="dev").returncode == 0
     assert [call for call in cluster.made("kubectl") if f"create secret generic {name}" in call]
+
+
+def test_no_password_is_no_password_of_the_database(tmp_path):
+    """An empty one would go to the workers, over that which they have."""
+    cluster = StandIns(tmp_path, kubectl=f'case "$*" in "get secret ca4-mongo-dev "*) exit 1 ;; esac\n{KUBECTL}')
+    (tmp_path / "up").touch()
+    refused = cluster.run(APPLY, "edge", CA4_OVERLAY="dev", CA4_IMAGE="registry.example/ca4:1.2")
+    assert refused.returncode == 1
+    assert "CA4_OVERLAY=dev make ca4-platform-setup" in refused.stderr
+    assert not [call for call in cluster.made("kubectl") if "create secret" in call]
 
 
 def archive(path, digest=DIGEST):

@@ -11,7 +11,8 @@
 #   CA4_IMAGE     image of ca4 in a registry, with a tag or digest; not set: that of this tree, brought to the nodes over SSH
 #   CA4_TOKENS_FILE, CA4_PRODUCER_TOKEN_FILE    tokens that the processor in the cluster takes; the one that deploy/k8s/gpu-job sends
 #   MONGO_URI     a database of your own; otherwise DocumentDB, or with CA4_OVERLAY=dev the MongoDB in the cluster
-#   CA4_METRICS_BUCKET, CA4_LOGS_BUCKET    monitoring: S3 buckets for Thanos and for Loki; not set: their disks alone
+#   CA4_METRICS_BUCKET, CA4_LOGS_BUCKET    monitoring: S3 buckets for Thanos and for Loki; not set: those in use, or their disks alone; set to
+#                                          nothing: their disks alone
 #   CA4_BUCKETS_REGION                     their region; otherwise that of the outputs
 #   CA4_ALERT_WEBHOOK                      monitoring: the URL that alerts are sent to; said once, the cluster keeps it
 #   CA4_DOCS_URL                           monitoring: where this tree can be read in a browser; alerts link to its docs/ there
@@ -102,14 +103,20 @@ has_secret() { # NAMESPACE NAME
 }
 
 mongo_dev_password() {
-  kubectl get secret ca4-mongo-dev --namespace platform --output 'jsonpath={.data.password}' | base64 --decode
+  local password
+  password=$(kubectl get secret ca4-mongo-dev --namespace platform --output 'jsonpath={.data.password}' | base64 --decode) || password=
+  [ -n "$password" ] ||
+    die "the cluster gives no password of its MongoDB (Secret ca4-mongo-dev): try again, or make it with CA4_OVERLAY=dev make ca4-platform-setup"
+  printf '%s' "$password"
 }
 
 mongo_uri() {
+  local password
   if [ -n "${MONGO_URI:-}" ]; then
     printf '%s' "$MONGO_URI"
   elif [ "${CA4_OVERLAY:-k3s}" = dev ]; then
-    printf 'mongodb://ca4:%s@mongo.platform.svc.cluster.local:27017/?authSource=admin' "$(mongo_dev_password)"
+    password=$(mongo_dev_password) || return
+    printf 'mongodb://ca4:%s@mongo.platform.svc.cluster.local:27017/?authSource=admin' "$password"
   else
     .deps/venv/bin/python deploy/aws/cloud.py mongo-uri
   fi
@@ -202,20 +209,21 @@ linked_rules() { # FOLDER
 
 # deploy/monitoring with the components that are asked for, as a Kustomization of its own.
 render_monitoring() {
-  local folder=$state/kustomize/monitoring base components="" generators="" region=${CA4_BUCKETS_REGION:-}
+  local folder=$state/kustomize/monitoring base components="" generators=""
   mkdir -p "$folder"
   base=$(realpath --relative-to="$folder" deploy/monitoring)
-  if [ -n "${CA4_METRICS_BUCKET:-}${CA4_LOGS_BUCKET:-}" ] && [ -z "$region" ]; then
-    outputs
-    region=${ca4_region:?}
-  fi
-  bucket() { # COMPONENT CONFIG_MAP BUCKET
+  bucket() { # COMPONENT CONFIG_MAP BUCKET REGION
     [ -n "$3" ] || return 0
+    local region=${CA4_BUCKETS_REGION:-$4}
+    if [ -z "$region" ]; then
+      outputs
+      region=${ca4_region:?}
+    fi
     components+="$base/components/$1, "
     generators+="{name: $2, namespace: monitoring, literals: [\"S3_BUCKET=$3\", \"S3_REGION=$region\"]}, "
   }
-  bucket thanos metrics-bucket "${CA4_METRICS_BUCKET:-}"
-  bucket loki-s3 logs-bucket "${CA4_LOGS_BUCKET:-}"
+  bucket thanos metrics-bucket "${CA4_METRICS_BUCKET:-}" "${metrics_region:-}"
+  bucket loki-s3 logs-bucket "${CA4_LOGS_BUCKET:-}" "${logs_region:-}"
   if [ -n "$webhook" ]; then components+="$base/components/alert-webhook, "; fi
   if [ -n "${CA4_DOCS_URL:-}" ]; then
     linked_rules "$folder/rules"
@@ -247,10 +255,34 @@ keep_webhook() {
   echo "apply: alerts go on to the address in the Secret alert-webhook; docs/monitoring.md says how to end that" >&2
 }
 
+# "BUCKET REGION" that a container of monitoring uses; nothing where it uses none.
+bucket_in_use() { # STATEFULSET CONTAINER
+  local map
+  map=$(kubectl get statefulset "$1" --namespace monitoring --ignore-not-found \
+    --output "jsonpath={.spec.template.spec.containers[?(@.name==\"$2\")].envFrom[0].configMapRef.name}") || return
+  [ -z "$map" ] || kubectl get configmap "$map" --namespace monitoring --output 'jsonpath={.data.S3_BUCKET} {.data.S3_REGION}'
+}
+
+# Likewise where metrics and logs go: without their bucket, metrics older than two weeks would be gone, and logs not be found.
+keep_buckets() {
+  local found unknown="the cluster does not say which buckets are in use: try again, or set CA4_METRICS_BUCKET and CA4_LOGS_BUCKET"
+  if [ -z "${CA4_METRICS_BUCKET+set}" ]; then
+    found=$(bucket_in_use prometheus thanos-sidecar) || die "$unknown"
+    read -r CA4_METRICS_BUCKET metrics_region <<<"$found"
+    [ -z "$found" ] || echo "apply: metrics go on to the bucket $CA4_METRICS_BUCKET; CA4_METRICS_BUCKET= (nothing) ends that" >&2
+  fi
+  if [ -z "${CA4_LOGS_BUCKET+set}" ]; then
+    found=$(bucket_in_use loki loki) || die "$unknown"
+    read -r CA4_LOGS_BUCKET logs_region <<<"$found"
+    [ -z "$found" ] || echo "apply: logs go on to the bucket $CA4_LOGS_BUCKET; CA4_LOGS_BUCKET= (nothing) ends that" >&2
+  fi
+}
+
 monitoring() {
   local manifests
   need_cluster
   keep_webhook
+  keep_buckets
   manifests=$(render_monitoring)
   .deps/kustomize/kustomize build deploy/k8s/base/namespaces | kubectl apply --filename -
   monitoring_secrets
