@@ -326,6 +326,12 @@ def test_no_model_is_a_usage_error(ca4, photos):
     assert ca4("produce", photos).returncode == 2
 
 
+def test_what_never_began_leaves_no_journal(ca4, photos, tmp_path):
+    for model in (tmp_path / "none.onnx", photos / NAMES[0]):
+        assert ca4("produce", photos, "--model", model, "--journal", tmp_path / "journal").returncode == 1
+    assert not (tmp_path / "journal").exists()
+
+
 def test_a_path_that_gives_nothing_is_told(ca4, tmp_path):
     result = ca4("produce", tmp_path / "none.jpg", "--model", MODEL, "--journal", tmp_path / "j")
     assert result.returncode == 1

@@ -172,12 +172,13 @@ class Produce final : public Subcommand {
     if (Status bad = check_ca_file("producer.ca_file", ca_file); !bad.is_ok()) {
       return report("produce", bad);
     }
-    if (journal_.empty()) journal_ = producer::default_journal();
-    Result<std::unique_ptr<producer::Journal>> journal = producer::Journal::open(journal_);
-    if (!journal) return report("produce", journal.status());
     if (Status bad = prepare_model(settings->producer); !bad.is_ok()) return report("produce", bad);
     Result<std::unique_ptr<producer::Embedder>> model = producer::open_model(model_);
     if (!model) return report("produce", model.status());
+    // After all that is likely to be wrong: it makes a file.
+    if (journal_.empty()) journal_ = producer::default_journal();
+    Result<std::unique_ptr<producer::Journal>> journal = producer::Journal::open(journal_);
+    if (!journal) return report("produce", journal.status());
     producer::FileSource images(std::move(*files));
     const auto transport = producer::make_http_transport(
         {.endpoint = settings->producer.endpoint, .token = std::move(*token), .ca_file = ca_file});

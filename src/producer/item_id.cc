@@ -56,6 +56,10 @@ std::string IdTemplate::stable_part(const ItemFacts& facts) const {
   return fill(facts, "{unix}");
 }
 
+bool IdTemplate::has_content() const {
+  return std::ranges::any_of(pieces_, [](const Piece& p) { return p.is_place && p.text == "sha"; });
+}
+
 std::string IdTemplate::fill(const ItemFacts& facts, const std::string& unix_text) const {
   const std::filesystem::path path(facts.path);
   std::string out;

@@ -35,6 +35,10 @@ class IdTemplate {
   // The id with {unix} left as it stands: what makes an item the same item at the next run.
   std::string stable_part(const ItemFacts& facts) const;
 
+  // Has it {sha}? Otherwise pictures that differ may get one id, and the later replaces the
+  // earlier.
+  bool has_content() const;
+
  private:
   struct Piece {
     bool is_place = false;

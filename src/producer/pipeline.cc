@@ -6,6 +6,7 @@
 #include <chrono>
 #include <mutex>
 #include <optional>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "base/digest.h"
@@ -103,6 +104,7 @@ class Run {
     item.item.model_name = model.name;
     item.item.output = model.output;
     item.key = item_key(item.item);
+    if (!options_.id_template.has_content()) note_id(item.item);
     const bool fresh = claim(item.key, item.item.path);
     ++(fresh ? progress_.embedding : progress_.already_sent);
     return fresh;
@@ -127,6 +129,24 @@ class Run {
     const bool fresh = claimed_.insert(key).second;
     if (!fresh) copies_.emplace_back(key, path);
     return fresh;
+  }
+
+  // Two folders that both have a 001.jpg: what is stored last replaces the other, and the counts
+  // would not show it.
+  void note_id(const ItemFacts& item) {
+    const std::string id = options_.id_template.stable_part(item);
+    const std::hash<std::string> hash;
+    {
+      const std::scoped_lock lock(mutex_);
+      const size_t content = hash(item.content_sha256);
+      if (ids_.emplace(hash(id), content).first->second == content || told_of_ids_) return;
+      told_of_ids_ = true;
+    }
+    if (!options_.sender.notify) return;
+    options_.sender.notify(
+        fmt::format("{} has the id of another picture, {}: where ids are the same, one picture "
+                    "replaces the other; {{sha}} in the id template keeps them apart",
+                    item.path, id));
   }
 
   // The item of `key` was skipped, and so are its copies.
@@ -224,6 +244,8 @@ class Run {
   std::mutex mutex_;  // what stands from here to report_
   Status embedding_failure_;
   std::unordered_set<std::string> claimed_;
+  std::unordered_map<size_t, size_t> ids_;  // hashes of ids and contents, where these may differ
+  bool told_of_ids_ = false;
   std::unordered_set<std::string> lost_;                     // keys of skipped items
   std::vector<std::pair<std::string, std::string>> copies_;  // key and path, of this run
   Report report_;

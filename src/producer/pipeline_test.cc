@@ -1,6 +1,7 @@
 #include "producer/pipeline.h"
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <nlohmann/json.hpp>
 #include <set>
@@ -296,6 +297,28 @@ TEST_F(Pipeline, CopyOfABrokenPictureIsSkippedToo) {
   EXPECT_EQ(report.skipped.size(), 2U);
 }
 
+TEST_F(Pipeline, TwoPicturesWithOneIdAreTold) {
+  std::vector<std::string> said;
+  options_.sender.notify = [&](const std::string& line) { said.push_back(line); };
+  options_.id_template = *IdTemplate::parse("a-{model}-{stem}");
+  const auto copy = [&](const char* from, const std::string& folder) {
+    std::filesystem::create_directory(folder_ / folder);
+    std::filesystem::copy(deps(std::string("images/formats/") + from),
+                          folder_ / folder + "/001.png");
+    files_.push_back(folder_ / folder + "/001.png");
+  };
+  files_.clear();
+  copy("png-rgb.png", "train");
+  copy("png-rgb.png", "again");
+  EXPECT_EQ(run().sent, 1U);
+  EXPECT_TRUE(said.empty()) << said[0];
+  copy("png-grey.png", "val");
+  // Also of one that was sent before.
+  EXPECT_EQ(run().sent, 1U);
+  ASSERT_EQ(said.size(), 1U);
+  EXPECT_THAT(said[0], HasSubstr("another picture, a-fake-001: "));
+}
+
 TEST_F(Pipeline, IdsWithATimeAreStillSentOnce) {
   options_.id_template = *IdTemplate::parse("img-{stem}-{unix}");
   run();
@@ -314,6 +337,15 @@ TEST_F(Pipeline, BrokenImagesAreReportedAndTheRestIsSent) {
   EXPECT_EQ(report.sent, 22U);
   EXPECT_EQ(report.skipped.size(), 8U);
   for (const Skipped& skipped : report.skipped) EXPECT_FALSE(skipped.reason.empty());
+}
+
+TEST_F(Pipeline, APipeIsSkippedAndNotWaitedFor) {
+  ASSERT_EQ(mkfifo((folder_ / "pipe.jpg").c_str(), 0600), 0);
+  files_ = {folder_ / "pipe.jpg", files_[0]};
+  const Report report = run();
+  EXPECT_EQ(report.sent, 1U);
+  ASSERT_EQ(report.skipped.size(), 1U);
+  EXPECT_EQ(report.skipped[0].reason, "a pipe or a device, no file");
 }
 
 TEST_F(Pipeline, OnlyBrokenImagesEndsCleanly) {

@@ -32,8 +32,8 @@ struct SenderOptions {
   // A request's body; a quarter of what a processor takes by default. Longer batches are cut.
   size_t body_bytes_max = 4 << 20;
   RetryLimits retry;
-  // Told what a Holdup says, a line without its end; one call at a time, from several threads. Must
-  // not block. Null: nobody is told.
+  // Told what a Holdup says, a line without its end; from several threads. Must not block. Null:
+  // nobody is told.
   std::function<void(const std::string& line)> notify;
 };
 
