@@ -156,5 +156,14 @@ TEST(JournalPlace, IsOnTheDriveWhereThereIsOne) {
   EXPECT_TRUE(Journal::open(default_journal(drive)));
 }
 
+// As a mount of FUSE whose other end is gone: there is something, and nobody can say what.
+TEST(JournalPlace, ADriveThatCanNotBeLookedAtIsNotTakenForNone) {
+  const TempDir folder;
+  const std::string drive = folder / "MyDrive";
+  std::filesystem::create_symlink("MyDrive", drive);
+  EXPECT_EQ(default_journal(drive), drive + "/ca4/produce.journal");
+  EXPECT_FALSE(Journal::open(default_journal(drive)));
+}
+
 }  // namespace
 }  // namespace ca4::producer
