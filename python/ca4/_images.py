@@ -1,4 +1,4 @@
-"""What callers give as images, as the core wants it: an iterator of (name, load)."""
+"""What callers give as images, as the core wants it: a list of files, or an iterator of (name, load)."""
 
 import functools
 import glob
@@ -64,7 +64,7 @@ def _pairs(images):
         if isinstance(image, tuple) and len(image) == 2 and isinstance(image[0], str):
             name, image = image
         if isinstance(image, (str, os.PathLike)):
-            for path in _expanded([image]):
+            for path in [os.path.abspath(image)] if _is_one_file(image) else _expanded([image]):
                 yield path, None
         elif _is_one_picture(image):
             yield name, functools.partial(_rgb, image)
@@ -72,12 +72,13 @@ def _pairs(images):
             raise TypeError(f"{name} is of type {type(image).__name__}; expected a path, a PIL image or a uint8 array")
 
 
-def _is_one_file(image):
-    return isinstance(image, (str, os.PathLike)) and not (os.path.isdir(image) or glob.has_magic(os.fspath(image)))
+def _is_one_file(path):
+    """Also one that is not there: it is reported like one that can't be read, and hurts no neighbour. A name may have brackets."""
+    return os.path.isfile(path) or not (os.path.isdir(path) or glob.has_magic(os.fspath(path)))
 
 
 def pairs(images):
-    """(iterator for the core, how many there are or None)."""
+    """(list of files or iterator of (name, load) for the core, how many there are or None)."""
     if isinstance(images, (str, os.PathLike)) or _is_one_picture(images):
         images = [images]
     if not isinstance(images, Iterable):
@@ -87,5 +88,5 @@ def pairs(images):
             files = [os.path.abspath(i) for i in images]
         else:
             files = _expanded(images)
-        return iter([(path, None) for path in files]), len(files)
+        return files, len(files)
     return _pairs(images), len(images) if isinstance(images, (list, tuple)) else None

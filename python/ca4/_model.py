@@ -3,7 +3,7 @@
 import os
 import warnings
 
-from ca4 import _native, _progress, _runtime
+from ca4 import _checks, _native, _progress, _runtime
 from ca4._images import ImageError, pairs
 
 
@@ -33,6 +33,7 @@ class Model:
 
     def embed(self, images, *, batch=8, progress=False):
         """An array of shape (images, dim) of float32, in the order given. Raises ImageError when any can't be embedded."""
+        batch = _checks.whole("batch", batch, _checks.BATCH_MAX)
         iterator, count = pairs(images)
         bar = _progress.bar(progress, count)
         try:

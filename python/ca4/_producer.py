@@ -5,7 +5,7 @@ import json
 import os
 import re
 
-from ca4 import _gpu, _native, _progress
+from ca4 import _checks, _gpu, _native, _progress
 from ca4._images import listed, pairs
 from ca4._model import open_model
 
@@ -80,7 +80,7 @@ class Producer:
 
     def __init__(self, endpoint, model, *, token=None, ca_file=None, journal=None, pipeline="unknown", tags=(), notes="", batch=8,
                  id_template="img-{sha}", in_flight_max=4, retry_for_s=1800, one_by_one=False, **model_options):
-        endpoint, token = endpoint.strip(), (token or "").strip()  # as they are pasted
+        endpoint, token = str(endpoint).strip(), (token or "").strip()  # as they are pasted
         if not endpoint.startswith(("http://", "https://")):
             raise ValueError(f"endpoint {endpoint!r}: expected http://HOST:PORT or https://HOST")
         if not re.fullmatch(r"[!-~]*", token):  # a line break in it would be a header of its own
@@ -91,9 +91,12 @@ class Producer:
         self.journal = os.fspath(journal) if journal else _native.default_journal()
         options = _native.RunOptions()
         options.endpoint, options.token, options.ca_file = endpoint, token, os.fspath(ca_file) if ca_file else _ca_file()
-        options.journal, options.pipeline, options.tags, options.notes = self.journal, pipeline, list(tags), notes
-        options.batch, options.id_template, options.in_flight_max = batch, id_template, in_flight_max
-        options.retry_for_s, options.one_by_one = retry_for_s, one_by_one
+        options.journal, options.pipeline, options.notes = self.journal, pipeline or "unknown", notes or ""
+        options.tags = [tags] if isinstance(tags, str) else list(tags or ())
+        options.batch = _checks.whole("batch", batch, _checks.BATCH_MAX)
+        options.in_flight_max = _checks.whole("in_flight_max", in_flight_max, _checks.IN_FLIGHT_MAX)
+        options.retry_for_s = _checks.seconds("retry_for_s", retry_for_s, _checks.RETRY_FOR_S_MAX)
+        options.id_template, options.one_by_one = id_template, one_by_one
         self._options = options
 
     def run(self, images, progress=True):

@@ -96,6 +96,7 @@ bool BatchFeed::prepare(const SourceImage& from, Prepared& out) {
 
 Result<Image> BatchFeed::read(const std::string& path, Prepared& out, bool& wanted) {
   out.item.uri = file_uri(path);
+  if (is_no_file(path)) return Status(Code::kInvalidArgument, "a pipe or a device, no file");
   Result<std::string> bytes = read_file(path, options_.file_bytes_max);
   if (!bytes) return bytes.status();
   out.item.content_sha256 = sha256_hex(*bytes);

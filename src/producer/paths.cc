@@ -34,12 +34,6 @@ bool is_among(std::string_view ending, std::span<const std::string_view> endings
   return std::ranges::find(endings, ending) != endings.end();
 }
 
-// A pipe or a device: opening it may wait for ever.
-bool is_no_file(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_other(path, ignored);
-}
-
 Status unreadable(const fs::path& path, const std::error_code& error) {
   return {Code::kIo, fmt::format("{}: {}", path.string(), error.message())};
 }
@@ -82,7 +76,7 @@ class Collector {
   Status add_existing(const fs::path& path, bool may_be_empty) {
     std::error_code error;
     if (fs::is_directory(path, error)) return add_folder(path, may_be_empty);
-    if (is_no_file(path)) {
+    if (is_no_file(path.string())) {
       return may_be_empty ? Status::ok()
                           : Status(Code::kInvalidArgument,
                                    fmt::format("{}: a pipe or a device, no file", path.string()));
@@ -139,6 +133,11 @@ Result<std::vector<std::string>> expand_paths(const std::vector<std::string>& ar
   }
   if (advice != nullptr) *advice = collector.advice();
   return collector.take();
+}
+
+bool is_no_file(const std::string& path) {
+  std::error_code ignored;
+  return fs::is_other(path, ignored);
 }
 
 namespace {

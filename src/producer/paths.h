@@ -18,6 +18,9 @@ namespace ca4::producer {
 Result<std::vector<std::string>> expand_paths(const std::vector<std::string>& arguments,
                                               std::string* advice = nullptr);
 
+// Is there a pipe or a device, whose opening may wait for ever?
+bool is_no_file(const std::string& path);
+
 // "file:///a/b%20c.png" of an absolute path (RFC 8089, RFC 3986).
 std::string file_uri(std::string_view absolute_path);
 

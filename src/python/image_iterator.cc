@@ -21,6 +21,16 @@ std::shared_ptr<nb::object> share(nb::object object) {
           }};
 }
 
+// "TypeError: …": what() has the lines of the traceback before it. Hold the lock.
+std::string said_by(const nb::python_error& error) {
+  try {
+    const nb::str type(error.type().attr("__name__"));
+    return std::string(type.c_str()) + ": " + nb::str(error.value()).c_str();
+  } catch (const std::exception&) {  // an error that can't say what it is
+    return error.what();
+  }
+}
+
 Result<producer::Image> load_picture(const nb::object& load) {
   const nb::gil_scoped_acquire lock;
   try {
@@ -32,6 +42,8 @@ Result<producer::Image> load_picture(const nb::object& load) {
     image.rgb.assign(pixels.data(), pixels.data() + pixels.size());
     image.format = "memory";
     return image;
+  } catch (const nb::python_error& error) {
+    return Status(Code::kInvalidArgument, said_by(error));
   } catch (const std::exception& error) {
     return Status(Code::kInvalidArgument, error.what());
   }
@@ -40,7 +52,12 @@ Result<producer::Image> load_picture(const nb::object& load) {
 }  // namespace
 
 Result<std::optional<producer::SourceImage>> ImageIterator::next() {
-  const nb::gil_scoped_acquire lock;
+  Result<std::optional<producer::SourceImage>> out = Status(Code::kCancelled, "stopped");
+  caller_.ask([&] { out = pull(); });
+  return out;
+}
+
+Result<std::optional<producer::SourceImage>> ImageIterator::pull() {
   try {
     nb::object item = nb::steal(PyIter_Next(iterator_.ptr()));
     if (!item.is_valid()) {
@@ -54,9 +71,10 @@ Result<std::optional<producer::SourceImage>> ImageIterator::next() {
       out.load = [shared = share(std::move(load))] { return load_picture(*shared); };
     }
     return std::optional<producer::SourceImage>(std::move(out));
-  } catch (const std::exception& error) {
+  } catch (const nb::python_error& error) {
     failure_ = std::current_exception();
-    return Status(Code::kInternal, error.what());
+    if (!error.matches(PyExc_Exception)) throw;
+    return Status(Code::kInternal, said_by(error));
   }
 }
 

@@ -21,6 +21,7 @@
 #include "producer/journal_place.h"
 #include "producer/model.h"
 #include "producer/paths.h"
+#include "producer/progress.h"
 #include "producer/run_monitor.h"
 #include "producer/transport.h"
 #include "python/call.h"
@@ -96,12 +97,28 @@ Rows to_array(std::vector<float> floats, size_t rows, size_t columns) {
   return Rows(kept->data(), {rows, columns}, owner);
 }
 
+std::vector<std::string> paths_of(const nb::list& paths) {
+  std::vector<std::string> out;
+  for (const nb::handle path : paths) out.push_back(path_bytes(path));
+  return out;
+}
+
+// Of a list, which holds nothing but files: Python need not be asked for each. Null for what else
+// gives images.
+std::unique_ptr<producer::ImageSource> file_source(const nb::object& images) {
+  if (!nb::isinstance<nb::list>(images)) return nullptr;
+  return std::make_unique<producer::FileSource>(paths_of(nb::borrow<nb::list>(images)));
+}
+
 using OnTick = std::function<void(size_t done)>;
 
 // (embeddings, [(index, name, reason)])
 nb::tuple embed(Model& model, nb::object images, std::optional<size_t> count, size_t batch,
                 const OnTick& on_tick) {
-  ImageIterator source(std::move(images), count);
+  const std::unique_ptr<producer::ImageSource> files = file_source(images);
+  Caller caller;
+  ImageIterator iterator(std::move(images), count, caller);
+  producer::ImageSource& source = files ? *files : iterator;
   Ends ends;
   std::atomic<size_t> done = 0;
   producer::EmbedOptions options;
@@ -112,8 +129,8 @@ nb::tuple embed(Model& model, nb::object images, std::optional<size_t> count, si
       [&] {
         rows = producer::embed_all(options, source, model.embedder(), &done, ends.stop.get_token());
       },
-      [&] { on_tick(done); }, ends);
-  source.rethrow();
+      [&] { on_tick(done); }, ends, caller);
+  iterator.rethrow();
   if (!rows) raise(rows.status());
   nb::list bad;
   for (const producer::BadImage& one : rows->bad) {
@@ -212,7 +229,10 @@ nb::dict run(Model& model, nb::object images, std::optional<size_t> count,
   Notices notices;
   pipeline.sender.notify = [&notices](const std::string& line) { notices.add(line); };
   const auto journal = value_or_raise(producer::Journal::open(options.journal));
-  ImageIterator source(std::move(images), count);
+  const std::unique_ptr<producer::ImageSource> files = file_source(images);
+  Caller caller;
+  ImageIterator iterator(std::move(images), count, caller);
+  producer::ImageSource& source = files ? *files : iterator;
   Ends ends;
   const auto transport = producer::make_http_transport({.endpoint = options.endpoint,
                                                         .token = options.token,
@@ -226,18 +246,22 @@ nb::dict run(Model& model, nb::object images, std::optional<size_t> count,
   pipeline.gpu_hardware_json = [&monitor] { return monitor.hardware_json(); };
   producer::Report report;
   const SystemClock clock;
-  run_watched(
-      [&] {
-        report =
-            producer::run_pipeline(pipeline, source, model.embedder(), *transport, *journal, clock,
-                                   progress, ends.stop.get_token(), ends.abandon.get_token());
-      },
-      [&] {
-        for (const std::string& line : notices.take()) on_notice(line);
-        on_progress(progress.sent, progress.already_sent, progress.skipped);
-      },
-      ends);
-  source.rethrow();
+  const auto work = [&] {
+    report = producer::run_pipeline(pipeline, source, model.embedder(), *transport, *journal, clock,
+                                    progress, ends.stop.get_token(), ends.abandon.get_token());
+  };
+  const auto tick = [&] {
+    for (const std::string& line : notices.take()) on_notice(line);
+    on_progress(progress.sent, progress.already_sent, progress.skipped);
+  };
+  try {
+    run_watched(work, tick, ends, caller);
+  } catch (...) {
+    // Who ends a run sees how far it came; there is no Summary then.
+    on_notice(printable_lines(producer::summary_text(report, options.journal)));
+    throw;
+  }
+  iterator.rethrow();
   return report_dict(report, monitor.timeline(), monitor.hardware_json());
 }
 
@@ -315,8 +339,7 @@ NB_MODULE(_native, m) {
   m.def(
       "expand_paths",
       [](const nb::list& paths) {
-        std::vector<std::string> arguments;
-        for (const nb::handle path : paths) arguments.push_back(ca4::python::path_bytes(path));
+        const std::vector<std::string> arguments = ca4::python::paths_of(paths);
         nb::list files;
         std::string advice;
         for (const std::string& file :

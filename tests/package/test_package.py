@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -127,6 +128,41 @@ def test_images_that_cannot_be_embedded_are_all_named(model):
         ca4.embed((1 // 0 for _ in range(1)), model)
 
 
+def test_a_mistaken_picture_is_told_in_a_line(model):
+    with pytest.raises(ca4.ImageError) as failed:
+        ca4.embed([numpy.zeros((9, 9, 3), "f"), numpy.zeros((2, 9, 9, 3), "uint8")], model)
+    reasons = [reason for _, _, reason in failed.value.bad]
+    assert reasons == ["TypeError: an array of float32; expected uint8, 0 to 255", "TypeError: an array of shape (2, 9, 9, 3); expected (height, width, 3)"]
+
+
+def test_as_many_rows_as_files_whatever_their_names(model, tmp_path):
+    shutil.copy(FILES[1], tmp_path / "cat[1].png")
+    assert ca4.embed([tmp_path / "cat[1].png", FILES[1], FILES[1]], model).shape == (3, 1280)
+
+
+@pytest.mark.parametrize("batch", [0, -1, 5000])
+def test_a_batch_of_no_images_is_refused(model, batch):
+    with pytest.raises(ValueError, match="batch: .* is not between 1 and 4096"):
+        ca4.embed(FILES, model, batch=batch)
+    with pytest.raises(ValueError, match="batch"):
+        ca4.Producer("http://127.0.0.1:1", model, batch=batch)
+
+
+def test_what_makes_no_sense_is_told_by_its_name(model):
+    def make(**options):
+        return ca4.Producer("http://127.0.0.1:1", model, **options)
+
+    for options in ({"in_flight_max": 0}, {"retry_for_s": float("inf")}, {"retry_for_s": -1}, {"retry_for_s": float("nan")}):
+        with pytest.raises(ValueError, match=f"{[*options][0]}: .* is not between"):
+            make(**options)
+    for options in ({"batch": "8"}, {"batch": 8.5}, {"retry_for_s": "long"}):
+        with pytest.raises(TypeError, match=f"{[*options][0]}: expected"):
+            make(**options)
+    with pytest.raises(ValueError, match="endpoint"):
+        ca4.Producer(None, model)
+    assert make(pipeline=None, notes=None, tags=None).model is model
+
+
 def test_a_model_that_cannot_be_had_is_a_clear_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="nonexistent.onnx"):
         ca4.Model("/nonexistent.onnx")
@@ -182,6 +218,15 @@ def test_skipped_images_are_listed(up, producer):
     assert reason
     assert str(summary).startswith("2 images: 1 sent, 1 skipped in ")
     assert str(summary).endswith(f"\nskipped:\n  {path}: {reason}")  # what a notebook prints
+
+
+def test_a_file_of_an_iterator_that_is_gone_hurts_no_neighbour(up, producer):
+    server = up()
+    mine = producer(server, tags="one", id_template="{stem}")
+    summary = mine.run((path for path in [FILES[0], "/gone/cat.png", FILES[1]]), progress=False)
+    assert (summary.sent, [name for name, _ in summary.skipped]) == (2, ["/gone/cat.png"])
+    stored = when_stored(server.data_dir, {"astronaut", "chelsea"})
+    assert all(document["extra"]["tags"] == ["one"] for document in stored.values())
 
 
 def test_the_token_is_sent_and_a_wrong_one_is_a_clear_error(up, producer, tmp_path):
@@ -296,6 +341,8 @@ def test_a_run_that_was_ended_goes_on_and_every_image_is_there_once(up, tmp_path
     assert noted < 60, "the run was over before it was ended"
     if end == signal.SIGINT:
         assert said.rstrip().endswith("KeyboardInterrupt")
+        assert f": {noted} sent" in said
+        assert f"go on: {journal} knows" in said
     second = a_run(server.url, journal)
     printed, said = second.communicate(timeout=2 * PATIENCE_S)
     assert f"{60 - noted} sent, {noted} already sent" in printed, said
@@ -314,6 +361,42 @@ def test_ctrl_c_ends_a_run_whose_processor_says_nothing(tmp_path):
         connection.close()
     assert said.rstrip().endswith("KeyboardInterrupt")
     assert time.monotonic() - began < 30, "it waited for the answer's time-out"
+
+
+WAITING = """
+import queue, sys, ca4
+def images():
+    yield sys.argv[2]
+    print("waiting", flush=True)
+    queue.Queue().get()
+ca4.embed(images(), sys.argv[1])
+"""
+
+
+def test_ctrl_c_reaches_an_iterator_that_waits():
+    program = subprocess.Popen([sys.executable, "-c", WAITING, MODEL, FILES[0]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert program.stdout.readline() == "waiting\n"
+    program.send_signal(signal.SIGINT)
+    try:
+        _, said = program.communicate(timeout=PATIENCE_S)
+    finally:
+        program.kill()
+    assert said.rstrip().endswith("KeyboardInterrupt")
+
+
+def test_an_iterator_is_asked_by_the_thread_that_calls(model):
+    database = sqlite3.connect(":memory:")  # which no other thread may use
+    rows = database.execute("select value from json_each(?)", [json.dumps(FILES)])
+    assert ca4.embed((path for (path,) in rows), model).shape == (4, 1280)
+
+
+def test_what_an_iterator_raises_ends_the_call(up, producer):
+    def images():
+        yield FILES[0]
+        raise LookupError("no more of these")
+
+    with pytest.raises(LookupError, match="no more of these"):
+        producer(up()).run(images(), progress=False)
 
 
 def test_other_threads_run_while_it_works(model):
