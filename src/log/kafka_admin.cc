@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "log/kafka_error.h"
 
@@ -11,6 +13,8 @@ namespace {
 
 // librdkafka ends an operation by its own timeout; this is what its answer may take to get here.
 constexpr int kAnswerMarginMs = 500;
+// Between two questions for a group whose coordinator moves, which takes a second or so.
+constexpr std::chrono::milliseconds kMovingPause(100);
 
 Partitions list_of(const std::string& topic, const std::vector<int32_t>& partitions,
                    int64_t offset) {
@@ -19,6 +23,13 @@ Partitions list_of(const std::string& topic, const std::vector<int32_t>& partiti
     rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition)->offset = offset;
   }
   return list;
+}
+
+// Somewhere else, or on its way: librdkafka has gone to look, and is not asked again by itself.
+bool coordinator_moves(rd_kafka_resp_err_t err) {
+  return err == RD_KAFKA_RESP_ERR_NOT_COORDINATOR ||
+         err == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE ||
+         err == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
 }
 
 }  // namespace
@@ -97,8 +108,11 @@ Result<std::map<int32_t, int64_t>> committed_by(KafkaClient& member, const std::
                                                 const std::vector<int32_t>& partitions,
                                                 Deadline deadline) {
   const Partitions list = list_of(topic, partitions, RD_KAFKA_OFFSET_INVALID);
-  const rd_kafka_resp_err_t err =
-      rd_kafka_committed(member.handle(), list.get(), deadline.left_ms());
+  rd_kafka_resp_err_t err = rd_kafka_committed(member.handle(), list.get(), deadline.left_ms());
+  while (coordinator_moves(err) && deadline.left_ms() > kMovingPause.count()) {
+    std::this_thread::sleep_for(kMovingPause);
+    err = rd_kafka_committed(member.handle(), list.get(), deadline.left_ms());
+  }
   if (err != RD_KAFKA_RESP_ERR_NO_ERROR) return member.why(err, topic);
   std::map<int32_t, int64_t> committed;
   for (int i = 0; i < list->cnt; ++i) {

@@ -32,7 +32,9 @@ std::vector<std::pair<ZSTD_cParameter, int>> zstd_told;
 std::vector<const ZSTD_CCtx*> zstd_kept;  // whose next use was prepared
 
 constexpr const char* kTopic = "t";
-constexpr int16_t kProduce = 0;  // the request's number in Kafka's protocol
+// The requests' numbers in Kafka's protocol.
+constexpr int16_t kProduce = 0;
+constexpr int16_t kOffsetFetch = 9;
 
 bool eventually(const std::function<bool()>& done) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
@@ -63,9 +65,9 @@ class KafkaMock : public testing::Test {
   }
 
   std::unique_ptr<KafkaLog> open() { return KafkaLog::open(options_).value(); }
-  void fail_next(rd_kafka_resp_err_t err, size_t times) {
+  void fail_next(rd_kafka_resp_err_t err, size_t times, int16_t request = kProduce) {
     const std::vector<rd_kafka_resp_err_t> errors(times, err);
-    rd_kafka_mock_push_request_errors_array(cluster_, kProduce, times, errors.data());
+    rd_kafka_mock_push_request_errors_array(cluster_, request, times, errors.data());
   }
   static Status append(KafkaLog& log, const std::string& value) {
     return append_and_wait(log, {{"key", value, {}}}).status();
@@ -154,6 +156,15 @@ TEST_F(KafkaMock, WhatTheBrokersDoNotTakeInTimeIsUnavailable) {
   for (int broker = 1; broker <= 2; ++broker) rd_kafka_mock_broker_set_up(cluster_, broker);
   EXPECT_TRUE(eventually([&] { return log->ready().is_ok(); }));
   EXPECT_TRUE(eventually([&] { return append(*log, "c").is_ok(); }));
+}
+
+TEST_F(KafkaMock, TheLagIsToldAlsoWhileAGroupsCoordinatorMoves) {
+  const std::unique_ptr<KafkaLog> log = open();
+  ASSERT_TRUE(append(*log, "1").is_ok());
+  fail_next(RD_KAFKA_RESP_ERR_NOT_COORDINATOR, 2, kOffsetFetch);
+  const Result<std::vector<PartitionLag>> lag = log->lag("group");
+  ASSERT_TRUE(lag) << lag.status().message();
+  EXPECT_EQ(lag->at(0).lag(), 1);
 }
 
 TEST_F(KafkaMock, ATooSmallSetOfReplicasIsUnavailable) {
