@@ -13,7 +13,7 @@ import pytest
 from k8s_manifests import K8S, build, containers, merged, of, pods
 from kafka_server import java_command
 from netlab import Lab
-from support import ROOT, eventually
+from support import BINARY, ROOT, eventually
 
 TOOLS = ROOT / ".deps/kafka-tools"
 CLASSES = {
@@ -172,6 +172,12 @@ def test_one_broker_starts_has_its_topics_and_sends_tunnel_clients_to_localhost(
     assert "min.insync.replicas=1" in topics["gpu-metadata"][2]
     # Port 9092 of this pod is the internal listener, so the client gets an answer there and names it.
     assert system.advertised(broker) == {"localhost:9092"}
+    # Who comes to a node by itself, behind a VPN and not a tunnel, gets there with the map that wireguard.sh tells.
+    (told,) = re.findall(r"CA4_KAFKA_BROKER_MAP=(\S+:9092)=", (ROOT / "deploy/aws/growth/wireguard.sh").read_text())
+    node = f"{broker.address}:{broker.ports['tunnel']}"
+    flags = ["--kafka-bootstrap", node, "--kafka-broker-map", f"{told}={node}", "--data-dir", system.folder]
+    verified = system.run("client", [str(BINARY), "verify", "kafka", *map(str, flags)])
+    assert verified.returncode == 0, verified.stdout + verified.stderr
     # It logs to where the kubelet bounds it, and writes no file: on the small /tmp nobody deletes any.
     assert "Kafka Server started" in (system.folder / "kafka-0.log").read_text()
     assert list(system.logs(broker.name).iterdir()) == []

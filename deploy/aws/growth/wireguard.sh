@@ -131,7 +131,7 @@ up() {
   check_key "$theirs"
   laptop_config "$state/wireguard" "$theirs" "$endpoint" "$address" >"$state/wireguard/ca4.conf"
   echo "Written: $state/wireguard/ca4.conf. Now: sudo wg-quick up $(realpath "$state")/wireguard/ca4.conf"
-  echo "Then without ca4 tunnel: KAFKA_BOOTSTRAP=${nodes%%,*}:9092 CA4_KAFKA_BROKER_MAP=kafka:9092=${nodes%%,*}:9092; Grafana: http://${nodes%%,*}:3000"
+  echo "Then without ca4 tunnel: KAFKA_BOOTSTRAP=${nodes%%,*}:9092 CA4_KAFKA_BROKER_MAP=localhost:9092=${nodes%%,*}:9092; Grafana: http://${nodes%%,*}:3000"
 }
 
 case "${1:-}" in
