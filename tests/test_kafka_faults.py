@@ -8,11 +8,12 @@ import uuid
 
 import numpy
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from kafka_records import fresh_topic, records, warm_up, when_direct
 from kafka_server import KafkaCluster
 from server_process import free_port
-from support import PATIENCE_S, assert_problem, clock_ahead_s, event, eventually, run, set_clock, when_stored, with_clock
+from support import PATIENCE_S, assert_problem, clock_ahead_s, documents, event, eventually, run, set_clock, when_stored, with_clock
 from tcp_fault_proxy import TcpFaultProxy
 from test_durability import Load
 from wire import Wire, request
@@ -201,6 +202,35 @@ def test_what_comes_damaged_from_a_broker_is_asked_for_again(
     assert all(numpy.array_equal(numpy.float32(found[i]["embedding"]), numpy.float32(sent[i]["embedding"])) for i in sent)
     assert records(kafka, topic + ".dlq") == []
     eventually(lambda: server.metric("ca4_lag_records", group="ca4-worker") == 0, "all of it is committed")
+    worker.stop()
+
+
+def test_a_batch_that_lies_damaged_on_the_brokers_disk_is_named_and_holds_up_no_other_partition(work, tmp_path, kafka_node, kafka, topic):
+    producer = Producer({"bootstrap.servers": kafka})
+
+    def put(name, partition):
+        producer.produce(topic, json.dumps(event(name, dim=64)), name, partition=partition)
+        assert producer.flush(PATIENCE_S) == 0
+
+    for i in range(5):
+        put(f"a{i}", 0)
+    segment = (kafka_node.folder / "data" / f"{topic}-0" / f"{0:020}.log").open("r+b", buffering=0)
+    place = segment.read().index(b'"a2"')
+    segment.seek(place)
+    segment.write(b'"x2"')
+    worker = work(tmp_path, "--kafka-bootstrap", kafka, "--topic", topic, "--no-archive")
+    eventually(lambda: "MessageSet at offset 2 " in worker.said(), "the log names it")
+    for i in range(30):
+        put(f"b{i}", 1)
+        time.sleep(0.1)
+    sound = {"a0", "a1", *(f"b{i}" for i in range(30))}
+    when_stored(tmp_path, sound)
+    assert {one["metadata_id"] for one in documents(tmp_path)} == sound
+    assert worker.said().count("poll fails") < 5  # once in half a minute
+    segment.seek(place)
+    segment.write(b'"a2"')
+    segment.close()
+    when_stored(tmp_path, {f"a{i}" for i in range(5)})
     worker.stop()
 
 

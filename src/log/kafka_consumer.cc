@@ -203,9 +203,9 @@ void KafkaConsumer::complain(const rd_kafka_message_t& message) {
   }
   const Status status =
       kafka_status(message.err, options_.topic, rd_kafka_message_errstr(&message));
-  // librdkafka goes on behind it, or anywhere.
+  // librdkafka goes on behind it, or anywhere: what it meets there, it names wrong places of.
   const bool damage = is_damage(message.err) && owned_.contains(message.partition);
-  if (damage) damaged_.insert(message.partition);
+  if (damage && !damaged_.insert(message.partition).second) return;
   if (damage || needs_a_person(message.err)) {
     trouble_ = status;
   } else if (limiter_.allow(rd_kafka_err2name(message.err), steady_clock::now())) {

@@ -183,14 +183,26 @@ void BatchLoop::measure_age() {
   metrics_.age(static_cast<double>(age_us) / 1e6);
 }
 
+// False where it was said a moment ago: of what is damaged in one of a topic's partitions poll
+// tells whenever it has nothing of the others.
+bool BatchLoop::tell(std::string_view step, const Status& failure) {
+  const std::optional<size_t> kept_back =
+      limiter_.allow(std::string(step), std::chrono::steady_clock::now());
+  if (!kept_back) return false;
+  spdlog::warn("{}: {} fails, trying again until it works: {}{}", options_.group, step,
+               failure.to_string(), and_like_it(*kept_back));
+  return true;
+}
+
 bool BatchLoop::retry(std::string_view step, const std::function<Status()>& attempt) {
   std::optional<Backoff> backoff;  // its seed takes 30 µs on a virtual machine
   const auto start = std::chrono::steady_clock::now();
+  bool told = false;
   for (int failures = 0;; ++failures) {
     const Status status = attempt();
     if (status.is_ok()) {
-      if (failures > 0) {
-        metrics_.failing(step, false);
+      if (failures > 0) metrics_.failing(step, false);
+      if (told) {
         spdlog::info("{}: {} works again after {} failures in {:.1f} s", options_.group, step,
                      failures, seconds_since(start));
       }
@@ -201,11 +213,8 @@ bool BatchLoop::retry(std::string_view step, const std::function<Status()>& atte
     metrics_.failing(step, true);
     measure_lag();  // both grow while this lasts
     measure_age();
-    if (failures == 0) {
-      backoff.emplace(options_.backoff, std::random_device{}());
-      spdlog::warn("{}: {} fails, trying again until it works: {}", options_.group, step,
-                   status.to_string());
-    }
+    if (failures == 0) backoff.emplace(options_.backoff, std::random_device{}());
+    told = told || tell(step, status);
     if (!stop_.wait_ms(backoff->next_ms())) {
       spdlog::warn("{}: stopped while {} fails; what is not committed comes again: {}",
                    options_.group, step, status.to_string());

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/log_limiter.h"
 #include "base/status.h"
 #include "base/stop_signal.h"
 #include "log/event_log.h"
@@ -53,13 +54,15 @@ class BatchLoop {
 
   // For Handle: tries `attempt` until it is Ok, with growing pauses. The first try happens even
   // when a stop was requested, a second one then does not. False: given up because of a stop.
-  // Logs one line when trouble starts and one when it ends. `step` names it in logs and metrics.
+  // Logs one line when trouble starts and one when it ends; of a step that comes and goes once in
+  // half a minute. `step` names it in logs and metrics.
   bool retry(std::string_view step, const std::function<Status()>& attempt);
 
  private:
   using SteadyTime = std::chrono::steady_clock::time_point;
 
   bool open();
+  bool tell(std::string_view step, const Status& failure);
   // The next batch, empty after an idle wait or at a stop. No record is in it twice. False: given
   // up because of a stop.
   bool gather(std::vector<log::Record>& batch);
@@ -76,6 +79,7 @@ class BatchLoop {
   std::mutex mutex_;  // guards consumer_ between stop() and run(), not its use by run()
   std::unique_ptr<log::Consumer> consumer_;
   std::vector<log::Record> held_;  // polled, and the begin of the next batch
+  LogLimiter limiter_;
   SteadyTime lag_measured_at_;
   int64_t oldest_us_ = 0;  // when the oldest record in hand was appended; 0: none in hand
   std::optional<Backoff> commit_backoff_;  // while commits fail, one after the other
