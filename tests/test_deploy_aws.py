@@ -242,6 +242,12 @@ def test_destroy_leaves_the_archive_and_nuke_leaves_nothing(account):
     assert s3.get_object(Bucket=outputs["ca4_s3_bucket"], Key="a")["Body"].read() == b"two"
     assert not account.state.exists()
 
+    # It comes back to its archive.
+    assert f"{outputs['ca4_s3_bucket']}: the archive of before" in account.ok("apply", CA4_NODES="1")
+    assert account.outputs()["ca4_s3_bucket"] == outputs["ca4_s3_bucket"]
+    assert s3.get_object(Bucket=outputs["ca4_s3_bucket"], Key="a")["Body"].read() == b"two"
+
+    delete_route_tables(account)
     account.ok("nuke", CONFIRM="ca4")
     assert s3.list_buckets()["Buckets"] == []
     account.ok("nuke", CONFIRM="ca4")  # a second time finds nothing to do

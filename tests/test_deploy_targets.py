@@ -84,6 +84,8 @@ def test_clean_removes_what_was_written_here(tmp_path):
     state = tmp_path / "state"
     state.mkdir()
     (state / "outputs.env").write_text("ca4_vpc_id=vpc-1\n")
+    (state / "kustomize/edge").mkdir(parents=True)
+    (state / "mine").touch()
     kube = tmp_path / "kube"
     kube.mkdir()
     for name in ("kubeconfig.yaml", "config"):
@@ -96,7 +98,7 @@ def test_clean_removes_what_was_written_here(tmp_path):
         timeout=60,
     )
     assert result.returncode == 0, result.stderr
-    assert not state.exists()
+    assert [path.name for path in state.iterdir()] == ["mine"]
     assert [path.name for path in kube.iterdir()] == ["config"]
 
 

@@ -9,7 +9,6 @@ is left alone. AWS_ENDPOINT_URL sends everything to another implementation of th
 import argparse
 import json
 import os
-import shutil
 import sys
 import time
 
@@ -69,7 +68,24 @@ class Cloud:
 
     def outputs(self, stack_name):
         stack = self.describe(stack_name) or {}
-        return {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])}
+        found = {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])}
+        if not found and stack_name == "archive" and (bucket := self.kept_bucket()):
+            found["Ca4S3Bucket"] = bucket
+        return found
+
+    def kept_bucket(self):
+        """The archive that outlived its stack, when the system was destroyed; '' where there is none. It can't be made a second time."""
+        stack = self.describe("archive")
+        if stack and stack["StackStatus"] not in HALF_MADE:
+            return ""
+        bucket = stacks_module.archive_bucket(self.settings, self.account)
+        try:
+            self.s3.head_bucket(Bucket=bucket)
+        except botocore.exceptions.ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                return ""
+            raise
+        return bucket
 
     def newest_image(self):
         return self.ssm.get_parameter(Name=IMAGE_PARAMETER)["Parameter"]["Value"]
@@ -195,7 +211,8 @@ def say(text):
 
 
 def wanted(cloud):
-    return stacks_module.all_stacks(cloud.settings, cloud.account, cloud.newest_image())
+    stacks = stacks_module.all_stacks(cloud.settings, cloud.account, cloud.newest_image())
+    return [stack for stack in stacks if stack.name != "archive" or not cloud.kept_bucket()]
 
 
 def describe_change(change):
@@ -232,7 +249,9 @@ def plan(cloud):
 
 
 def say_what_stays(cloud):
-    """What exists and is left alone, though the variables say otherwise."""
+    """What exists and is left alone, though it is not as the variables or the templates say."""
+    if bucket := cloud.kept_bucket():
+        say(f"  {bucket}: the archive of before, used as it is")
     for name in cloud.extra_nodes():
         wanted_nodes = cloud.settings.nodes
         say(f"  {cloud.stack_id(name)}: stays, though CA4_NODES is {wanted_nodes}; drain it, then make ca4-destroy ONLY={name}")
@@ -313,7 +332,7 @@ def destroy(cloud, only=""):
         cloud.delete(name)
         say(f"  {cloud.stack_id(name)}: deleted")
     if not only:
-        outputs.forget(cloud.settings)
+        outputs.forget(cloud.settings.state_dir)
         bucket = stacks_module.archive_bucket(cloud.settings, cloud.account)
         say(f"Kept, and charged for: the archive bucket {bucket} and the database's last snapshot; make ca4-nuke removes them")
 
@@ -370,7 +389,7 @@ def mongo_uri(cloud):
 
 def clean(state_dir):
     """What was written on this machine. Beside the kubeconfig there may be others, where CA4_KUBE_DIR names a folder of the user's."""
-    shutil.rmtree(state_dir, ignore_errors=True)
+    outputs.forget(state_dir)
     folder = settings_module.kube_dir()
     (folder / "kubeconfig.yaml").unlink(missing_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):
