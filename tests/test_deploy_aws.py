@@ -97,6 +97,13 @@ def test_a_newer_image_or_key_does_not_replace_running_machines(applied, tmp_pat
     said = applied.ok("plan", CA4_SSH_PUBLIC_KEY_FILE=f"{other}.pub")
     assert "ca4-node-1: as it should be" in said
     assert "ca4-bastion: as it should be" in said
+    assert "ca4-bastion: lets in the key that it was made with" in said
+    # In a shell that has not set the variable, where ssh's own key is another: with that nobody would get in.
+    (tmp_path / ".ssh").mkdir()
+    shutil.copy(f"{other}.pub", tmp_path / ".ssh/id_ed25519.pub")
+    refused = applied.run("apply", CA4_SSH_PUBLIC_KEY_FILE=None, HOME=str(tmp_path))
+    assert refused.returncode == 1
+    assert "this system was made with CA4_SSH_PUBLIC_KEY_FILE=…, " in refused.stderr
 
 
 def test_what_was_cut_off_is_finished(account):

@@ -257,6 +257,8 @@ def say_what_stays(cloud):
         say(f"  {cloud.stack_id(name)}: stays, though CA4_NODES is {wanted_nodes}; drain it, then make ca4-destroy ONLY={name}")
     if not cloud.settings.has_database and cloud.describe("database"):
         say(f"  {cloud.stack_id('database')}: stays, and costs, though another database is used; make ca4-destroy ONLY=database")
+    if as_made.takes_another_key(cloud):
+        say(f"  {cloud.stack_id('bastion')}: lets in the key that it was made with, not this one; docs/deploy.md (Changing it) says how to change that")
     for name, gib in as_made.disks_that_stay(cloud):
         say(f"  {cloud.stack_id(name)}: its disk stays as it is, {gib} GiB; docs/deploy.md (Changing it) says how to make it larger")
 
