@@ -1,5 +1,6 @@
 """Alerts and recording rules of deploy/monitoring, as plain files: played by promtool, case by case (alert_cases.yaml)."""
 
+import json
 import re
 import subprocess
 
@@ -123,4 +124,20 @@ def test_figures_that_are_recorded(tmp_path):
     ]
     inputs = [{"series": s, "values": v} for s, v in series.items()]
     result = play(tmp_path, [{"interval": "30s", "input_series": inputs, "promql_expr_test": tests}])
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_first_dead_letter_of_its_kind_is_on_the_dashboard(tmp_path):
+    """Its figure is not there before, so that alone is no increase; one that is old is none of this hour."""
+    panels = json.loads((ROOT / "deploy/monitoring/dashboards/pipeline.json").read_text())["panels"]
+    ask = {p["title"]: p["targets"][0]["expr"] for p in panels if p["title"].startswith("Dead letters")}
+    kind = 'instance="a", stage="{}", reason="unreadable"'
+    inputs = [
+        {"series": f"ca4_dead_letters_total{{{kind.format('decode')}}}", "values": "_x30 1x60"},
+        {"series": f"ca4_dead_letters_total{{{kind.format('store')}}}", "values": "5x90"},
+    ]
+    of_hour = {"expr": ask["Dead letters, 1 h"], "eval_time": "80m", "exp_samples": [{"labels": "{}", "value": 1}]}
+    now = [{"labels": '{stage="decode"}', "value": 1}, {"labels": '{stage="store"}', "value": 0}]
+    tests = [of_hour, {"expr": ask["Dead letters"], "eval_time": "33m", "exp_samples": now}]
+    result = play(tmp_path, [{"interval": "1m", "input_series": inputs, "promql_expr_test": tests}])
     assert result.returncode == 0, result.stdout + result.stderr
