@@ -249,6 +249,7 @@ def grow(applied):
         made.append(name)
         return applied.ok("grow", name, *(["--set", *words] if words else []), **env)
 
+    grow.is_gone = made.remove
     yield grow
     for name in made:
         applied.ok("destroy", "--only", f"grow-{name}", CONFIRM="ca4")
@@ -386,6 +387,19 @@ def test_a_gpu_task_has_its_machine_its_files_and_its_secret(applied, grow):
     _, script = user_data(applied, group)
     assert shellcheck(script) == ""
     assert f"ECS_CLUSTER={applied.stack_outputs('grow-gpu-ecs')['ClusterName']} " in script
+    # The journal outlives it, and costs.
+    said = applied.ok("destroy", "--only", "grow-gpu-ecs", CONFIRM="ca4")
+    grow.is_gone("gpu-ecs")
+    assert f"AWS::EFS::FileSystem {files['FileSystemId']}: kept, and charged for" in said
+
+
+def test_what_templates_keep_is_told(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "deploy/aws")
+    import growth
+
+    kept = {name: [policy for _, policy in re.findall(r"^    (DeletionPolicy): (\w+)$", text, re.MULTILINE)] for name, text in texts(TEMPLATES).items()}
+    assert sum(map(len, kept.values())) == 2
+    assert {name: [*growth.outliving(f"grow-{name}").values()] for name in kept} == kept
 
 
 def test_the_sagemaker_request_is_one_that_sagemaker_takes(applied, grow):

@@ -199,6 +199,16 @@ class Cloud:
         first = failures[-1]
         return f"{first['LogicalResourceId']}: {first.get('ResourceStatusReason', first['ResourceStatus'])}"
 
+    def left_by(self, stack_name):
+        """What of a stack stays when it is deleted, by the names that AWS has for it."""
+        outliving = growth.outliving(stack_name)
+        there = self.formation.describe_stack_resources(StackName=self.stack_id(stack_name))["StackResources"] if outliving else []
+        return [
+            ("a snapshot of " if outliving[r["LogicalResourceId"]] == "Snapshot" else "") + f"{r['ResourceType']} {r['PhysicalResourceId']}"
+            for r in there
+            if r.get("LogicalResourceId") in outliving and r.get("PhysicalResourceId")
+        ]
+
     def delete(self, stack_name):
         self.formation.delete_stack(StackName=self.stack_id(stack_name))
         status = self.wait(stack_name)
@@ -331,8 +341,11 @@ def destroy(cloud, only=""):
     for name in names:
         if name == "database":
             unprotect_database(cloud)
+        left = cloud.left_by(name)
         cloud.delete(name)
         say(f"  {cloud.stack_id(name)}: deleted")
+        for what in left:
+            say(f"  {what}: kept, and charged for; nothing here deletes it")
     if not only:
         outputs.forget(cloud.settings.state_dir)
         bucket = stacks_module.archive_bucket(cloud.settings, cloud.account)

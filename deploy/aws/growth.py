@@ -1,5 +1,7 @@
 """What grows beside the system: the stacks of growth/, each made, changed and deleted by itself (docs/scaling.md says when)."""
 
+import re
+
 import stacks as stacks_module
 from settings import BadSettings
 from stacks import Stack, item, whole
@@ -31,6 +33,17 @@ GIVEN = {"VpcCidr": f"{stacks_module.VPC_PREFIX}.0.0/16"}
 
 def names():
     return sorted(path.stem for path in (stacks_module.HERE / "growth").glob("*.yaml"))
+
+
+# A resource that its template keeps, or of which it keeps a copy, when the stack is deleted.
+OUTLIVING = re.compile(r"^  (\w+):\n(?:    .*\n)*?    DeletionPolicy: (Retain|Snapshot)$", re.MULTILINE)
+
+
+def outliving(stack_name):
+    """{logical name: Retain or Snapshot} of a grown stack; {} of the system's own, whose archive and snapshot ca4-nuke deletes."""
+    if stack_name not in stack_names():
+        return {}
+    return dict(OUTLIVING.findall(Stack(stack_name, f"growth/{stack_name.removeprefix(PREFIX)}").body))
 
 
 def stack_names():
