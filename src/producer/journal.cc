@@ -150,7 +150,10 @@ Status Journal::add(std::string_view key, std::string_view id, std::string_view 
   const std::string rest = fmt::format("{} {} {} {}", unix_s, key, escape(id), escape(path));
   const std::scoped_lock lock(mutex_);
   if (!keys_.emplace(key).second) return Status::ok();
-  return append(fmt::format("{:08x} {}\n", crc(rest), rest));
+  const std::string line = fmt::format("{}{:08x} {}\n", is_torn_ ? "\n" : "", crc(rest), rest);
+  Status written = append(line);
+  is_torn_ = !written.is_ok();
+  return written;
 }
 
 Status Journal::append(std::string_view line) {

@@ -59,6 +59,7 @@ class Journal {
 
   int fd_ = -1;
   bool close_at_sync_ = false;
+  bool is_torn_ = false;  // the last line may be there in part
   std::string path_;
   size_t damaged_lines_ = 0;
   mutable std::mutex mutex_;

@@ -1,6 +1,9 @@
 #include "producer/journal.h"
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
+
+#include <csignal>
 
 #include "producer/journal_place.h"
 #include "producer/test_support.h"
@@ -145,6 +148,28 @@ TEST(Journal, FileThatVanishedBetweenSyncsIsAFailureNotALoss) {
   std::filesystem::create_directory(folder / "j");  // as a Drive that was unmounted may leave it
   EXPECT_FALSE((*journal)->sync().is_ok());
   EXPECT_FALSE((*journal)->add(kA, "img-1", "/a.png", 1).is_ok());
+}
+
+// Other requests are answered before the run has ended for a full disk.
+TEST(Journal, AfterALineThatFoundNoRoomTheNextIsWhole) {
+  const TempDir folder;
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  {
+    auto journal = Journal::open(folder / "j");
+    ASSERT_TRUE(journal);
+    const rlimit tight{.rlim_cur = 20, .rlim_max = before.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    const Status full = (*journal)->add(kA, "img-1", "/a.png", 1);
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+    EXPECT_EQ(full.code(), Code::kIo);
+    EXPECT_TRUE((*journal)->add(kB, "img-2", "/b.png", 1).is_ok());
+  }
+  const auto journal = Journal::open(folder / "j");
+  ASSERT_TRUE(journal);
+  EXPECT_FALSE((*journal)->contains(kA));
+  EXPECT_TRUE((*journal)->contains(kB));
 }
 
 TEST(JournalPlace, IsOnTheDriveWhereThereIsOne) {
