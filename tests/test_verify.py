@@ -1,12 +1,16 @@
 """`ca4 verify` on a real pipeline: all passes, and each thing that can be wrong is named, with what to do."""
 
+import http.server
 import json
 import re
 import signal
 import subprocess
+import threading
 import time
+from urllib.parse import urlsplit
 
 import pytest
+import requests
 from server_process import free_port
 from support import BINARY, ENVIRONMENT, ROOT, documents, event, eventually
 
@@ -163,6 +167,40 @@ def test_no_processor(up, verify):
     assert "start the processor" in checks["preflight/processor"]["fix"]
     assert "preflight/token" not in checks
     assert outcomes(checks)["preflight/database"] == "pass", "what is there is still looked at"
+
+
+class ForwardProxy(http.server.BaseHTTPRequestHandler):
+    """Takes requests for any name to the server that its own server is told of."""
+
+    def forward(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        path = urlsplit(self.path).path
+        answer = requests.request(self.command, self.server.target + path, data=body, headers={"Content-Type": "application/json"})
+        self.send_response(answer.status_code)
+        self.send_header("Content-Length", str(len(answer.content)))
+        self.send_header("Content-Type", answer.headers["Content-Type"])
+        self.end_headers()
+        self.wfile.write(answer.content)
+
+    do_GET = do_POST = forward
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_proxy_of_the_environment_is_used_as_by_the_producer(up, verify):
+    server = up()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), ForwardProxy) as proxy:
+        proxy.target = server.url
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        environment = {"http_proxy": "http://127.0.0.1:{}".format(proxy.server_port)}
+        # This machine's own address needs none.
+        code, checks = verify(server, "preflight", env={"http_proxy": "http://127.0.0.1:1"})
+        assert code == 0, checks
+        server.url = "http://processor.invalid:8000"
+        code, checks = verify(server, "preflight", "workflow", "--until", "log", env=environment)
+        proxy.shutdown()
+    assert code == 0, checks
 
 
 def test_something_else_than_a_processor(up, verify, tmp_path):

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "base/curl_pool.h"
+#include "base/this_machine.h"
 
 namespace ca4::http {
 namespace {
@@ -70,7 +71,9 @@ CurlList header_list(const Fetch& request) {
 void set_request(CURL* easy, const Fetch& request) {
   curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(easy, CURLOPT_PROXY, "");
+  if (!request.may_use_proxy || is_this_machine(request.url)) {
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+  }
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout_ms));
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(request.timeout_ms));

@@ -25,6 +25,9 @@ struct Fetch {
   // with a secret in the request.
   bool check_certificate = true;
   std::string ca_file = {};  // PEM certificates to trust; empty: libcurl's own
+  // True: through the proxy that the environment names (https_proxy, http_proxy, no_proxy), if any,
+  // but never to this machine's own addresses.
+  bool may_use_proxy = false;
 };
 
 struct Fetched {
@@ -49,7 +52,7 @@ struct FetchOutcome {
   std::string message;              // the same for people, without the URL
 };
 
-// Neither redirects nor proxies are followed: what answers is what was asked. Thread-safe.
+// Redirects are not followed: what answers is what was asked. Thread-safe.
 FetchOutcome fetch(const Fetch& request);
 
 }  // namespace ca4::http

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/curl_pool.h"
+#include "base/this_machine.h"
 #include "producer/transport.h"
 
 namespace ca4::producer {
@@ -64,20 +65,6 @@ std::string_view endpoint_hint(std::string_view url, CURLcode code, std::string_
 // transfer.
 int is_abandoned(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   return static_cast<const std::stop_token*>(user)->stop_requested() ? 1 : 0;
-}
-
-// The variables that name proxies (http_proxy) mean the world outside: a proxy would look for this
-// machine's processor on its own machine.
-bool is_this_machine(const std::string& url) {
-  const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed(curl_url(), curl_url_cleanup);
-  char* raw = nullptr;
-  if (parsed == nullptr || curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK ||
-      curl_url_get(parsed.get(), CURLUPART_HOST, &raw, 0) != CURLUE_OK) {
-    return false;
-  }
-  const std::unique_ptr<char, decltype(&curl_free)> host(raw, curl_free);
-  const std::string_view name(host.get());
-  return name == "localhost" || name.starts_with("127.") || name == "[::1]";
 }
 
 class HttpTransport final : public Transport {

@@ -17,8 +17,10 @@ constexpr int64_t kSkewSMax = 30;
 constexpr int64_t kEarliestUs = 1'767'225'600'000'000;  // 2026-01-01
 
 http::FetchOutcome get(const Processor& processor, const std::string& path, int64_t timeout_ms) {
-  return http::fetch(
-      {.url = processor.url + path, .timeout_ms = timeout_ms, .ca_file = processor.ca_file});
+  return http::fetch({.url = processor.url + path,
+                      .timeout_ms = timeout_ms,
+                      .ca_file = processor.ca_file,
+                      .may_use_proxy = true});
 }
 
 std::string member(const std::string& body, const char* name) {
@@ -34,6 +36,7 @@ http::FetchOutcome post_metadata(const Processor& processor, const std::string& 
   http::Fetch request{.method = "POST", .url = processor.url + "/metadata", .body = body};
   request.timeout_ms = timeout_ms;
   request.ca_file = processor.ca_file;
+  request.may_use_proxy = true;
   request.headers.emplace_back("Content-Type", "application/json");
   if (!processor.token.empty()) {
     request.headers.emplace_back("Authorization", "Bearer " + processor.token);
