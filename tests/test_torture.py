@@ -182,8 +182,8 @@ def played(tmp_path):
         outcome = torture.Outcome(NO_FAULTS)
         try:
             world.start()
-            book = ledger.Writer(tmp_path / "ledger.ndjson", lambda: world.life)
-            client = Client(0, 1, world.front.listen, book, 300)
+            book = ledger.Writer(tmp_path / "ledger.ndjson", world.life)
+            client = Client(0, 1, [world.front.listen], book, 300)
             client.start()
             time.sleep(0.5)
             world.processes["work"].stop()

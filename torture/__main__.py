@@ -36,12 +36,15 @@ def arguments():
     parser.add_argument("--brokers", type=int, default=1, choices=(1, 3), help="with servers: with three, leaders move")
     parser.add_argument("--other-build", type=Path, help="another binary of ca4, which processes become and cease to be")
     parser.add_argument("--tunnel", action="store_true", help="with servers: `serve` reaches Kafka through `ca4 tunnel` and a bastion, which fail too")
+    parser.add_argument("--processors", type=int, default=1, choices=(1, 2), help="with servers: clients go to any of two of `serve`")
     parser.add_argument("--plan", action="store_true", help="print the schedule and end")
     parser.add_argument("--folder", type=Path, help="where data, logs, ledger and report go; emptied before")
     parser.add_argument("--shrink-s", type=float, default=600, help="how long to look for a smaller schedule that fails too")
     options = parser.parse_args()
     if options.tunnel and options.backend != "servers":
         parser.error("--tunnel leads to Kafka: it needs --backend servers")
+    if options.processors > 1 and (options.backend != "servers" or options.tunnel):
+        parser.error("--processors 2 share a Kafka that both reach: they need --backend servers, and no --tunnel")
     # The database of the tests is written in Python.
     options.events_per_s = options.events_per_s or (600 if options.backend == "embedded" else 250)
     return options
@@ -76,7 +79,8 @@ def explain(outcome, folder, options):
 
 
 def plan_of(seed, minutes, options):
-    return schedule.plan(seed, minutes, options.backend, options.without, options.brokers, bool(options.other_build), options.tunnel)
+    others = bool(options.other_build)
+    return schedule.plan(seed, minutes, options.backend, options.without, options.brokers, others, options.tunnel, options.processors)
 
 
 def play(seed, minutes, options):

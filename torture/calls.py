@@ -57,7 +57,7 @@ def spoil(folder, seed, case, skip, layout="up", broker=None):
     """One case: the call after `skip` others. `broker`: see cases.world()."""
     disk = Disk(cases.empty(folder) / "data", folder)
     world = cases.world(folder, seed, layout, disk.env, broker)
-    book = ledger.Writer(folder / "ledger.ndjson", lambda: world.life)
+    book = ledger.Writer(folder / "ledger.ndjson", world.life)
     found = []
     try:
         disk.spoil(case.kinds, skip=skip, count=case.count, way=case.way, error=case.error)
@@ -95,7 +95,7 @@ def under_load(folder, seed, name, layout="up", broker=None):
     """One of UNDER_LOAD, and a kill."""
     disk = Disk(cases.empty(folder) / "data", folder)
     world = cases.world(folder, seed, layout, disk.env, broker)
-    book = ledger.Writer(folder / "ledger.ndjson", lambda: world.life)
+    book = ledger.Writer(folder / "ledger.ndjson", world.life)
     try:
         world.start()
         for part in range(2):

@@ -57,7 +57,7 @@ class Load:
     """Clients of a world, until the end of the block."""
 
     def __init__(self, world, seed, book, events_per_s):
-        self._clients = [Client(n, seed, world.front.listen, book, events_per_s / CLIENTS) for n in range(CLIENTS)]
+        self._clients = [Client(n, seed, [world.front.listen], book, events_per_s / CLIENTS) for n in range(CLIENTS)]
 
     def __enter__(self):
         for client in self._clients:
@@ -75,7 +75,7 @@ def judge(world, attempts):
     world.come_back()
     outcome = torture.Outcome(world.plan)
     file = world.folder / "fresh.ndjson"
-    book = ledger.Writer(file, lambda: world.life)
+    book = ledger.Writer(file, world.life)
     torture._settle(outcome, world, book)
     book.close()
     found = outcome.violations + oracle.judge(ledger.Ledger(attempts + ledger.read(file).attempts), world.view())

@@ -16,14 +16,17 @@ HOT = 40  # ids of its own that a client sends again
 
 
 class Client(threading.Thread):
-    """Owns its ids: nobody else sends them, and it waits for an answer before the next request."""
+    """Owns its ids: nobody else sends them, and it waits for an answer before the next request.
 
-    def __init__(self, number, seed, address, ledger, events_per_s):
+    Each connection is to one of `addresses`, as a balancer deals them out.
+    """
+
+    def __init__(self, number, seed, addresses, ledger, events_per_s):
         super().__init__(daemon=True, name=f"client {number}")
-        self.number, self.address, self.ledger, self.events_per_s = number, address, ledger, events_per_s
+        self.number, self.addresses, self.ledger, self.events_per_s = number, addresses, ledger, events_per_s
         self._rng = random.Random(f"{seed} client {number}")
         self._over = threading.Event()
-        self._connection = None
+        self._connection, self._front = None, 0
         self._made = 0
         self._hot = {}  # id: [revision, fields, embedding]
         self._again = []  # what got no answer: (id, revision, fields, embedding)
@@ -68,13 +71,15 @@ class Client(threading.Thread):
         return metadata_id, revision, payload.fingerprint(fields, embedding), False, text, fields, embedding
 
     def _post(self, events):
-        numbers = self.ledger.begin([event[:4] for event in events])
         batch = len(events) > 1 or self._rng.random() < 0.2
         if self._rng.random() < 0.3:
             self._close()
+        if self._connection is None:
+            self._front = self._rng.randrange(len(self.addresses))
+        numbers = self.ledger.begin([event[:4] for event in events], self._front)
         try:
             if self._connection is None:
-                self._connection = http.client.HTTPConnection(self.address, timeout=TIMEOUT_S)
+                self._connection = http.client.HTTPConnection(self.addresses[self._front], timeout=TIMEOUT_S)
                 self._connection.connect()
         except OSError:
             self._close()
@@ -94,11 +99,11 @@ class Client(threading.Thread):
         if answer.status == 200 and batch:
             for number, line in zip(numbers, map(json.loads, said.splitlines()), strict=True):
                 if line["status"] == "ok":
-                    self.ledger.end(number, "ok", 200, line["durable_in"])
+                    self.ledger.end(number, "ok", 200, line["durable_in"], front=self._front)
                 else:
-                    self.ledger.end(number, "refused", line["error"]["status"])
+                    self.ledger.end(number, "refused", line["error"]["status"], front=self._front)
         elif answer.status == 200:
-            self.ledger.end(numbers[0], "ok", 200, json.loads(said)["durable_in"])
+            self.ledger.end(numbers[0], "ok", 200, json.loads(said)["durable_in"], front=self._front)
         else:
             self._end(numbers, "unknown" if IN_DOUBT in said else "refused", answer.status)
             if answer.status == 503:
@@ -106,7 +111,7 @@ class Client(threading.Thread):
 
     def _end(self, numbers, outcome, status=0, late=False):
         for number in numbers:
-            self.ledger.end(number, outcome, status, late=late)
+            self.ledger.end(number, outcome, status, late=late, front=self._front)
 
     def _close(self):
         if self._connection is not None:

@@ -28,7 +28,7 @@ def record(folder, seed, layout, seconds, events_per_s=150, lie=False):
     rng = random.Random(f"{seed} {layout} record")
     disk = Disk(folder / "data", folder, record=True)
     world = cases.world(folder, seed, layout, disk.env | RETENTION)
-    book, back = ledger.Writer(folder / "ledger.ndjson", lambda: world.life, disk.clock), []
+    book, back = ledger.Writer(folder / "ledger.ndjson", world.life, disk.clock), []
     try:
         world.start()
         if lie:
@@ -110,7 +110,7 @@ def cut_after_a_death(folder, seed, layout, skip):
     before = cases.empty(cases.empty(folder) / "before")
     disk = Disk(before / "data", before, record=True)
     world = cases.world(before, seed, layout, disk.env)
-    book = ledger.Writer(folder / "ledger.ndjson", lambda: world.life, disk.clock)
+    book = ledger.Writer(folder / "ledger.ndjson", world.life, disk.clock)
     try:
         world.start()
         for part, skipped in enumerate((EVER, skip)):
@@ -137,7 +137,7 @@ def cut_outbox(broker, folder, seed, skip, lie=False):
     """Events wait in the outbox, Kafka comes back, and before a sync the machine of the processor loses its power. Kafka keeps what it has."""
     disk = Disk(cases.empty(folder) / "data", folder, record=True)
     world = cases.world(folder, seed, "outbox", disk.env, broker)
-    book = ledger.Writer(folder / "ledger.ndjson", lambda: world.life, disk.clock)
+    book = ledger.Writer(folder / "ledger.ndjson", world.life, disk.clock)
     found, known, died, moment = [], ledger.Ledger(), 0, 0
     way = powercut.WAYS[(seed + skip) % len(powercut.WAYS)]
     try:

@@ -56,7 +56,7 @@ def _readable(data, layout):
 def prepare(folder, seed, layout="apart", broker=None):
     """A data directory whose log or outbox holds acknowledged events that nobody has read. Returns (ledger, {id: how many records})."""
     world = cases.world(folder, seed, layout, None, broker)
-    book = ledger.Writer(folder / "ledger.ndjson", lambda: world.life)
+    book = ledger.Writer(folder / "ledger.ndjson", world.life)
     try:
         world.start()
         # Started and stopped: all files are there, and no event is read.

@@ -125,13 +125,13 @@ def _stay(fault, seen, over=lambda: False):
 
 
 def full(world, fault):
-    refused, starts = world.refused_503(), world.front.false_starts
+    refused, starts = world.refused_503(), world.false_starts()
     try:
         world.disk.fill()
-        _stay(fault, lambda: world.refused_503() + world.front.false_starts > refused + starts)
+        _stay(fault, lambda: world.refused_503() + world.false_starts() > refused + starts)
     finally:
         world.disk.free()
-    refused, starts = world.refused_503() - refused, world.front.false_starts - starts
+    refused, starts = world.refused_503() - refused, world.false_starts() - starts
     return refused + starts > 0, f"{refused} events refused with 503, {starts} times a processor did not start"
 
 

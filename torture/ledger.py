@@ -55,31 +55,31 @@ class Ledger:
 
 
 class Writer:
-    """The file, for many clients. A life is asked for with every line, and so is the disk's clock."""
+    """The file, for many clients. life(front), that of the processor that is asked, is looked up with every line, and so is the disk's clock."""
 
     def __init__(self, path, life, disk_clock=lambda: 0):
         self._file, self._life, self._disk_clock = path.open("w"), life, disk_clock
         self._lock, self._next = threading.Lock(), 0
         self.counts, self.answered_503 = {"ok": 0, "refused": 0, "unknown": 0}, 0
 
-    def begin(self, events, foreign=False):
-        """`events`: (id, revision, hash, bad) of one request. Returns their numbers."""
+    def begin(self, events, front=0, foreign=False):
+        """`events`: (id, revision, hash, bad) of one request to the front of this number. Returns their numbers."""
         with self._lock:
             first, self._next = self._next, self._next + len(events)
             for number, (metadata_id, revision, hash_, bad) in enumerate(events, first):
                 line = {"a": number, "id": metadata_id, "revision": revision, "hash": hash_, "bad": bad, "foreign": foreign}
-                self._write(line)
+                self._write(line, front)
             self._file.flush()
         return range(first, first + len(events))
 
-    def end(self, number, outcome, status=0, durable_in="", late=False):
+    def end(self, number, outcome, status=0, durable_in="", late=False, front=0):
         with self._lock:
             self.counts[outcome] += 1
             self.answered_503 += status == 503
-            self._write({"a": number, "o": outcome, "status": status, "in": durable_in, "late": late})
+            self._write({"a": number, "o": outcome, "status": status, "in": durable_in, "late": late}, front)
 
-    def _write(self, line):
-        self._file.write(json.dumps(line | {"life": self._life(), "t": time.time(), "c": self._disk_clock()}) + "\n")
+    def _write(self, line, front):
+        self._file.write(json.dumps(line | {"life": self._life(front), "t": time.time(), "c": self._disk_clock()}) + "\n")
 
     def close(self):
         self._file.close()

@@ -38,10 +38,10 @@ class Outbox(World):
 
     def start_on(self, data, ready_s=START_S):
         """On a folder that is there."""
-        self.data, self.outbox = data, data / FILE
+        self.data, self.outboxes = data, {data: data / FILE}
         topic, reached = ["--topic", self.topic], {self.broker: self.proxies["kafka"].address}
         self.add_ca4("work", self.stored, [*topic, "--kafka-bootstrap", self.broker], QUICK)
-        self.add_ca4("serve", data, [*topic, "--kafka-outbox-file", self.outbox, *kafka_flags(reached)], self.env)
+        self.add_ca4("serve", data, [*topic, "--kafka-outbox-file", data / FILE, *kafka_flags(reached)], self.env)
         self.processes["work"].start()
         self.processes["serve"].start(ready_s)
         return self

@@ -56,7 +56,7 @@ def run(plan, folder, events_per_s, other_build=None):
     book = None
     try:
         world.start()
-        book = ledger.Writer(folder / "ledger.ndjson", lambda: world.life)
+        book = ledger.Writer(folder / "ledger.ndjson", world.life)
         world.refused_503 = lambda: book.answered_503
         scrapes = _load_and_faults(outcome, world, book, events_per_s)
         began = time.monotonic()
@@ -71,8 +71,8 @@ def run(plan, folder, events_per_s, other_build=None):
 
 
 def _load_and_faults(outcome, world, book, events_per_s):
-    address = world.front.listen
-    clients = [Client(n, outcome.plan.seed, address, book, events_per_s / CLIENTS) for n in range(CLIENTS)]
+    addresses = [front.listen for front in world.fronts]
+    clients = [Client(n, outcome.plan.seed, addresses, book, events_per_s / CLIENTS) for n in range(CLIENTS)]
     clients += world.strangers(book)
     watch = Watch(world)
     for thread in (*clients, watch):

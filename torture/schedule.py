@@ -38,7 +38,7 @@ class Plan:
     seed: int
     minutes: float
     backend: str
-    layout: str  # a key of OWN: one process, `serve` and `work`, or `serve` and two of `work`; "outbox": of outbox.py
+    layout: str  # a key of OWN: one process, `serve` and `work`, one or two of `serve` and two of `work`; "outbox": of outbox.py
     medium: str  # of the log's files: "disk", or "tmpfs", which can be full
     steps: tuple
     brokers: int = 1
@@ -71,8 +71,9 @@ class Plan:
 NET = ("refuse", "drop", "delay", "narrow", "cut", "corrupt")
 # What has checksums of its own for what it carries; MongoDB's protocol leaves that to TLS.
 CHECKED = ("kafka", "s3", "bastion")
-# Processes of ours; two workers share the partitions of Kafka.
+# Processes of ours; two workers share the partitions of Kafka, and clients go to any of two processors.
 OWN = {"up": ("up",), "apart": ("serve", "work"), "shared": ("serve", "work", "work2"), "outbox": ("serve", "work")}
+OWN["doors"] = ("serve", "serve2", "work", "work2")
 
 
 def brokers(count):
@@ -89,6 +90,9 @@ def deck(backend, layout, medium, broker_count=1, kinds=(), tunnel=False):
     own = OWN[layout]
     cards = [("kill", target) for target in own] * KILLS["tunnel" if tunnel else backend]
     cards += [(kind, target) for target in own for kind in ("stop", "restart", *kinds)]
+    if layout == "doors":
+        # Of two processors the clocks say which event is the later one: that they are right is asked of whoever runs two.
+        cards = [(kind, target) for kind, target in cards if kind != "clock" or not target.startswith("serve")]
     if tunnel:
         cards += [(kind, "tunnel") for kind in ("kill", "stop", "restart", "lose", "hang", *(kind for kind in kinds if kind == "build"))]
     if backend == "servers":
@@ -129,10 +133,10 @@ def pair(one, other):
 BACK_S = {"kafka": 8, "mongo": 2, "tunnel": 2}
 
 
-def plan(seed, minutes, backend, without=(), broker_count=1, other_build=False, tunnel=False):
+def plan(seed, minutes, backend, without=(), broker_count=1, other_build=False, tunnel=False, processors=1):
     """The plan of a seed. `without`: kinds that are left out, as "full" where nobody may mount a file system."""
     rng = random.Random(f"ca4 torture {seed} {backend}")
-    layout = rng.choice(("up", "apart", "apart")) if backend == "embedded" else "shared"
+    layout = rng.choice(("up", "apart", "apart")) if backend == "embedded" else "doors" if processors > 1 else "shared"
     medium = rng.choice(("tmpfs", "disk"))
     # Whoever asks a clock that can be moved asks another library: half of the plans do without.
     kinds = (*(("clock",) if rng.random() < 0.5 else ()), *(("build",) if other_build else ()))

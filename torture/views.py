@@ -90,14 +90,16 @@ def of_embedded(data):
 
 
 def of_kafka(world, documents, lines):
-    """What `documents` and `lines` of an archive are, with the dead letters and the outbox of a world whose log is Kafka."""
-    flags = ["--kafka-bootstrap", world.broker, "--topic", world.topic, "--data-dir", world.data]
-    outbox = ["--kafka-outbox-file", world.outbox]
-    (stats,) = _ndjson("spool", "stats", "--topic", world.topic, "--data-dir", world.data, *outbox)
-    letters = _letters(*flags)
-    if Path(f"{world.outbox}-refused").exists():
-        letters += _letters(*flags, *outbox, "--outbox")
-    return View(documents, lines, letters, stats["waiting"], resends=True)
+    """What `documents` and `lines` of an archive are, with the dead letters and the outboxes of a world whose log is Kafka."""
+    log = ["--topic", world.topic, "--kafka-bootstrap", world.broker]
+    letters, waiting = _letters(*log, "--data-dir", next(iter(world.outboxes))), 0
+    for data, file in world.outboxes.items():
+        outbox = ["--data-dir", data, "--kafka-outbox-file", file]
+        (stats,) = _ndjson("spool", "stats", "--topic", world.topic, *outbox)
+        waiting += stats["waiting"]
+        if Path(f"{file}-refused").exists():
+            letters += _letters(*log, *outbox, "--outbox")
+    return View(documents, lines, letters, waiting, resends=True)
 
 
 def of_servers(world):

@@ -10,7 +10,7 @@ EVERY_S = 0.7
 
 
 class Watch(threading.Thread):
-    """Scrapes the processor for the judgement, and counts the tries again of worker and archiver over all their lives."""
+    """Scrapes the processors for the judgement, and counts the tries again of worker and archiver over all their lives."""
 
     def __init__(self, world):
         super().__init__(daemon=True, name="watch")
@@ -28,12 +28,13 @@ class Watch(threading.Thread):
             self.look()
 
     def look(self):
-        life, began = self.world.life, time.time()
-        text = self.world.front.scrape()
-        ended = time.time()
-        if text and life == self.world.life:
-            counted = [metric(text, "ca4_events_total", result=r) or 0 for r in ("accepted", "refused", "failed")]
-            self.scrapes.append(Scrape(life, began, ended, *counted))
+        for number, front in enumerate(self.world.fronts):
+            life, began = self.world.life(number), time.time()
+            text = front.scrape()
+            ended = time.time()
+            if text and life == self.world.life(number):
+                counted = [metric(text, "ca4_events_total", result=r) or 0 for r in ("accepted", "refused", "failed")]
+                self.scrapes.append(Scrape(life, began, ended, *counted))
         for worker in self.world.workers:
             text = worker.scrape()
             retries = text and metric(text, "ca4_retries_total")

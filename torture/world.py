@@ -33,13 +33,14 @@ GROUPS = 2  # of consumers: worker and archiver
 LAG_S = 1.2  # how old the metric of what they are behind may be
 # A broker that came back leads again soon: a fault of the way to one that leads nothing would meet no traffic.
 BALANCED = {"leader.imbalance.check.interval.seconds": 5}
+LIVES = 1 << 20  # above what a process has in any run
 TMPFS_BYTES = 4 << 30  # a bound, not taken: what is in it counts
 
 
 class Ca4(ServerProcess):
     """A command of ca4 on fixed ports. start() tries again while it ends by itself, as with a disk that is full."""
 
-    def __init__(self, name, data_dir, flags, env, folder, on_launch=lambda: None):
+    def __init__(self, name, data_dir, flags, env, folder):
         command = name.rstrip("0123456789")
         self.admin, self.listen = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
         argv = [BINARY, command, "--data-dir", data_dir, "--admin-listen", self.admin, *flags]
@@ -47,7 +48,7 @@ class Ca4(ServerProcess):
         argv += [] if self.worker else ["--listen", self.listen]
         super().__init__(name, argv, folder / f"{name}.log", env=env, cwd=folder, ready=self._answers)
         self.env, self._clock = ENVIRONMENT | env, folder / f"{name}.clock"
-        self.on_launch, self.expected_end, self.false_starts = on_launch, False, 0
+        self.lives, self.false_starts = 0, 0
 
     def with_clock(self):
         """From the next start on its clock can be moved."""
@@ -73,7 +74,7 @@ class Ca4(ServerProcess):
             return False
 
     def launch(self):
-        self.on_launch()
+        self.lives += 1
         super().launch()
 
     def start(self, ready_s=START_S):
@@ -132,7 +133,6 @@ class World:
         self.folder, self.plan, self.env = Path(folder), plan, QUICK | (env or {})
         self.processes, self.proxies, self.disk = {}, {}, None
         self.evidence = {}  # {(kind, target): (what is counted, how often it has been seen)}; other faults are seen by a proxy's counter
-        self.life = 0
         self.refused_503 = lambda: 0  # events answered so, told by whoever runs the clients
         self._log, self._log_lock = (self.folder / "timeline.txt").open("w"), threading.Lock()
         self.other_build = None  # another binary of ca4, for a plan that changes them
@@ -144,13 +144,23 @@ class World:
             self._log.write(f"{time.time():.3f} {text}\n")
             self._log.flush()
 
-    def _next_life(self):
-        self.life += 1
+    @property
+    def fronts(self):
+        """The processes that take events."""
+        return [process for process in self.processes.values() if isinstance(process, Ca4) and not process.worker]
 
     @property
     def front(self):
-        """The process that takes events."""
-        return self.processes["up" if self.plan.layout == "up" else "serve"]
+        """One of them."""
+        return self.fronts[0]
+
+    def life(self, front=0):
+        """A number that the front of this number has until it is started again, and that no other has or had."""
+        return front * LIVES + self.fronts[front].lives
+
+    def false_starts(self):
+        """How often a front ended before it was ready, and was started again."""
+        return sum(front.false_starts for front in self.fronts)
 
     @property
     def workers(self):
@@ -158,8 +168,7 @@ class World:
         return [process for process in self.processes.values() if getattr(process, "worker", False)] or [self.front]
 
     def add_ca4(self, name, data_dir, flags, env):
-        on_launch = self._next_life if name in ("up", "serve") else lambda: None
-        self.processes[name] = Ca4(name, data_dir, flags, env, self.folder, on_launch)
+        self.processes[name] = Ca4(name, data_dir, flags, env, self.folder)
         if any((fault.kind, fault.target) == ("clock", name) for fault in self.plan.faults):
             self.processes[name].with_clock()
 
@@ -192,12 +201,12 @@ class World:
     def drained(self):
         """Whether everything that was accepted is in the database and in the archive, by ca4's own account; else what is left."""
         time.sleep(LAG_S)
-        text = self.front.scrape()
-        if text is None:
+        texts = [front.scrape() for front in self.fronts]
+        if None in texts:
             return False, "no metrics"
-        left = {name: metric(text, name) or 0 for name in ("ca4_lag_records", "ca4_outbox_records")}
-        known = metric(text, "ca4_lag_records") is not None
-        return known and not any(left.values()), f"{left}"
+        left = {name: [metric(text, name) for text in texts] for name in ("ca4_lag_records", "ca4_outbox_records")}
+        known = None not in left["ca4_lag_records"]
+        return known and not any(map(any, left.values())), f"{left}"
 
     def close(self):
         for process in reversed(self.processes.values()):
@@ -245,7 +254,7 @@ def kafka_flags(reached):
 
 
 class Servers(World):
-    """`ca4 serve` and two of `ca4 work` with Kafka, a MongoDB-wire database and S3, each reached through a proxy that fails.
+    """`ca4 serve`, one or two of it, and two of `ca4 work` with Kafka, a MongoDB-wire database and S3, each reached through a proxy that fails.
 
     With a tunnel `serve` is on a laptop: it reaches the same proxy of a broker, but only through `ca4 tunnel`, another proxy and an sshd.
     """
@@ -271,15 +280,18 @@ class Servers(World):
         self.database = Database(nx, f"mongodb://{self.proxies['mongo'].address}/")
         env = self.env | self.database.env | s3.keys_env
         env |= {"CA4_ARCHIVE_S3_BUCKET": self.bucket, "CA4_ARCHIVE_S3_ENDPOINT": f"http://{self.proxies['s3'].address}"}
-        self.outbox = self.mount("outbox") / "outbox.db"
+        outboxes = self.mount("outbox")
         reached = {node.address(): self.proxies[name].address for name, node in self.nodes.items()}
         ways = {}
         if self.plan.tunnel:
             through = tunnel.dig(self, [*reached.values()])
             ways["serve"] = {told: through[used] for told, used in reached.items()}
-        self.data = self.folder / "serve"
+        self.outboxes = {}
         for name in OWN[self.plan.layout]:
-            flags = ["--topic", self.topic, "--kafka-outbox-file", self.outbox, *kafka_flags(ways.get(name, reached))]
+            flags = ["--topic", self.topic, *kafka_flags(ways.get(name, reached))]
+            if name.startswith("serve"):
+                self.outboxes[self.folder / name] = outboxes / f"{name}.db"
+                flags += ["--kafka-outbox-file", outboxes / f"{name}.db"]
             self.add_ca4(name, self.folder / name, flags, env)
             self.processes[name].start()
         return self
