@@ -97,13 +97,6 @@ def test_a_newer_image_or_key_does_not_replace_running_machines(applied, tmp_pat
     said = applied.ok("plan", CA4_SSH_PUBLIC_KEY_FILE=f"{other}.pub")
     assert "ca4-node-1: as it should be" in said
     assert "ca4-bastion: as it should be" in said
-    assert "ca4-bastion: lets in the key that it was made with" in said
-    # In a shell that has not set the variable, where ssh's own key is another: with that nobody would get in.
-    (tmp_path / ".ssh").mkdir()
-    shutil.copy(f"{other}.pub", tmp_path / ".ssh/id_ed25519.pub")
-    refused = applied.run("apply", CA4_SSH_PUBLIC_KEY_FILE=None, HOME=str(tmp_path))
-    assert refused.returncode == 1
-    assert "this system was made with CA4_SSH_PUBLIC_KEY_FILE=…, " in refused.stderr
 
 
 def test_what_was_cut_off_is_finished(account):
@@ -249,12 +242,6 @@ def test_destroy_leaves_the_archive_and_nuke_leaves_nothing(account):
     assert s3.get_object(Bucket=outputs["ca4_s3_bucket"], Key="a")["Body"].read() == b"two"
     assert not account.state.exists()
 
-    # It comes back to its archive.
-    assert f"{outputs['ca4_s3_bucket']}: the archive of before" in account.ok("apply", CA4_NODES="1")
-    assert account.outputs()["ca4_s3_bucket"] == outputs["ca4_s3_bucket"]
-    assert s3.get_object(Bucket=outputs["ca4_s3_bucket"], Key="a")["Body"].read() == b"two"
-
-    delete_route_tables(account)
     account.ok("nuke", CONFIRM="ca4")
     assert s3.list_buckets()["Buckets"] == []
     account.ok("nuke", CONFIRM="ca4")  # a second time finds nothing to do

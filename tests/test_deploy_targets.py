@@ -84,8 +84,6 @@ def test_clean_removes_what_was_written_here(tmp_path):
     state = tmp_path / "state"
     state.mkdir()
     (state / "outputs.env").write_text("ca4_vpc_id=vpc-1\n")
-    (state / "kustomize/edge").mkdir(parents=True)
-    (state / "mine").touch()
     kube = tmp_path / "kube"
     kube.mkdir()
     for name in ("kubeconfig.yaml", "config"):
@@ -98,7 +96,7 @@ def test_clean_removes_what_was_written_here(tmp_path):
         timeout=60,
     )
     assert result.returncode == 0, result.stderr
-    assert [path.name for path in state.iterdir()] == ["mine"]
+    assert not state.exists()
     assert [path.name for path in kube.iterdir()] == ["config"]
 
 

@@ -288,3 +288,21 @@ def test_an_update_counts_although_the_clock_was_set_back_and_nobody_knew_the_ne
         assert same["embedding_dim"] == 3
     finally:
         way.close()
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_of_two_processors_the_one_that_was_started_again_is_not_ahead(broker, serve, work, tmp_path, end):
+    topic = fresh_topic(broker.address())
+    flags = ["--kafka-bootstrap", broker.address(), "--topic", topic]
+    one, other = (when_direct(serve("serve", tmp_path / name, *flags)) for name in ("one", "other"))
+    mark = tmp_path / f"one/outbox/{topic}.db-version"
+    one.accept(event("same", dim=2))
+    eventually(lambda: mark.stat().st_size > 0, "the version is marked on the disk")
+    getattr(one, end)()
+    one = serve("serve", tmp_path / "one", *flags)
+    one.accept(event("same", dim=3))
+    other.accept(event("same", dim=4))
+    work(tmp_path / "stored", *flags)
+    other.accept(event("after"))
+    when_stored(tmp_path / "stored", ["after", "same"])
+    eventually(lambda: {d["metadata_id"]: d["embedding_dim"] for d in documents(tmp_path / "stored")}["same"] == 4, "the last one wins")

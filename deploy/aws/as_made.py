@@ -1,7 +1,7 @@
 """What a system that is there was made with, beside what the variables say now.
 
 A variable that somebody forgot to set again must not be taken for a wish: by its default a second database would be made, machines
-get another type, doors of brokers close, nodes be missing from the outputs, and the key from the SSH configuration.
+get another type, doors of brokers close, and nodes be missing from the outputs.
 """
 
 import settings as settings_module
@@ -37,18 +37,10 @@ def unsaid(cloud):
     # Fewer nodes than by default are the rest of a run that was cut off, or one that was destroyed to be made anew.
     if int(found.get("CA4_NODES", settings.nodes)) < settings.nodes:
         del found["CA4_NODES"]
-    # Machines are made after the database: where they are and it is not, there is another one.
-    if settings.has_database and "MONGO_URI" not in settings.said and node_numbers(cloud) and not cloud.describe("database"):
+    # The bastion is made last: where it is and no database, there is another one.
+    if settings.has_database and "MONGO_URI" not in settings.said and cloud.describe("bastion") and not cloud.describe("database"):
         found["MONGO_URI"] = "…"
-    if takes_another_key(cloud) and "CA4_SSH_PUBLIC_KEY_FILE" not in settings.said:
-        found["CA4_SSH_PUBLIC_KEY_FILE"] = "…"
     return found
-
-
-def takes_another_key(cloud):
-    """Whether the bastion lets in another key than that of the settings; of two texts of one key the comments may differ."""
-    has = parameter(cloud, "bastion", "AdminPublicKey")
-    return has is not None and has.split(" ")[:2] != cloud.settings.public_key.split(" ")
 
 
 def node_numbers(cloud):
@@ -58,7 +50,7 @@ def node_numbers(cloud):
 def complaint(found):
     words = " ".join(f"{name}={value}" for name, value in found.items())
     text = f"this system was made with {words}, which is not set now: by its default it would become another one. Set it as before"
-    others = [name for name in found if name not in ("MONGO_URI", "CA4_SSH_PUBLIC_KEY_FILE")]
+    others = [name for name in found if name != "MONGO_URI"]
     if others:
         text += f", or set {others[0]} to what you want"
     if "MONGO_URI" in found:

@@ -9,6 +9,7 @@ is left alone. AWS_ENDPOINT_URL sends everything to another implementation of th
 import argparse
 import json
 import os
+import shutil
 import sys
 import time
 
@@ -68,24 +69,7 @@ class Cloud:
 
     def outputs(self, stack_name):
         stack = self.describe(stack_name) or {}
-        found = {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])}
-        if not found and stack_name == "archive" and (bucket := self.kept_bucket()):
-            found["Ca4S3Bucket"] = bucket
-        return found
-
-    def kept_bucket(self):
-        """The archive that outlived its stack, when the system was destroyed; '' where there is none. It can't be made a second time."""
-        stack = self.describe("archive")
-        if stack and stack["StackStatus"] not in HALF_MADE:
-            return ""
-        bucket = stacks_module.archive_bucket(self.settings, self.account)
-        try:
-            self.s3.head_bucket(Bucket=bucket)
-        except botocore.exceptions.ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-                return ""
-            raise
-        return bucket
+        return {o["OutputKey"]: o["OutputValue"] for o in stack.get("Outputs", [])}
 
     def newest_image(self):
         return self.ssm.get_parameter(Name=IMAGE_PARAMETER)["Parameter"]["Value"]
@@ -221,8 +205,7 @@ def say(text):
 
 
 def wanted(cloud):
-    stacks = stacks_module.all_stacks(cloud.settings, cloud.account, cloud.newest_image())
-    return [stack for stack in stacks if stack.name != "archive" or not cloud.kept_bucket()]
+    return stacks_module.all_stacks(cloud.settings, cloud.account, cloud.newest_image())
 
 
 def describe_change(change):
@@ -259,16 +242,12 @@ def plan(cloud):
 
 
 def say_what_stays(cloud):
-    """What exists and is left alone, though it is not as the variables or the templates say."""
-    if bucket := cloud.kept_bucket():
-        say(f"  {bucket}: the archive of before, used as it is")
+    """What exists and is left alone, though the variables say otherwise."""
     for name in cloud.extra_nodes():
         wanted_nodes = cloud.settings.nodes
         say(f"  {cloud.stack_id(name)}: stays, though CA4_NODES is {wanted_nodes}; drain it, then make ca4-destroy ONLY={name}")
     if not cloud.settings.has_database and cloud.describe("database"):
         say(f"  {cloud.stack_id('database')}: stays, and costs, though another database is used; make ca4-destroy ONLY=database")
-    if as_made.takes_another_key(cloud):
-        say(f"  {cloud.stack_id('bastion')}: lets in the key that it was made with, not this one; docs/deploy.md (Changing it) says how to change that")
     for name, gib in as_made.disks_that_stay(cloud):
         say(f"  {cloud.stack_id(name)}: its disk stays as it is, {gib} GiB; docs/deploy.md (Changing it) says how to make it larger")
 
@@ -347,7 +326,7 @@ def destroy(cloud, only=""):
         for what in left:
             say(f"  {what}: kept, and charged for; nothing here deletes it")
     if not only:
-        outputs.forget(cloud.settings.state_dir)
+        outputs.forget(cloud.settings)
         bucket = stacks_module.archive_bucket(cloud.settings, cloud.account)
         say(f"Kept, and charged for: the archive bucket {bucket} and the database's last snapshot; make ca4-nuke removes them")
 
@@ -404,7 +383,7 @@ def mongo_uri(cloud):
 
 def clean(state_dir):
     """What was written on this machine. Beside the kubeconfig there may be others, where CA4_KUBE_DIR names a folder of the user's."""
-    outputs.forget(state_dir)
+    shutil.rmtree(state_dir, ignore_errors=True)
     folder = settings_module.kube_dir()
     (folder / "kubeconfig.yaml").unlink(missing_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):

@@ -11,10 +11,6 @@ import stacks as stacks_module
 # The Service of deploy/k8s/components/mongo-dev.
 MONGO_IN_CLUSTER = "mongo.platform.svc.cluster.local:27017"
 
-# What is in the state folder, by this and by the scripts beside it: ssh and deploy/k3s, deploy/k8s, growth/wireguard.sh.
-WRITTEN = ("outputs.json", "outputs.env", "ssh_config", "ca4.toml", "known_hosts", "known_hosts.old", "ssh.log")
-WRITTEN_FOLDERS = ("kustomize", "wireguard")
-
 SSH = """\
 # Written by `make ca4-apply`. ssh -F {state}/ssh_config ca4-node-1
 Host ca4-bastion
@@ -139,12 +135,6 @@ def read(settings):
     return json.loads(path.read_text())
 
 
-def forget(state_dir):
-    """Outputs of what is no longer there must mislead nobody. What else is in the folder is somebody's: CA4_STATE_DIR may name any."""
-    for name in WRITTEN:
-        (state_dir / name).unlink(missing_ok=True)
-        (state_dir / f"{name}.new").unlink(missing_ok=True)
-    for name in WRITTEN_FOLDERS:
-        shutil.rmtree(state_dir / name, ignore_errors=True)
-    if state_dir.is_dir() and not any(state_dir.iterdir()):
-        state_dir.rmdir()
+def forget(settings):
+    """Outputs of what is no longer there must mislead nobody."""
+    shutil.rmtree(settings.state_dir, ignore_errors=True)

@@ -13,10 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 # More than the events of docs/scaling.md's largest size ask for.
 NODES_MAX = 9
 # Whose default would change a system that was made with something else.
-SHAPING = (
-    *("CA4_NODES", "CA4_NODE_TYPE", "CA4_NODE_DISK_GIB", "CA4_KAFKA_BROKERS", "CA4_DATABASE_CLASS", "CA4_DATABASE_ZONES"),
-    *("CA4_SSH_PUBLIC_KEY_FILE", "MONGO_URI"),
-)
+SHAPING = ("CA4_NODES", "CA4_NODE_TYPE", "CA4_NODE_DISK_GIB", "CA4_KAFKA_BROKERS", "CA4_DATABASE_CLASS", "CA4_DATABASE_ZONES", "MONGO_URI")
 
 
 class BadSettings(Exception):

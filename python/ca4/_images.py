@@ -23,10 +23,10 @@ def listed(bad):
 
 
 class ImageError(ValueError):
-    """Some of the images can't be embedded. `bad` is [(index, name, reason)], `rows` what ca4.embed made of the others: zeros for the bad."""
+    """Some of the images can't be embedded. `bad` is [(index, name, reason)]."""
 
-    def __init__(self, bad, rows=None):
-        self.bad, self.rows = bad, rows
+    def __init__(self, bad):
+        self.bad = bad
         shown = listed([(name, reason) for _, name, reason in bad])
         super().__init__(f"{len(bad)} image{'s' if len(bad) != 1 else ''} can't be embedded:{shown}")
 
@@ -38,8 +38,7 @@ def _is_one_picture(image):
 def _rgb(image):
     """The pixels as a C-contiguous (height, width, 3) uint8 array; alpha is dropped, grey repeated."""
     if hasattr(image, "convert"):  # Pillow, which need not be installed
-        # Of grey with 16 bits the upper 8, as of a file: Pillow itself makes all but the darkest white.
-        image = (numpy.asarray(image) >> 8).astype(numpy.uint8) if image.mode.startswith("I;16") else image.convert("RGB")
+        image = image.convert("RGB")
     pixels = numpy.asarray(image)
     if pixels.dtype != numpy.uint8:
         raise TypeError(f"an array of {pixels.dtype}; expected uint8, 0 to 255")

@@ -32,7 +32,7 @@ class Model:
     runtime = property(lambda self: self._native.runtime)
 
     def embed(self, images, *, batch=8, progress=False):
-        """An array of shape (images, dim) of float32, in the order given. Raises ImageError, with the others' rows, when any can't be embedded."""
+        """An array of shape (images, dim) of float32, in the order given. Raises ImageError when any can't be embedded."""
         batch = _checks.whole("batch", batch, _checks.BATCH_MAX)
         iterator, count = pairs(images)
         bar = _progress.bar(progress, count)
@@ -42,7 +42,7 @@ class Model:
         finally:
             bar.close()
         if bad:
-            raise ImageError(bad, rows)
+            raise ImageError(bad)
         return rows
 
 

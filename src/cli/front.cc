@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <filesystem>
 #include <mutex>
+#include <thread>
 
 #include "archive/archive.h"
 #include "base/host_port.h"
@@ -27,6 +28,9 @@ namespace ca4::cli {
 namespace {
 
 constexpr auto kSeedAgain = std::chrono::seconds(1);
+// Above what a mark may be ahead, and above the margin where there is none. A clock that is further
+// behind was set back, and who knows by how much.
+constexpr int64_t kCatchUpUsMax = 3'000'000;
 
 // For all but the clients' connections: logs, stores, brokers, archive, admin port. Far more than
 // the 40 that `make soak` sees.
@@ -133,6 +137,8 @@ Status Front::open(ops::Metrics& metrics) {
   }
   const Status seeded = seed_versions();
   if (!seeded.is_ok()) return seeded;
+  // An embedded log has one processor.
+  if (!settings_.kafka.bootstrap.empty()) let_clock_catch_up();
   add_routes(metrics, address->host);
   add_gauges(metrics);
   allow_connections(from.connections_max);
@@ -155,9 +161,7 @@ Status Front::open(ops::Metrics& metrics) {
 Status Front::seed_once() {
   const Result<std::vector<log::Record>> newest = ports_.events->newest();
   if (!newest) return newest.status();
-  for (const log::Record& record : *newest) {
-    processor_->seed_version(processor::version_after(record));
-  }
+  processor_->continue_versions(*newest);
   return Status::ok();
 }
 
@@ -174,6 +178,20 @@ Status Front::seed_versions() {
     }
   });
   return Status::ok();
+}
+
+void Front::let_clock_catch_up() {
+  const int64_t ahead_us = processor_->ahead_us();
+  if (ahead_us <= kCatchUpUsMax) {
+    std::this_thread::sleep_for(std::chrono::microseconds(ahead_us));
+    return;
+  }
+  spdlog::warn(
+      "this machine's clock is {} s behind the newest event: until it has caught up, an update "
+      "that "
+      "another processor of this topic accepts may be taken for older than one from here; set it "
+      "(`timedatectl`, `chronyc tracking`)",
+      ahead_us / 1'000'000);
 }
 
 page::PageParts Front::page_parts() {

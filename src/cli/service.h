@@ -58,6 +58,8 @@ class Front {
   // asked again in the background: meanwhile the clock alone makes versions grow.
   Status seed_versions();
   Status seed_once();
+  // Until the clock is past what was given before, where that is a matter of seconds.
+  void let_clock_catch_up();
   // What stands before everything that holds or takes data: tokens with a scope, or without tokens,
   // where only this machine can connect, a look at where the request comes from.
   page::Guard guard_for(const std::string& listen_host, http::Scope scope) const;

@@ -35,10 +35,9 @@ constexpr size_t kTrustedGrowth = 16;
 // Of the room of all bodies together, what those up to kBodyBytesAtOnce have for themselves on top:
 // a fourth. Whoever fills it with large ones keeps nobody's single events out.
 constexpr size_t kRoomPerSmallRoom = 4;
-// How far ahead of the least rate what came already may bring a body, or what was read an answer,
-// at least. TCP tries again 13 and 26 s after a network went: one that is back by then costs nobody
-// an upload. And who reads an answer at that rate seems to read nothing for 14 s (see below).
-constexpr int64_t kAheadMs = 30'000;
+// How far ahead of the least rate what came already may bring a body. TCP tries again 13 and 26 s
+// after a network went: one that is back by then costs nobody an upload.
+constexpr int64_t kBodyAheadMs = 30'000;
 // The same where others need the room, or the server stops: a few round trips, or a packet that is
 // lost three times.
 constexpr int64_t kHurriedMs = 3'000;
@@ -125,9 +124,9 @@ StreamConnection<Stream>::StreamConnection(std::shared_ptr<Loop> loop, Stream st
     : loop_(std::move(loop)),
       stream_(std::move(stream)),
       in_(std::max(loop_->shared().options.header_bytes_max, kChunkedReadBytes) + kReadBytes),
-      body_pace_(std::max(loop_->shared().options.header_timeout_ms, kAheadMs)),
+      body_pace_(std::max(loop_->shared().options.header_timeout_ms, kBodyAheadMs)),
       body_pace_hurried_(kHurriedMs),
-      write_pace_(std::max(loop_->shared().options.idle_timeout_ms, kAheadMs)),
+      write_pace_(loop_->shared().options.idle_timeout_ms),
       write_pace_hurried_(kHurriedUnreadMs) {}
 
 template <class Stream>
@@ -615,8 +614,8 @@ void StreamConnection<Stream>::write_ready() {
     if (error || sent == out_.size()) return on_written(error);
   }
   const int64_t now_ms = steady_ms();
-  write_pace_.begin(now_ms);
-  write_pace_hurried_.begin(now_ms);
+  write_pace_.begin(now_ms, loop_->shared().options.idle_timeout_ms);
+  write_pace_hurried_.begin(now_ms, kHurriedUnreadMs);
   const auto self = this->shared_from_this();
   net::async_write(
       stream_, net::buffer(out_) + sent,

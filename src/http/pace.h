@@ -13,9 +13,8 @@ class Pace {
  public:
   explicit Pace(int64_t ahead_ms_max) : ahead_ms_max_(ahead_ms_max) {}
 
-  // From `now_ms` on, with so long for the first byte, or as long as there ever is.
+  // From `now_ms` on, with so long for the first byte.
   void begin(int64_t now_ms, int64_t first_ms) { base_ms_ = now_ms + first_ms; }
-  void begin(int64_t now_ms) { begin(now_ms, ahead_ms_max_); }
 
   // By when more than `bytes`, which are all since `begin`, must have come.
   int64_t due_ms(int64_t now_ms, size_t bytes, size_t bytes_per_s_min) {

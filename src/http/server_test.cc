@@ -362,15 +362,6 @@ TEST_F(ServerTest, NoMoreIsReadForAClientThatReadsNoAnswers) {
   EXPECT_THAT(client.response(), HasSubstr("GET /echo"));
 }
 
-// Of who reads slowly the kernel tells nothing for seconds.
-TEST_F(ServerTest, WhoPausesInALargeAnswerForLongerThanBetweenRequestsGetsAllOfIt) {
-  start({.idle_timeout_ms = 200});
-  TestClient client(server_->port());
-  client.send(get("/large"));
-  std::this_thread::sleep_for(std::chrono::seconds(1));
-  EXPECT_GT(client.response().size(), kLargeBytes);
-}
-
 TEST_F(ServerTest, WhoReadsNothingOfLargeAnswersIsClosedWhereThereAreTooMany) {
   start({.answers_bytes_max = kLargeBytes});
   TestClient one(server_->port());

@@ -91,20 +91,19 @@ bool is_blank(std::string_view line) {
   return line.find_first_not_of(" \t\r") == std::string_view::npos;
 }
 
-// Appends of one moment reach the log in any order, so the newest record is not always the one with
-// the largest version. A second is far more than they can be apart.
+// Far more than appends of one moment can be apart, see version_of.
 constexpr uint64_t kVersionMargin = 1'000'000;
 
 }  // namespace
 
 // Versions are times of acceptance, and a record is appended when it was accepted: only a clock set
 // back makes the version the larger of both.
-uint64_t version_after(const log::Record& newest) {
+uint64_t version_of(const log::Record& newest) {
   const auto appended = static_cast<uint64_t>(std::max<int64_t>(newest.appended_at_us, 0));
   event::ValueReader reader;
   const Result<event::EventView> event =
       reader.read(newest.value, log::origin_of(newest.headers, newest.appended_at_us));
-  return std::max(event ? event->version : 0, appended) + kVersionMargin;
+  return std::max(event ? event->version : 0, appended);
 }
 
 http::Response append_failed(const Status& status, size_t events) {
@@ -206,15 +205,26 @@ std::string_view Processor::durable_in(const std::vector<log::Position>& kept) c
   return options_.kafka_bootstrap.empty() ? "log" : "kafka";
 }
 
-void Processor::seed_version(uint64_t version) {
+void Processor::raise_version(uint64_t version) {
   uint64_t last = version_.load();
   while (last < version && !version_.compare_exchange_weak(last, version)) {
   }
 }
 
 void Processor::remember_versions(std::unique_ptr<VersionMark> mark) {
-  seed_version(mark->highest());
+  raise_version(mark->highest());
   mark_ = std::move(mark);
+}
+
+void Processor::continue_versions(const std::vector<log::Record>& newest) {
+  const bool knows_runs = mark_ && mark_->highest() > 0;
+  for (const log::Record& record : newest) {
+    raise_version(version_of(record) + (knows_runs ? 0 : kVersionMargin));
+  }
+}
+
+int64_t Processor::ahead_us() const {
+  return std::max<int64_t>(static_cast<int64_t>(version_.load()) - clock_.now_us(), 0);
 }
 
 void Processor::stamp(event::Event& event) {

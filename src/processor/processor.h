@@ -51,13 +51,19 @@ class Processor {
   Processor(const Processor&) = delete;
   Processor& operator=(const Processor&) = delete;
 
-  // Versions given from now on are larger than `version`, however the clock stands: call with
-  // version_after the log's newest record, before the first request where that can be had.
-  void seed_version(uint64_t version);
-
-  // The same with what `mark` knows of earlier runs; versions given from now on are noted there.
-  // Call before the first request.
+  // Versions given from now on are larger than those that `mark` knows of earlier runs, however the
+  // clock stands, and are noted there. Call before the first request, and before
+  // continue_versions.
   void remember_versions(std::unique_ptr<VersionMark> mark);
+
+  // The same for what is in the log, by the newest record of each of its partitions; without a mark
+  // that knows earlier runs, to be sure, a second more. Call before the first request where that
+  // can be had.
+  void continue_versions(const std::vector<log::Record>& newest);
+
+  // How many microseconds the next version would be ahead of the clock, 0 for none. Of two
+  // processors of one log the one that is ahead would give an older event the larger version.
+  int64_t ahead_us() const;
 
   // POST /metadata and /metadata/batch through `guard`; GET /health, /livez, /readyz and
   // /openapi.json, open to all.
@@ -75,6 +81,7 @@ class Processor {
   bool is_small(http::Request& request) const;
   bool read_body(http::Request& request, bool ndjson, const http::Respond& respond,
                  int64_t began_us);
+  void raise_version(uint64_t version);
   // Gives an accepted event its time, version and, where it has none, an id.
   void stamp(event::Event& event);
   // Counts a request and what became of its events.
@@ -95,9 +102,10 @@ class Processor {
   http::JobPool large_;                // last: its jobs use the others
 };
 
-// A version that no event of the log has come up to, by its newest record: for seed_version. Also
-// where that is no event, or a dead letter sent on its way again with the version it once had.
-uint64_t version_after(const log::Record& newest);
+// How far versions have come in a log, by its newest record. Also where that is no event, or a dead
+// letter sent on its way again with the version it once had. Appends of one moment reach the log in
+// any order: it may have versions that are a little larger.
+uint64_t version_of(const log::Record& newest);
 
 // The answer to an append of so many events that failed: 413 where the batch can never fit,
 // otherwise 503.

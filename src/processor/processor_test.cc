@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "base/test_dir.h"
 #include "base/test_zstd.h"
 #include "log/memory_log.h"
 #include "ops/metrics.h"
@@ -152,8 +153,15 @@ TEST_F(ProcessorTest, ATraceThatIsNoneIsLeftOut) {
   EXPECT_THAT(log_.records.at(1).headers, testing::IsEmpty());
 }
 
+std::vector<log::Record> newest_at(int64_t appended_at_us) {
+  return {
+      {.position = {}, .appended_at_us = appended_at_us, .key = {}, .value = {}, .headers = {}}};
+}
+
 TEST_F(ProcessorTest, VersionsGrowWhereverTheClockStands) {
-  processor_.seed_version(kNow + 10);
+  // Nothing is known of earlier runs: a second more than the log says.
+  processor_.continue_versions(newest_at(kNow - 1'000'000 + 10));
+  EXPECT_EQ(processor_.ahead_us(), 10);
   post(R"({"metadata_id":"a","embedding":[1]})");
   clock_.set_us(kNow - 1'000'000);
   post(R"({"metadata_id":"a","embedding":[1]})");
@@ -164,8 +172,22 @@ TEST_F(ProcessorTest, VersionsGrowWhereverTheClockStands) {
   EXPECT_EQ(log_.event(2).version, static_cast<uint64_t>(kNow) + 1'000);
 }
 
+TEST_F(ProcessorTest, AMarkOfEarlierRunsNeedsNoMarginAboveTheLog) {
+  const TempDir dir;
+  const std::string file = dir / "topic.db-version";
+  (*VersionMark::open(file))->given(kNow - 5'000'000);
+  auto mark = VersionMark::open(file);
+  processor_.remember_versions(std::move(*mark));
+  processor_.continue_versions(newest_at(kNow - 10));
+  EXPECT_EQ(processor_.ahead_us(), 0);
+  processor_.continue_versions(newest_at(kNow + 10));
+  EXPECT_EQ(processor_.ahead_us(), 10);
+  post(R"({"metadata_id":"a","embedding":[1]})");
+  EXPECT_EQ(log_.event(0).version, static_cast<uint64_t>(kNow) + 11);
+}
+
 // Accepted long ago, appended now: its own version says nothing of those in between.
-TEST(VersionAfter, ADeadLetterThatWasReplayedDoesNotLowerIt) {
+TEST(VersionOf, ADeadLetterThatWasReplayedDoesNotLowerIt) {
   event::Event old;
   old.metadata_id = "a";
   old.meta_json = R"({"metadata_id":"a"})";
@@ -173,22 +195,22 @@ TEST(VersionAfter, ADeadLetterThatWasReplayedDoesNotLowerIt) {
   old.version = kNow - 3'600'000'000;
   log::Record newest{.position = {}, .appended_at_us = kNow, .key = {}, .value = {}, .headers = {}};
   newest.value = event::encode(old);
-  EXPECT_GT(version_after(newest), static_cast<uint64_t>(kNow));
+  EXPECT_EQ(version_of(newest), static_cast<uint64_t>(kNow));
   newest.value = "no event";
-  EXPECT_GT(version_after(newest), static_cast<uint64_t>(kNow));
+  EXPECT_EQ(version_of(newest), static_cast<uint64_t>(kNow));
 }
 
-TEST(VersionAfter, AnEventInJsonHasItsVersionInAHeader) {
+TEST(VersionOf, AnEventInJsonHasItsVersionInAHeader) {
   const uint64_t version = kNow + 3'600'000'000;
   const log::Record newest{.position = {},
                            .appended_at_us = kNow,
                            .key = {},
                            .value = R"({"metadata_id":"a","embedding":[1]})",
                            .headers = {{"ca4_version", std::to_string(version)}}};
-  EXPECT_GT(version_after(newest), version);
+  EXPECT_EQ(version_of(newest), version);
 }
 
-TEST(VersionAfter, AClockThatWasSetBackDoesNotLowerIt) {
+TEST(VersionOf, AClockThatWasSetBackDoesNotLowerIt) {
   event::Event ahead;
   ahead.metadata_id = "a";
   ahead.meta_json = R"({"metadata_id":"a"})";
@@ -199,7 +221,7 @@ TEST(VersionAfter, AClockThatWasSetBackDoesNotLowerIt) {
                            .key = {},
                            .value = event::encode(ahead),
                            .headers = {}};
-  EXPECT_GT(version_after(newest), ahead.version);
+  EXPECT_EQ(version_of(newest), ahead.version);
 }
 
 TEST_F(ProcessorTest, ALogThatCannotKeepItIs503WithRetryAfter) {

@@ -20,9 +20,8 @@
 namespace ca4::processor {
 namespace {
 
-// Versions are microseconds. After a start they may be this far ahead of the clock, and with
-// several processors the last update is the one with the larger version: so not more than it takes
-// to write once a second.
+// Versions are microseconds. After a run that was killed a start waits until the clock is past
+// this: so not more than it takes to write once a second.
 constexpr uint64_t kAhead = 2'000'000;
 constexpr auto kAgain = std::chrono::seconds(1);
 
@@ -89,10 +88,23 @@ VersionMark::VersionMark(std::string path, int fd, uint64_t highest, int slot)
 
 VersionMark::~VersionMark() {
   thread_ = {};
+  settle();
   ::close(fd_);
 }
 
+// The larger mark counts: both slots must say it. What a disk refuses leaves the mark ahead.
+void VersionMark::settle() {
+  const uint64_t last = last_;
+  if (last == 0) return;
+  for (int slots = 0; slots < kSlots; ++slots) {
+    if (!write(last).is_ok()) return;
+  }
+}
+
 void VersionMark::given(uint64_t version) {
+  uint64_t last = last_.load(std::memory_order_relaxed);
+  while (last < version && !last_.compare_exchange_weak(last, version)) {
+  }
   if (version < renew_at_.load(std::memory_order_relaxed)) return;
   {
     const std::lock_guard lock(mutex_);

@@ -21,6 +21,7 @@ class VersionMark {
   // Reads `file`, or makes it and its folder. What can't be read is kIo with the path; what was
   // damaged is as good as nothing, and a warning says so.
   static Result<std::unique_ptr<VersionMark>> open(const std::string& file);
+  // Marks the last version that was given, and no longer ahead of it.
   ~VersionMark();
   VersionMark(const VersionMark&) = delete;
   VersionMark& operator=(const VersionMark&) = delete;
@@ -38,12 +39,14 @@ class VersionMark {
   VersionMark(std::string path, int fd, uint64_t highest, int slot);
   void run(const std::stop_token& stop);
   Status write(uint64_t mark);
+  void settle();
 
   const std::string path_;
   const int fd_;
   const uint64_t highest_;
   int slot_;  // the one to write next
   LogLimiter warnings_;
+  std::atomic<uint64_t> last_{0};  // given in this run
   std::atomic<uint64_t> renew_at_{0};
   std::mutex mutex_;
   std::condition_variable_any changed_;

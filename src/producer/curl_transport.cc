@@ -17,8 +17,6 @@ namespace {
 
 // A batch's answer is a line an item; more than this is no answer of a processor.
 constexpr size_t kReplyBytesMax = 16 << 20;
-// As if for ever: longer than any run waits.
-constexpr curl_off_t kRetryAfterMaxS = 30 * 24 * 3600;
 
 // Returning less than was given makes curl end the transfer with an error.
 size_t collect(char* data, size_t, size_t count, void* user) {
@@ -127,9 +125,7 @@ class HttpTransport final : public Transport {
     curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(easy.get(), CURLINFO_RETRY_AFTER, &retry_after_s);
     reply.status = static_cast<int>(status);
-    if (retry_after_s > 0) {
-      reply.retry_after_ms = std::min(retry_after_s, kRetryAfterMaxS) * 1000;
-    }
+    if (retry_after_s > 0) reply.retry_after_ms = retry_after_s * 1000;
     pool_.give_back(std::move(easy));
     return reply;
   }

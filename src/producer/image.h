@@ -13,9 +13,8 @@ namespace ca4::producer {
 
 // Decoded pixels and what the file was. Pixels are what Pillow's `convert("RGB")` makes of the same
 // file, which is what torchvision's loader feeds to a model: alpha is dropped, not blended; grey is
-// repeated; CMYK becomes RGB without a colour profile; of 16 bits the upper 8 are kept (also of
-// grey, which Pillow cuts off at 255, so that nearly all of it is white); EXIF orientation and
-// colour profiles are not applied.
+// repeated; CMYK becomes RGB without a colour profile; of 16 bits the upper 8 are kept; EXIF
+// orientation and colour profiles are not applied.
 struct Image {
   int width = 0;  // of `rgb`; smaller than the file's when a JPEG was scaled while decoding
   int height = 0;

@@ -34,9 +34,7 @@ struct Preprocess {
 };
 
 // The centre `crop_side` × `crop_side` of the image resized to `resize_side`, RGB bytes. Equal bit
-// for bit to Pillow's `resize(..., BILINEAR)` and `crop` of the same pixels, where Pillow makes the
-// rows narrower first: Pillow 13 does not with some tall pictures, and differs by a level then.
-// `image` is not empty.
+// for bit to Pillow's `resize(..., BILINEAR)` and `crop` of the same pixels. `image` is not empty.
 std::vector<uint8_t> resize_and_crop(const Image& image, int resize_side, int crop_side);
 
 // resize_and_crop, then (byte / 255 - mean) / std, in tensor_bytes() bytes.

@@ -258,17 +258,6 @@ TEST(Sender, AServerThatAsksForMoreTimeThanThereIsIsGivenUpAtOnceAndTheReasonSai
   EXPECT_EQ(f.endpoint.requests().size(), 1U);
 }
 
-TEST(Sender, AnAbsurdlyLongRetryAfterIsNotTakenForAShortOne) {
-  Fixture f(
-      [](const FakeRequest&) {
-        return FakeEndpoint::response(503, "", "Retry-After: 9223372036854776\r\n");
-      },
-      quick(1'000));
-  EXPECT_TRUE(f.sender.submit(parcels(1)));
-  EXPECT_EQ(f.sender.finish().code(), Code::kUnavailable);
-  EXPECT_EQ(f.endpoint.requests().size(), 1U);
-}
-
 TEST(Sender, WithoutABudgetItIsSaidThatNothingWasTriedAgain) {
   Fixture f([](const FakeRequest&) { return FakeEndpoint::response(503, ""); }, quick(0));
   EXPECT_TRUE(f.sender.submit(parcels(1)));
