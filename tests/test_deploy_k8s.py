@@ -262,6 +262,11 @@ def what_is_several_has_a_disruption_budget(docs):
     return wrong
 
 
+def what_is_not_ready_holds_no_drain_up(docs):
+    """By default a budget that is used up by pods that are not ready lets none of these go: `kubectl drain` waits for ever."""
+    return [title(b) for b in of(docs, "PodDisruptionBudget") if b["spec"].get("unhealthyPodEvictionPolicy") != "AlwaysAllow"]
+
+
 def pods_get_longer_to_end_than_they_need(docs):
     """The processor's own grace is in the settings' page; a broker and a worker get what their manifests give reasons for."""
     text = (ROOT / "docs/configuration.md").read_text()
@@ -382,6 +387,9 @@ RULES = {
     pods_are_restricted: change("Deployment", "worker", lambda d: drop(container(d)["securityContext"], "capabilities")),
     every_container_has_requests_and_limits: change("Job", "kafka-topics", lambda d: drop(container(d)["resources"], "limits")),
     what_is_several_has_a_disruption_budget: lambda docs: docs.remove(the(docs, "PodDisruptionBudget", "processor")),
+    what_is_not_ready_holds_no_drain_up: change(
+        "PodDisruptionBudget", "worker", lambda d: drop(d["spec"], "unhealthyPodEvictionPolicy")
+    ),
     pods_get_longer_to_end_than_they_need: change(
         "Deployment", "worker", lambda d: template(d)["spec"].update(terminationGracePeriodSeconds=10)
     ),
