@@ -19,6 +19,10 @@ namespace {
 // The gauge is read every few seconds at most; asking the log more often costs disk for nothing.
 constexpr auto kLagInterval = std::chrono::seconds(1);
 
+// A poll fails also while one partition of a topic can't be read; then events of the others wait in
+// each pause.
+constexpr int64_t kPollPauseMsMax = 1'000;
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -127,11 +131,14 @@ bool BatchLoop::gather(std::vector<log::Record>& batch) {
 }
 
 bool BatchLoop::poll(const log::PollLimits& limits, std::vector<log::Record>& records) {
-  return retry("poll", [&] {
+  const auto once = [&] {
     Result<std::vector<log::Record>> polled = consumer_->poll(limits);
     if (polled) records = std::move(*polled);
     return polled.status();
-  });
+  };
+  const auto [min_ms, max_ms] = options_.backoff;
+  return retry("poll", once,
+               {std::min(min_ms, kPollPauseMsMax), std::min(max_ms, kPollPauseMsMax)});
 }
 
 void BatchLoop::commit(std::span<const log::Record> batch) {
@@ -195,6 +202,11 @@ bool BatchLoop::tell(std::string_view step, const Status& failure) {
 }
 
 bool BatchLoop::retry(std::string_view step, const std::function<Status()>& attempt) {
+  return retry(step, attempt, options_.backoff);
+}
+
+bool BatchLoop::retry(std::string_view step, const std::function<Status()>& attempt,
+                      const BackoffLimits& pauses) {
   std::optional<Backoff> backoff;  // its seed takes 30 µs on a virtual machine
   const auto start = std::chrono::steady_clock::now();
   bool told = false;
@@ -213,7 +225,7 @@ bool BatchLoop::retry(std::string_view step, const std::function<Status()>& atte
     metrics_.failing(step, true);
     measure_lag();  // both grow while this lasts
     measure_age();
-    if (failures == 0) backoff.emplace(options_.backoff, std::random_device{}());
+    if (failures == 0) backoff.emplace(pauses, std::random_device{}());
     told = told || tell(step, status);
     if (!stop_.wait_ms(backoff->next_ms())) {
       spdlog::warn("{}: stopped while {} fails; what is not committed comes again: {}",

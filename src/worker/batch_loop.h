@@ -61,6 +61,8 @@ class BatchLoop {
  private:
   using SteadyTime = std::chrono::steady_clock::time_point;
 
+  bool retry(std::string_view step, const std::function<Status()>& attempt,
+             const BackoffLimits& pauses);
   bool open();
   bool tell(std::string_view step, const Status& failure);
   // The next batch, empty after an idle wait or at a stop. No record is in it twice. False: given

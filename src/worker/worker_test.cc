@@ -316,6 +316,17 @@ TEST_F(WorkerTest, ALogThatFailsToOpenOrToAnswerIsWaitedFor) {
   EXPECT_EQ(store_.all().size(), 1U);
 }
 
+TEST_F(WorkerTest, PollsThatFailAreTriedAgainWithinASecondHoweverLongOtherPausesGrow) {
+  options_.backoff = {.min_ms = 60'000, .max_ms = 60'000};
+  std::atomic<int> poll_failures = 2;
+  source_.on_poll = [&] {
+    return poll_failures-- > 0 ? Status(Code::kUnavailable, "damaged") : Status::ok();
+  };
+  accept("a", 1);
+  drain();
+  EXPECT_EQ(store_.all().size(), 1U);
+}
+
 TEST_F(WorkerTest, StopDuringBackOffIsPromptAndLeavesTheBatchUncommitted) {
   options_.backoff = {.min_ms = 60'000, .max_ms = 60'000};
   store_.on_upsert = [] { return Status(Code::kUnavailable, "away"); };
