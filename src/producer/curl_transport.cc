@@ -59,6 +59,15 @@ std::string_view endpoint_hint(std::string_view url, CURLcode code, std::string_
   return is_https && in_handshake ? " (does it speak http:// only?)" : "";
 }
 
+// For messages, which end in logs and in notebooks that are passed on: without a name and password.
+std::string without_password(std::string url) {
+  const size_t begin = url.find("://") + 3;
+  const size_t end = std::min(url.find('/', begin), url.size());
+  const size_t at = url.rfind('@', end);
+  if (at != std::string::npos && at >= begin) url.erase(begin, at + 1 - begin);
+  return url;
+}
+
 // Asked by curl about once a second while nothing comes, more often otherwise. Not 0 ends the
 // transfer.
 int is_abandoned(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
@@ -117,8 +126,8 @@ class HttpTransport final : public Transport {
     const CURLcode code = curl_easy_perform(easy.get());
     if (code != CURLE_OK) {
       const char* reason = error[0] != '\0' ? error.data() : curl_easy_strerror(code);
-      return Status(Code::kUnavailable,
-                    fmt::format("{}: {}{}", url, reason, endpoint_hint(url, code, reason)));
+      return Status(Code::kUnavailable, fmt::format("{}: {}{}", without_password(url), reason,
+                                                    endpoint_hint(url, code, reason)));
     }
     long status = 0;
     curl_off_t retry_after_s = 0;

@@ -312,6 +312,16 @@ TEST(Transport, AProxyOfTheEnvironmentIsNotAskedForThisMachine) {
   unsetenv("http_proxy");  // NOLINT(concurrency-mt-unsafe)
 }
 
+TEST(Transport, APasswordInTheEndpointIsNotTold) {
+  const auto failure = [](const std::string& endpoint) {
+    const auto transport = make_http_transport({.endpoint = endpoint, .token = ""});
+    return transport->post("/m@n", "text/plain", "").status().message();
+  };
+  EXPECT_THAT(failure("http://ann:s3cret@127.0.0.1:1/p"),
+              testing::StartsWith("http://127.0.0.1:1/p/m@n: "));
+  EXPECT_THAT(failure("http://127.0.0.1:1"), testing::StartsWith("http://127.0.0.1:1/m@n: "));
+}
+
 TEST(Transport, TheWrongSchemeIsGuessed) {
   const auto closes = [](const FakeRequest&) { return std::string(); };
   const FakeEndpoint silent(closes);
