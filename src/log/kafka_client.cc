@@ -54,7 +54,7 @@ constexpr std::string_view kSaidByUs[] = {"FAIL",   "REQTMOUT",  "METADATA",
 // It says of a place that is not there any more, or not yet, only that it goes on elsewhere.
 constexpr const char* kReset =
     "; what Kafka deleted before it was read is lost (docs/kafka.md#retention); of a topic that "
-    "was replaced all is read";
+    "was replaced, or whose records come damaged, all is read";
 
 // Its guesses about connections that end at once are good; these say them in our settings.
 struct Hint {
