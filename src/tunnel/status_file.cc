@@ -86,13 +86,25 @@ StatusFile::~StatusFile() {
 }
 
 void StatusFile::write(const View& view) {
+  const std::string text = to_json(view) + '\n';
+  if (replace(text)) return;
+  // A full disk. Readers would take what was true before for what is; and the room that it took may
+  // be enough.
+  ::unlink(json_path(dir_).c_str());
+  replace(text);
+}
+
+bool StatusFile::replace(const std::string& text) const {
   const std::string unfinished = json_path(dir_) + ".new";
   {
     std::ofstream out(unfinished, std::ios::trunc);
-    out << to_json(view) << '\n';
-    if (!out.flush()) return;
+    out << text;
+    if (!out.flush()) {
+      ::unlink(unfinished.c_str());
+      return false;
+    }
   }
-  ::rename(unfinished.c_str(), json_path(dir_).c_str());
+  return ::rename(unfinished.c_str(), json_path(dir_).c_str()) == 0;
 }
 
 Result<std::string> read_status(const std::string& dir) {
@@ -106,9 +118,11 @@ Result<std::string> read_status(const std::string& dir) {
   const std::ifstream in(json_path(dir));
   std::ostringstream text;
   text << in.rdbuf();
-  // Between the lock and the first word there is a moment.
-  if (text.str().empty()) return none;
-  return text.str();
+  if (!text.str().empty()) return text.str();
+  return Status(Code::kNotFound,
+                fmt::format("a tunnel runs on {} and has left no word of how it is: it has only "
+                            "just begun, or its disk is full",
+                            dir));
 }
 
 std::string to_json(const View& view) {

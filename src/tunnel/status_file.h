@@ -21,17 +21,20 @@ class StatusFile {
   StatusFile(const StatusFile&) = delete;
   StatusFile& operator=(const StatusFile&) = delete;
 
-  // A reader sees the old or the new text. What can't be written is lost: the tunnel matters more.
+  // A reader sees the old or the new text, or none where the new one can't be written: the tunnel
+  // matters more.
   void write(const View& view);
 
  private:
+  bool replace(const std::string& text) const;
+
   StatusFile(std::string dir, int lock_fd) : dir_(std::move(dir)), lock_fd_(lock_fd) {}
 
   const std::string dir_;
   const int lock_fd_;
 };
 
-// The JSON of the tunnel that runs on `dir` now. kNotFound when none does.
+// The JSON of the tunnel that runs on `dir` now. kNotFound when none does, or it has left no word.
 Result<std::string> read_status(const std::string& dir);
 
 std::string to_json(const View& view);

@@ -56,6 +56,21 @@ TEST(StatusFile, OneThatAKilledTunnelLeftIsNoNews) {
   EXPECT_TRUE(StatusFile::open(dir.path()));
 }
 
+TEST(StatusFile, WhatWasTrueBeforeIsNotToldWhenTheNewCantBeWritten) {
+  const TempDir dir;
+  const auto file = StatusFile::open(dir.path());
+  ASSERT_TRUE(file);
+  (*file)->write(view());
+  std::filesystem::create_directory(dir / "tunnel.json.new");  // where the new text would go
+  (*file)->write(view());
+  const Status none = read_status(dir.path()).status();
+  EXPECT_EQ(none.code(), Code::kNotFound);
+  EXPECT_THAT(none.message(), testing::HasSubstr("its disk is full"));
+  std::filesystem::remove(dir / "tunnel.json.new");
+  (*file)->write(view());
+  EXPECT_TRUE(read_status(dir.path()));
+}
+
 TEST(StatusFile, TwoTunnelsNeedTwoFolders) {
   const TempDir dir;
   const auto first = StatusFile::open(dir.path());
