@@ -5,10 +5,14 @@ instance; those are checked as templates (test_deploy_templates.py). What it lea
 moto_gaps.py.
 """
 
+import http.server
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
+import threading
 
 import pytest
 from aws_account import Account
@@ -271,6 +275,22 @@ def test_a_cloud_that_does_not_answer_is_told(applied):
     result = applied.run("plan", AWS_ENDPOINT_URL="http://127.0.0.1:1", AWS_MAX_ATTEMPTS="1")
     assert result.returncode == 1
     assert "http://127.0.0.1:1" in result.stderr
+
+
+def test_a_page_in_the_clouds_place_is_told(tmp_path):
+    (tmp_path / "key.pub").write_text("ssh-ed25519 AAAA\n")
+    class_of_pages = http.server.BaseHTTPRequestHandler  # answers a POST with 501 and a page of HTML
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), class_of_pages) as pages:
+        threading.Thread(target=pages.serve_forever, daemon=True).start()
+        env = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{pages.server_port}", "AWS_MAX_ATTEMPTS": "1", "AWS_REGION": "eu-central-1"}
+        keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+        ours = {"CA4_ADMIN_CIDR": "203.0.113.7", "CA4_SSH_PUBLIC_KEY_FILE": str(tmp_path / "key.pub"), "PATH": os.environ["PATH"]}
+        command = [sys.executable, ROOT / "deploy/aws/cloud.py", "plan"]
+        result = subprocess.run(command, env=env | keys | ours, capture_output=True, text=True, timeout=60)
+        pages.shutdown()
+    assert result.returncode == 1
+    assert "plan: what answers is not AWS" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 # Who may reach what: the wire contract's table in full, and nothing besides.

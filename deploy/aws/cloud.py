@@ -15,6 +15,7 @@ import time
 
 import boto3
 import botocore.exceptions
+import botocore.parsers
 
 import as_made
 import growth
@@ -432,6 +433,9 @@ def main():
         return 78
     except (Failed, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         print(f"{args.command}: {error}", file=sys.stderr)
+        return 1
+    except botocore.parsers.ResponseParserError as error:  # a proxy's page, a hotel's
+        print(f"{args.command}: what answers is not AWS, or not able to: {error}", file=sys.stderr)
         return 1
     return 0
 
