@@ -86,7 +86,7 @@ def test_clean_removes_what_was_written_here(tmp_path):
     (state / "outputs.env").write_text("ca4_vpc_id=vpc-1\n")
     kube = tmp_path / "kube"
     kube.mkdir()
-    for name in ("kubeconfig.yaml", "config"):
+    for name in ("kubeconfig.yaml", "kubeconfig.yaml.new", "config"):
         (kube / name).touch()
     result = subprocess.run(
         [ROOT / ".deps/venv/bin/python", ROOT / "deploy/aws/cloud.py", "clean"],

@@ -386,7 +386,8 @@ def clean(state_dir):
     """What was written on this machine. Beside the kubeconfig there may be others, where CA4_KUBE_DIR names a folder of the user's."""
     shutil.rmtree(state_dir, ignore_errors=True)
     folder = settings_module.kube_dir()
-    (folder / "kubeconfig.yaml").unlink(missing_ok=True)
+    for name in ("kubeconfig.yaml", "kubeconfig.yaml.new"):  # the second where fetching it was cut off; it may be whole
+        (folder / name).unlink(missing_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
     say("  removed what was written here: outputs, SSH configuration, kubeconfig")
