@@ -2,7 +2,7 @@
 # ca4_test(NAME SOURCES … DEPS …): a gtest program `NAME_test`, registered with ctest under the label "unit".
 # ca4_server_test(NAME SOURCES … DEPS …): a gtest program `NAME_test` that needs a real server: the tests in tests/ start both.
 # APART … of each: sources whose names in unnamed namespaces are those of other sources too. The sanitizers' builds and clang-tidy, which
-# read several sources as one (CMAKE_UNITY_BUILD), read these by themselves.
+# read several sources as one (CMAKE_UNITY_BUILD), and the tests' builds read these by themselves.
 include_guard()
 
 find_package(Threads REQUIRED)
@@ -22,10 +22,8 @@ if(CA4_FUZZ)
 endif()
 target_include_directories(ca4_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_BINARY_DIR}/generated)
 target_link_libraries(ca4_flags INTERFACE Threads::Threads)
-if(CMAKE_UNITY_BUILD)
-  # GCC takes every file but the one that it was given for a header, where unnamed namespaces would be a mistake.
-  target_compile_options(ca4_flags INTERFACE -Wno-subobject-linkage)
-endif()
+# GCC takes every file of a unity build but the one that it was given for a header, where unnamed namespaces would be a mistake.
+target_compile_options(ca4_flags INTERFACE -Wno-subobject-linkage)
 if(CA4_SANITIZE)
   target_compile_options(ca4_flags INTERFACE -fsanitize=${CA4_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(ca4_flags INTERFACE -fsanitize=${CA4_SANITIZE})
@@ -57,6 +55,13 @@ function(ca4_server_test NAME)
   add_executable(${NAME}_test ${ARG_SOURCES} ${ARG_APART})
   set_source_files_properties(${ARG_APART} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   target_link_libraries(${NAME}_test PRIVATE ca4_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  # Nobody waits for a test's own code to run, but for gmock's headers and templates to be compiled: half of a build from nothing. Not -O0:
+  # with it simdjson's objects have another layout.
+  target_compile_options(${NAME}_test PRIVATE $<$<CONFIG:Release>:-O1>)
+  if(NOT CMAKE_UNITY_BUILD)
+    # A few sources at a time, so that a change of one is compiled soon.
+    set_target_properties(${NAME}_test PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 4)
+  endif()
 endfunction()
 
 function(ca4_test NAME)
