@@ -106,13 +106,13 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::start(const std::vector<std:
   setpgid(child->pid_, child->pid_);  // as the child does: whoever comes first
   child->guard_ = fork();
   if (child->guard_ == 0) guard(leash.ends[0], child->pid_);
-  const bool guarded = child->guard_ > 0;
+  const Status guarded = child->guard_ > 0 ? Status::ok() : io_error("fork");
   child->output_fd_ = output.take(0);
   fcntl(child->output_fd_, F_SETFL, O_NONBLOCK);
   child->leash_ = leash.take(1);
-  if (!guarded) {
+  if (!guarded.is_ok()) {
     child->stop(0);
-    return io_error("fork");
+    return guarded;
   }
   return child;
 }
