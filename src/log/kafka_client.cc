@@ -76,17 +76,27 @@ constexpr Hint kHints[] = {
      "it takes no log-in there: kafka.security_protocol without \"sasl_\""},
 };
 
+const Hint* hint_in(std::string_view text) {
+  const auto* hint = std::ranges::find_if(
+      kHints, [&](const Hint& each) { return text.find(each.guess) != std::string_view::npos; });
+  return hint == std::end(kHints) ? nullptr : hint;
+}
+
+// The same end of a connection as one that a hint is for, seen while a request was being written.
+bool is_cut_off(std::string_view text) {
+  return text.find("Send failed: ") != std::string_view::npos ||
+         text.find("Receive failed: ") != std::string_view::npos;
+}
+
 // "HOST:PORT/bootstrap: TEXT (after 3ms in state CONNECT)" as "HOST:PORT: TEXT".
 std::string in_our_words(std::string text) {
   constexpr std::string_view kBootstrap = "/bootstrap: ";
   const size_t bootstrap = text.find(kBootstrap);
   if (bootstrap != std::string::npos) text.replace(bootstrap, kBootstrap.size(), ": ");
   text = text.substr(0, text.rfind(" (after "));
-  for (const Hint& hint : kHints) {
-    if (text.find(hint.guess) == std::string::npos) continue;
-    return fmt::format("{}: {}", text.substr(0, text.find(": ")), hint.advice);
-  }
-  return text;
+  const Hint* const hint = hint_in(text);
+  if (hint == nullptr) return text;
+  return fmt::format("{}: {}", text.substr(0, text.find(": ")), hint->advice);
 }
 
 KafkaClient& self(void* opaque) {
@@ -306,9 +316,13 @@ void KafkaClient::note_trouble(rd_kafka_resp_err_t err, const std::string& reaso
     all_failed_ = true;
     return;
   }
+  const steady_clock::time_point now = steady_clock::now();
+  const bool known = advised_ && now - trouble_at_ <= kTroubleLasts;
+  trouble_at_ = now;
+  if (known && is_cut_off(reason)) return;
   trouble_ = in_our_words(reason);
   trouble_err_ = err;
-  trouble_at_ = steady_clock::now();
+  advised_ = hint_in(reason) != nullptr;
 }
 
 void KafkaClient::log(int level, const std::string& facility, const char* text) {

@@ -92,6 +92,7 @@ class KafkaClient {
   mutable std::mutex mutex_;
   std::string trouble_;
   rd_kafka_resp_err_t trouble_err_ = RD_KAFKA_RESP_ERR_NO_ERROR;
+  bool advised_ = false;  // trouble_ says what to set
   std::chrono::steady_clock::time_point trouble_at_;
   std::optional<std::chrono::steady_clock::time_point> token_replaced_at_;
   std::string token_trouble_;  // why there is no token to log in with
