@@ -1,5 +1,6 @@
 """`ca4 serve --tunnel`, with an agent that behaves like the real ones' interfaces (tests/fake_agent.py)."""
 
+import json
 import os
 import pty
 import re
@@ -10,7 +11,7 @@ import sys
 
 import pytest
 import requests
-from support import ENVIRONMENT, PATIENCE_S, BINARY, ROOT, event, eventually, run
+from support import BINARY, ENVIRONMENT, MODEL, PATIENCE_S, PHOTOS, ROOT, event, eventually, run
 
 
 @pytest.fixture
@@ -56,6 +57,24 @@ def test_the_token_of_before_stays(serve, agent, tmp_path):
     before = (tmp_path / "data/tunnel-token").read_text()
     serve("serve", tmp_path / "data", *flags)
     assert (tmp_path / "data/tunnel-token").read_text() == before
+
+
+def test_a_producer_knows_the_processor_under_its_next_url(serve, ca4, agent, tmp_path):
+    flags = ["--tunnel", "ngrok", "--tunnel-command", agent]
+
+    def produce():
+        server = serve("up", tmp_path / "data", *flags)
+        (url,) = eventually(lambda: public_urls(server), "the public URL is printed")
+        token = ["--token-file", tmp_path / "data/tunnel-token"]
+        made = ca4("produce", PHOTOS, "--endpoint", url, *token, "--model", MODEL, "--journal", tmp_path / "journal", "--json")
+        assert made.returncode == 0, made.stderr
+        server.stop()
+        return url, json.loads(made.stdout)
+
+    (first, one), (second, other) = produce(), produce()
+    assert first != second
+    assert one["sent"] == other["already_sent"] > 0
+    assert other["sent"] == 0
 
 
 # On a file system of one page, which is taken; it is gone with its end.

@@ -42,6 +42,10 @@ inline std::string version_mark_file(const config::Settings& settings) {
 inline std::string tunnel_token_file(const config::Settings& settings) {
   return settings.data_dir + "/tunnel-token";
 }
+// Which processor is behind a tunnel's URL.
+inline std::string processor_id_file(const config::Settings& settings) {
+  return settings.data_dir + "/processor-id";
+}
 // The wire contract's.
 inline std::string dead_letter_topic(const config::Settings& settings) {
   return settings.log.topic + ".dlq";

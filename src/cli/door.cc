@@ -6,16 +6,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
+#include <random>
 #include <system_error>
 
+#include "base/clock.h"
 #include "base/io_error.h"
 #include "cli/common.h"
 #include "cli/data_layout.h"
 #include "config/address.h"
 #include "door/door.h"
+#include "event/event.h"
 #include "http/token_file.h"
 
 namespace ca4::cli {
@@ -29,13 +36,10 @@ door::DoorOptions options_of(const config::Processor& from) {
   return out;
 }
 
-// As it is, not its hash: here it is also read by who gives it to others, `ca4 up` itself and the
-// checks of this machine. Written beside `path` and renamed: an empty file, of a disk that is full
-// or an end in the middle, would keep every later start from its tokens.
-Status write_new_token(const std::string& path) {
-  const Result<std::string> token = http::make_token();
-  if (!token) return token.status();
-  const std::string text = *token + "\n";
+// Written beside `path` and renamed: an empty file, of a disk that is full or an end in the middle,
+// would keep every later start from its tokens.
+Status write_new(const std::string& path, const std::string& line) {
+  const std::string text = line + "\n";
   const std::string beside = path + ".new";
   const int fd = ::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) return io_error(beside);
@@ -46,6 +50,28 @@ Status write_new_token(const std::string& path) {
   if (written) return Status::ok();
   ::unlink(beside.c_str());
   return io_error(path, error);
+}
+
+// As it is, not its hash: here it is also read by who gives it to others, `ca4 up` itself and the
+// checks of this machine.
+Status make_token_once(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::exists(path, error)) return Status::ok();
+  const Result<std::string> token = http::make_token();
+  if (!token) return token.status();
+  if (Status bad = write_new(path, *token); !bad.is_ok()) return bad;
+  // Before logging is set up, and to be seen at every level of it.
+  fmt::print(stderr, "a token was made for the tunnel: {}\n", path);
+  return Status::ok();
+}
+
+Status make_id_once(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::exists(path, error)) return Status::ok();
+  std::random_device random;
+  std::array<uint8_t, 10> entropy{};
+  std::ranges::generate(entropy, [&] { return static_cast<uint8_t>(random()); });
+  return write_new(path, event::make_uuid_v7(SystemClock().now_us(), entropy));
 }
 
 // A server that listens everywhere is reached over loopback.
@@ -74,16 +100,22 @@ Status prepare_door(config::Settings& settings) {
   config::Processor& processor = settings.processor;
   if (processor.tunnel == "none") return Status::ok();
   if (Status missing = door::check_agent(options_of(processor)); !missing.is_ok()) return missing;
-  if (!processor.token_file.empty()) return Status::ok();
   std::error_code error;
   std::filesystem::create_directories(settings.data_dir, error);
   if (error) return io_error(settings.data_dir, error.value());
-  processor.token_file = tunnel_token_file(settings);
-  if (std::filesystem::exists(processor.token_file, error)) return Status::ok();
-  if (Status bad = write_new_token(processor.token_file); !bad.is_ok()) return bad;
-  // Before logging is set up, and to be seen at every level of it.
-  fmt::print(stderr, "a token was made for the tunnel: {}\n", processor.token_file);
-  return Status::ok();
+  if (processor.token_file.empty()) {
+    processor.token_file = tunnel_token_file(settings);
+    if (Status bad = make_token_once(processor.token_file); !bad.is_ok()) return bad;
+  }
+  return make_id_once(processor_id_file(settings));
+}
+
+std::string processor_id(const config::Settings& settings) {
+  if (settings.processor.tunnel == "none") return "";
+  std::ifstream file(processor_id_file(settings));
+  std::string id;
+  std::getline(file, id);
+  return id;
 }
 
 Result<std::unique_ptr<door::Door>> open_door(const config::Settings& settings,

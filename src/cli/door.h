@@ -15,9 +15,13 @@ namespace ca4::cli {
 
 // Before the server starts: is the agent there, and who may come in? Without processor.token_file a
 // token is made, once, in DATA_DIR/tunnel-token (readable by its owner only), and named in
-// `settings`: a public URL without one would take and give everybody's data. Does nothing when no
-// tunnel is wanted.
+// `settings`: a public URL without one would take and give everybody's data. The processor's id is
+// made, once, in DATA_DIR/processor-id. Does nothing when no tunnel is wanted.
 Status prepare_door(config::Settings& settings);
+
+// By which producers know this processor under the next URL, too; after prepare_door. Empty when no
+// tunnel is wanted: several processors may then be behind one address that stays.
+std::string processor_id(const config::Settings& settings);
 
 // Starts the agent for the server at `local_url`; prints the public URL and the notebook cell
 // whenever they are known or change. Null when no tunnel is wanted.

@@ -13,6 +13,7 @@
 #include "archive/archive.h"
 #include "base/host_port.h"
 #include "cli/data_layout.h"
+#include "cli/door.h"
 #include "cli/image_embedder.h"
 #include "cli/service.h"
 #include "config/address.h"
@@ -85,7 +86,8 @@ processor::ProcessorOptions processor_options(const config::Settings& settings) 
           .batch_events_max = static_cast<size_t>(settings.processor.batch_events_max),
           .kafka_bootstrap = settings.kafka.bootstrap,
           .outbox_file = uses_outbox(settings) ? outbox_file(settings) : "",
-          .version = CA4_VERSION};
+          .version = CA4_VERSION,
+          .processor_id = processor_id(settings)};
 }
 
 }  // namespace

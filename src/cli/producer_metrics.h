@@ -26,6 +26,8 @@ class CountedTransport final : public producer::Transport {
 
   Result<producer::Reply> post(std::string_view path, std::string_view content_type,
                                std::string_view body) override;
+  // Not counted: no image depends on it.
+  Result<producer::Reply> get(std::string_view path) override { return inner_.get(path); }
 
   // Ok until a request fails, and again when the next one was answered with success.
   Status last() const;

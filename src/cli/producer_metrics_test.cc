@@ -66,6 +66,7 @@ class Answers final : public producer::Transport {
     replies.pop_front();
     return next;
   }
+  Result<producer::Reply> get(std::string_view) override { return Status(Code::kUnavailable, ""); }
   std::deque<Result<producer::Reply>> replies;
 };
 

@@ -394,10 +394,14 @@ http::Response Processor::health() const {
   http::Response response;
   response.body = fmt::format(
       R"({{"status":"healthy","kafka_bootstrap":{},"kafka_enabled":{},"outbox_file":{},"outbox_enabled":{},)"
-      R"("topic":{},"version":{}}})",
+      R"("topic":{},"version":{})",
       json_string(options_.kafka_bootstrap), !options_.kafka_bootstrap.empty(),
       json_string(options_.outbox_file), !options_.outbox_file.empty(), json_string(log_.topic()),
       json_string(options_.version));
+  if (!options_.processor_id.empty()) {
+    response.body += fmt::format(R"(,"processor_id":{})", json_string(options_.processor_id));
+  }
+  response.body += '}';
   return response;
 }
 

@@ -31,6 +31,7 @@ struct ProcessorOptions {
   std::string kafka_bootstrap = {};
   std::string outbox_file = {};
   std::string version = {};
+  std::string processor_id = {};  // empty: its address says which it is
 };
 
 // Why an event is not accepted: the outcome of one line of a batch.

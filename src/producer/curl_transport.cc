@@ -85,13 +85,27 @@ class HttpTransport final : public Transport {
                      std::string_view body) override {
     CurlEasy easy = pool_.take();
     if (easy == nullptr) return Status(Code::kInternal, "libcurl has no memory to start");
-    std::array<char, CURL_ERROR_SIZE> error{};
-    Reply reply;
-    const std::string url = options_.endpoint + std::string(path);
     curl_slist* raw =
         curl_slist_append(nullptr, fmt::format("Content-Type: {}", content_type).c_str());
     // No round trip to ask whether the body may come.
     raw = curl_slist_append(raw, "Expect:");
+    curl_easy_setopt(easy.get(), CURLOPT_POSTFIELDS, body.data());
+    curl_easy_setopt(easy.get(), CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
+    return perform(std::move(easy), path, raw, options_.request_timeout_ms);
+  }
+
+  Result<Reply> get(std::string_view path) override {
+    CurlEasy easy = pool_.take();
+    if (easy == nullptr) return Status(Code::kInternal, "libcurl has no memory to start");
+    return perform(std::move(easy), path, nullptr, options_.get_timeout_ms);
+  }
+
+ private:
+  // Takes `raw`, the method's own headers, over.
+  Result<Reply> perform(CurlEasy easy, std::string_view path, curl_slist* raw, int64_t timeout_ms) {
+    std::array<char, CURL_ERROR_SIZE> error{};
+    Reply reply;
+    const std::string url = options_.endpoint + std::string(path);
     // ngrok's free plan puts a page of its own before what looks like a browser; others ignore it.
     raw = curl_slist_append(raw, "ngrok-skip-browser-warning: 1");
     if (!options_.token.empty()) {
@@ -100,13 +114,10 @@ class HttpTransport final : public Transport {
     const CurlList headers(raw);
     curl_easy_setopt(easy.get(), CURLOPT_URL, url.c_str());
     curl_easy_setopt(easy.get(), CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy.get(), CURLOPT_POSTFIELDS, body.data());
-    curl_easy_setopt(easy.get(), CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
     curl_easy_setopt(easy.get(), CURLOPT_HTTPHEADER, headers.get());
     curl_easy_setopt(easy.get(), CURLOPT_CONNECTTIMEOUT_MS,
                      static_cast<long>(options_.connect_timeout_ms));
-    curl_easy_setopt(easy.get(), CURLOPT_TIMEOUT_MS,
-                     static_cast<long>(options_.request_timeout_ms));
+    curl_easy_setopt(easy.get(), CURLOPT_TIMEOUT_MS, static_cast<long>(timeout_ms));
     curl_easy_setopt(easy.get(), CURLOPT_NOSIGNAL, 1L);
     // A name server that does not answer is waited for by a thread of libcurl's, half a minute and
     // more; without this, past every limit of time and every request to stop.
@@ -139,7 +150,6 @@ class HttpTransport final : public Transport {
     return reply;
   }
 
- private:
   HttpOptions options_;
   bool is_here_ = false;
   CurlPool pool_;

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -37,6 +38,21 @@ FeedOptions feed_options(const PipelineOptions& options, const ModelInfo& model)
 // Lines between two syncs of the journal: a crash of the machine repeats at most so many images.
 constexpr size_t kLinesPerSync = 256;
 
+// Far above a UUID: what is longer is no processor's.
+constexpr size_t kProcessorIdBytesMax = 64;
+
+// Which processor is behind the endpoint, where it says so: one behind a tunnel, whose address is
+// another after each start. Otherwise, also where nobody answers, the endpoint itself.
+std::string destination_of(const std::string& endpoint, Transport& transport) {
+  const Result<Reply> health = transport.get("/health");
+  if (!health || health->status != 200) return endpoint;
+  const nlohmann::json body = nlohmann::json::parse(health->body, nullptr, false);
+  const auto id = body.is_object() ? body.find("processor_id") : body.end();
+  if (id == body.end() || !id->is_string()) return endpoint;
+  std::string text = id->get<std::string>();
+  return text.empty() || text.size() > kProcessorIdBytesMax ? endpoint : text;
+}
+
 // One run; its threads share this object.
 class Run {
  public:
@@ -44,6 +60,7 @@ class Run {
       Journal& journal, const Clock& clock, Progress& progress, std::stop_token stop,
       std::stop_token abandon)
       : options_(options),
+        destination_(destination_of(options.endpoint, transport)),
         embedder_(embedder),
         journal_(journal),
         clock_(clock),
@@ -103,19 +120,19 @@ class Run {
     item.item.model_sha256 = model.sha256;
     item.item.model_name = model.name;
     item.item.output = model.output;
-    item.key = item_key(item.item);
+    item.key = item_key(item.item, destination_);
     if (!options_.id_template.has_content()) note_id(item.item);
-    const bool fresh = claim(item.key, item.item.path);
+    const bool fresh = !was_sent(item) && claim(item.key, item.item.path);
     ++(fresh ? progress_.embedding : progress_.already_sent);
     return fresh;
   }
 
   // Everything a person chose that shows in the stored document: with the same arguments nothing is
   // sent twice, with others it is.
-  std::string item_key(const ItemFacts& item) const {
+  std::string item_key(const ItemFacts& item, const std::string& destination) const {
     std::string text;
     for (const std::string& part :
-         {options_.endpoint, options_.id_template.stable_part(item), item.content_sha256,
+         {destination, options_.id_template.stable_part(item), item.content_sha256,
           item.model_sha256, item.output, options_.run.pipeline, options_.run.notes,
           fmt::format("{}", fmt::join(options_.run.tags, "\n"))}) {
       text += fmt::format("{}:{}", part.size(), part);
@@ -123,8 +140,14 @@ class Run {
     return sha256_hex(text).substr(0, 32);
   }
 
+  // To here; or to the endpoint, by a run that did not learn what is behind it.
+  bool was_sent(const Prepared& item) const {
+    return journal_.contains(item.key) ||
+           (destination_ != options_.endpoint &&
+            journal_.contains(item_key(item.item, options_.endpoint)));
+  }
+
   bool claim(const std::string& key, const std::string& path) {
-    if (journal_.contains(key)) return false;
     const std::scoped_lock lock(mutex_);
     const bool fresh = claimed_.insert(key).second;
     if (!fresh) copies_.emplace_back(key, path);
@@ -235,6 +258,7 @@ class Run {
   }
 
   const PipelineOptions& options_;
+  const std::string destination_;
   Embedder& embedder_;
   Journal& journal_;
   const Clock& clock_;

@@ -26,7 +26,7 @@ namespace ca4::producer {
 
 struct PipelineOptions {
   IdTemplate id_template;  // sender.notify is told, once, when it gives two pictures one id
-  std::string endpoint;    // part of what makes an item "already sent"
+  std::string endpoint;    // part of what makes an item "already sent", or what it says it is
   RunFacts run;
   // The gpu_hardware block as it is now, a JSON object. Any thread.
   std::function<std::string()> gpu_hardware_json;

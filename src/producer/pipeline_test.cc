@@ -62,6 +62,10 @@ class FakeTransport final : public Transport {
     }
     return reply;
   }
+  Result<Reply> get(std::string_view path) override {
+    EXPECT_EQ(path, "/health");
+    return Reply{.status = health.empty() ? 404 : 200, .body = health, .retry_after_ms = {}};
+  }
   std::set<std::string> ids() const {
     std::set<std::string> out;
     for (const Json& event : events) out.insert(event["metadata_id"].get<std::string>());
@@ -70,6 +74,7 @@ class FakeTransport final : public Transport {
 
   std::mutex mutex;
   int status = 200;
+  std::string health;
   int posts = 0;
   std::function<void(int)> after_post;
   std::vector<Json> events;
@@ -127,6 +132,36 @@ TEST_F(Pipeline, SendsEveryImageOnceInFullBatches) {
   EXPECT_EQ(transport_.ids().size(), 22U);
   EXPECT_THAT(embedder_.batches, testing::ElementsAre(4, 4, 4, 4, 4, 2));
   EXPECT_LE(report.model_busy_s, report.wall_s);
+}
+
+TEST_F(Pipeline, AProcessorThatSaysWhichItIsIsKnownUnderAnotherAddress) {
+  transport_.health = R"({"status":"healthy","processor_id":"0192"})";
+  EXPECT_EQ(run().sent, 22U);
+  options_.endpoint = "https://another-name.example";
+  EXPECT_EQ(run().already_sent, 22U);
+  transport_.health = R"({"processor_id":"0193"})";  // another one at this address
+  EXPECT_EQ(run().sent, 22U);
+}
+
+TEST_F(Pipeline, WhatWasSentToAnAddressCountsWhenTheProcessorThereSaysWhichItIs) {
+  EXPECT_EQ(run().sent, 22U);  // nobody answered
+  transport_.health = R"({"processor_id":"0192"})";
+  EXPECT_EQ(run().already_sent, 22U);
+  options_.endpoint = "https://another-name.example";
+  EXPECT_EQ(run().sent, 22U);
+}
+
+TEST_F(Pipeline, WhatDoesNotSayWhichItIsIsKnownByItsAddress) {
+  EXPECT_EQ(run().sent, 22U);
+  for (const std::string& said :
+       {std::string("<html>"), std::string("[]"), std::string("{}"), std::string("7"),
+        std::string(R"({"processor_id":7})"), std::string(R"({"processor_id":""})"),
+        R"({"processor_id":")" + std::string(65, 'x') + "\"}"}) {
+    transport_.health = said;
+    EXPECT_EQ(run().already_sent, 22U) << said;
+  }
+  options_.endpoint = "https://another-name.example";
+  EXPECT_EQ(run().sent, 22U);
 }
 
 TEST_F(Pipeline, EventIsTheContracts) {

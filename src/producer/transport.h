@@ -1,4 +1,4 @@
-// How the producer reaches the processor: one POST. An interface, so that tests can fail it.
+// How the producer reaches the processor. An interface, so that tests can fail it.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +27,8 @@ class Transport {
   // have taken the body then. Thread-safe.
   virtual Result<Reply> post(std::string_view path, std::string_view content_type,
                              std::string_view body) = 0;
+  // Asks for what is at the path, likewise, for no longer than a few seconds. Thread-safe.
+  virtual Result<Reply> get(std::string_view path) = 0;
 };
 
 struct HttpOptions {
@@ -37,6 +39,7 @@ struct HttpOptions {
   // A batch is parsed and made durable in well under a second; a server that takes longer than this
   // is stuck, and trying again is safe.
   int64_t request_timeout_ms = 60'000;
+  int64_t get_timeout_ms = 10'000;  // what is asked for so is small, and can be done without
   // Once requested, requests on their way and new ones end at once, as if the server were gone.
   std::stop_token abandon = {};
 };
