@@ -241,6 +241,14 @@ def test_a_name_server_that_does_not_answer_is_not_waited_for(ca4, photos, argum
     assert time.monotonic() - started < 25  # not the resolver's 30 s, and more with several servers
 
 
+def test_onnx_runtime_keeps_no_book_of_its_use(up, ca4, photos, arguments, tmp_path):
+    server, home = up(), tmp_path / "home"
+    home.mkdir()
+    result = ca4(*arguments(photos, server.url), env={"HOME": str(home)})
+    assert result.returncode == 0, result.stderr
+    assert list(home.rglob("*")) == [], "its id of this machine, and what it would send"
+
+
 def test_no_progress_bar_is_drawn_where_there_is_no_terminal(up, ca4, photos, arguments):
     result = ca4(*arguments(photos, up().url))
     assert "\r" not in result.stdout + result.stderr

@@ -6,10 +6,14 @@
 """
 
 import importlib
+import os
 
 from ca4._native import __version__
 
 __all__ = ["ImageError", "Model", "Producer", "ProducerError", "Summary", "__version__", "embed", "gpu_info"]
+
+# ONNX Runtime's own builds, from 1.32 on, tell Microsoft about each session unless this is set before they are loaded: "0" lets them.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {"ImageError": "_images", "Model": "_model", "Producer": "_producer", "ProducerError": "_producer", "Summary": "_producer",
           "embed": "_model", "gpu_info": "_gpu"}

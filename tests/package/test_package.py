@@ -56,6 +56,13 @@ def test_gpu_info_has_the_contracts_fields():
         assert info["reason"]
 
 
+def test_onnx_runtime_keeps_no_book_of_its_use(tmp_path):
+    code = "import ca4, sys; ca4.embed(sys.argv[2:], model=sys.argv[1])"
+    env = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"} | {"HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code, MODEL, *FILES], env=env, check=True)
+    assert list(tmp_path.rglob("*")) == [], "its id of this machine, and what it would send"
+
+
 def test_the_model_says_what_it_is(model):
     assert (model.name, model.dim, model.output) == ("efficientnet_lite0", 1280, "embedding")
     assert model.runtime.startswith("onnxruntime 1.")
