@@ -1,23 +1,17 @@
 #include "cli/door.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <random>
 #include <system_error>
 
-#include "base/clock.h"
 #include "base/io_error.h"
+#include "base/replace_file.h"
 #include "cli/common.h"
 #include "cli/data_layout.h"
 #include "config/address.h"
@@ -36,30 +30,15 @@ door::DoorOptions options_of(const config::Processor& from) {
   return out;
 }
 
-// Written beside `path` and renamed: an empty file, of a disk that is full or an end in the middle,
-// would keep every later start from its tokens.
-Status write_new(const std::string& path, const std::string& line) {
-  const std::string text = line + "\n";
-  const std::string beside = path + ".new";
-  const int fd = ::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0) return io_error(beside);
-  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       ::fsync(fd) == 0 && ::rename(beside.c_str(), path.c_str()) == 0;
-  const int error = errno;
-  ::close(fd);
-  if (written) return Status::ok();
-  ::unlink(beside.c_str());
-  return io_error(path, error);
-}
-
 // As it is, not its hash: here it is also read by who gives it to others, `ca4 up` itself and the
-// checks of this machine.
+// checks of this machine. Whole or not at all: an empty file, of a disk that is full or an end in
+// the middle, would keep every later start from its tokens.
 Status make_token_once(const std::string& path) {
   std::error_code error;
   if (std::filesystem::exists(path, error)) return Status::ok();
   const Result<std::string> token = http::make_token();
   if (!token) return token.status();
-  if (Status bad = write_new(path, *token); !bad.is_ok()) return bad;
+  if (Status bad = replace_file(path, *token + "\n"); !bad.is_ok()) return bad;
   // Before logging is set up, and to be seen at every level of it.
   fmt::print(stderr, "a token was made for the tunnel: {}\n", path);
   return Status::ok();
@@ -68,10 +47,7 @@ Status make_token_once(const std::string& path) {
 Status make_id_once(const std::string& path) {
   std::error_code error;
   if (std::filesystem::exists(path, error)) return Status::ok();
-  std::random_device random;
-  std::array<uint8_t, 10> entropy{};
-  std::ranges::generate(entropy, [&] { return static_cast<uint8_t>(random()); });
-  return write_new(path, event::make_uuid_v7(SystemClock().now_us(), entropy));
+  return replace_file(path, event::make_uuid_v7() + "\n");
 }
 
 // A server that listens everywhere is reached over loopback.

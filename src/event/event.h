@@ -83,6 +83,9 @@ void assign_id(Event& event, std::string_view id);
 // `entropy`.
 std::string make_uuid_v7(int64_t unix_us, const std::array<uint8_t, 10>& entropy);
 
+// One of now, with random bytes of OpenSSL's.
+std::string make_uuid_v7();
+
 // --- The stored form: `docs/formats.md`, "Event record" ---
 
 // The binary record of an event: what the embedded log, the spool and the dead letters hold.

@@ -1,8 +1,11 @@
+#include <openssl/rand.h>
+
 #include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
 #include "event/event.h"
 #include "event/json_text.h"
 
@@ -33,6 +36,12 @@ std::string make_uuid_v7(int64_t unix_us, const std::array<uint8_t, 10>& entropy
     text += kHex[bytes[i] & 15U];
   }
   return text;
+}
+
+std::string make_uuid_v7() {
+  std::array<uint8_t, 10> entropy{};
+  RAND_bytes(entropy.data(), static_cast<int>(entropy.size()));
+  return make_uuid_v7(SystemClock().now_us(), entropy);
 }
 
 }  // namespace ca4::event

@@ -4,11 +4,9 @@
 #include <fmt/format.h>
 #include <openssl/rand.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
@@ -20,6 +18,7 @@
 
 #include "base/digest.h"
 #include "base/io_error.h"
+#include "base/replace_file.h"
 
 namespace ca4::http {
 namespace {
@@ -35,7 +34,6 @@ constexpr size_t kMadeRandomBytes = 32;
 constexpr std::string_view kHashPrefix = "sha256:";
 constexpr size_t kDigestHexBytes = 64;
 constexpr std::string_view kBlanks = " \t\r";
-constexpr mode_t kModeNew = 0600;
 
 constexpr std::pair<Scope, std::string_view> kScopes[] = {
     {Scope::kWrite, "write"}, {Scope::kRead, "read"}, {Scope::kAdmin, "admin"}};
@@ -132,27 +130,6 @@ class Descriptor {
  private:
   const int fd_;
 };
-
-// Writes beside `path` and renames: whoever reads sees the old file or the new one.
-Status replace_file(const std::string& path, const std::string& text, int folder) {
-  const std::string beside = fmt::format("{}.{}.new", path, ::getpid());
-  const Descriptor file(::open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kModeNew));
-  if (file.get() < 0) return io_error(beside);
-  struct stat before{};
-  const bool there = ::stat(path.c_str(), &before) == 0;
-  const bool same_owner =
-      !there || (::fchown(file.get(), before.st_uid, before.st_gid) == 0 &&
-                 ::fchmod(file.get(), before.st_mode & (S_IRWXU | S_IRWXG)) == 0);
-  const bool written =
-      same_owner &&
-      ::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-      ::fsync(file.get()) == 0 && ::rename(beside.c_str(), path.c_str()) == 0 &&
-      ::fsync(folder) == 0;
-  if (written) return Status::ok();
-  const int error = errno;
-  ::unlink(beside.c_str());
-  return io_error(path, error);
-}
 
 // The tokens of the file, of which there may be none.
 Result<std::vector<KnownToken>> parse_file(const std::string& path) {
@@ -288,7 +265,7 @@ Result<std::string> add_token(const std::string& file, const std::string& name, 
   if (requests_per_s_max > 0) {
     text.insert(text.size() - 1, fmt::format(" {}/s", requests_per_s_max));
   }
-  if (Status bad = replace_file(path, text, folder.get()); !bad.is_ok()) return bad;
+  if (Status bad = replace_file(path, text); !bad.is_ok()) return bad;
   return token;
 }
 

@@ -1,9 +1,7 @@
 #include "verify/marker.h"
 
 #include <fmt/format.h>
-#include <openssl/rand.h>
 
-#include <array>
 #include <cmath>
 #include <vector>
 
@@ -23,9 +21,7 @@ const std::vector<float>& marker_embedding() {
 }  // namespace
 
 std::string marker_id() {
-  std::array<uint8_t, 10> entropy{};
-  RAND_bytes(entropy.data(), static_cast<int>(entropy.size()));
-  return "ca4-verify-" + event::make_uuid_v7(SystemClock().now_us(), entropy);
+  return "ca4-verify-" + event::make_uuid_v7();
 }
 
 std::string marker_json(const std::string& id) {
