@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <map>
 #include <memory>
-#include <tuple>
 
 #include "archive/key.h"
 #include "archive/npy.h"
@@ -22,8 +21,6 @@ using store::Document;
 // zstd's own default: five times smaller at more than 100 MB/s a core.
 constexpr int kCompressionLevel = 3;
 
-// topic, date and hour ("2026-11-23T18"), partition
-using PartId = std::tuple<std::string, std::string, int32_t>;
 using Part = std::vector<const Document*>;  // in offset order
 
 // Where a part's objects lie: "topic/dt=…/hour=…/" and "p0-00000000000000000017-…".
@@ -45,11 +42,16 @@ std::string digest_of_events(const Part& part) {
   return hash.hex().substr(0, kEventsDigits);
 }
 
-PartName name_of(const PartId& id, const Part& part) {
-  const auto& [topic, hour, partition] = id;
-  return {fmt::format("{}/dt={}/hour={}/", topic, hour.substr(0, 10), hour.substr(11, 2)),
-          fmt::format("p{}-{:020}-{:020}-{}", partition, part.front()->offset, part.back()->offset,
-                      digest_of_events(part))};
+// Of fixed length, so that names sort in log order.
+std::string digits_of(int64_t offset) {
+  return fmt::format("{:020}", offset);
+}
+
+PartName name_of(const std::string& prefix, const Part& part) {
+  const size_t stem = prefix.rfind('/') + 1;
+  return {prefix.substr(0, stem),
+          fmt::format("{}{}-{}-{}", prefix.substr(stem), digits_of(part.front()->offset),
+                      digits_of(part.back()->offset), digest_of_events(part))};
 }
 
 Result<std::string> compress(std::string_view text) {
@@ -99,23 +101,33 @@ Status add_part(const PartName& name, const Part& part, std::vector<Object>& obj
   }
   Result<std::string> compressed = compress(rows);
   if (!compressed) return compressed.status();
-  objects.push_back({fmt::format("{}{}.ndjson.zst", name.folder, name.stem), std::move(*compressed),
-                     "application/zstd"});
+  objects.push_back({fmt::format("{}{}{}", name.folder, name.stem, kRowsEnding),
+                     std::move(*compressed), "application/zstd"});
   return check_key(objects.back().key);
 }
 
 }  // namespace
 
+std::string part_prefix(const Document& document) {
+  const std::string time = format_rfc3339(document.ingested_at_us);
+  return fmt::format("{}/dt={}/hour={}/p{}-", document.topic, time.substr(0, 10),
+                     time.substr(11, 2), document.partition);
+}
+
+bool may_hold(std::string_view key, const Document& document) {
+  const std::string own = digits_of(document.offset);
+  const std::string_view offsets = key.substr(part_prefix(document).size());
+  return offsets.ends_with(kRowsEnding) && offsets.size() > 2 * own.size() &&
+         offsets.substr(0, own.size()) <= own && own <= offsets.substr(own.size() + 1, own.size());
+}
+
 Result<std::vector<Object>> archive_objects(std::span<const Document> batch) {
-  std::map<PartId, Part> parts;
-  for (const Document& document : batch) {
-    const std::string hour = format_rfc3339(document.ingested_at_us).substr(0, 13);
-    parts[{document.topic, hour, document.partition}].push_back(&document);
-  }
+  std::map<std::string, Part> parts;  // by part_prefix
+  for (const Document& document : batch) parts[part_prefix(document)].push_back(&document);
   std::vector<Object> objects;
-  for (auto& [id, part] : parts) {
+  for (auto& [prefix, part] : parts) {
     std::ranges::sort(part, {}, &Document::offset);
-    Status status = add_part(name_of(id, part), part, objects);
+    Status status = add_part(name_of(prefix, part), part, objects);
     if (!status.is_ok()) return status;
   }
   return objects;

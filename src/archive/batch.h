@@ -19,14 +19,27 @@
 // that are there twice are equal.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
 #include "store/document_store.h"
 
 namespace ca4::archive {
+
+// What the key of a part's rows ends with.
+inline constexpr std::string_view kRowsEnding = ".ndjson.zst";
+
+// What the keys of all parts begin with that may hold the document:
+// "topic/dt=2026-11-23/hour=18/p0-".
+std::string part_prefix(const store::Document& document);
+
+// Whether `key`, which begins with part_prefix(document), is that of rows between whose first and
+// last offset the document's lies.
+bool may_hold(std::string_view key, const store::Document& document);
 
 struct Object {
   std::string key;

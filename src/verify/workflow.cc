@@ -4,6 +4,7 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "archive/batch.h"
 #include "archive/part.h"
 #include "base/clock.h"
 #include "verify/marker.h"
@@ -182,27 +183,15 @@ Finding in_database(Trip& trip, int64_t wait_ms) {
   return trip.seen("stored");
 }
 
-// "topic/dt=2026-11-23/hour=18/p0-": where archive/batch.h puts the marker's part.
-std::string part_prefix(const store::Document& document) {
-  const std::string time = format_rfc3339(document.ingested_at_us);
-  return fmt::format("{}/dt={}/hour={}/p{}-", document.topic, time.substr(0, 10),
-                     time.substr(11, 2), document.partition);
-}
-
 // The parts that reach over the marker's offset: one, but for what a crash left twice and what a
 // topic of this name held before it was made anew.
 Result<std::vector<std::string>> part_keys(Trip& trip) {
-  const std::string prefix = part_prefix(trip.document);
-  const Result<std::vector<archive::ObjectInfo>> objects = trip.archive->list(prefix);
+  const Result<std::vector<archive::ObjectInfo>> objects =
+      trip.archive->list(archive::part_prefix(trip.document));
   if (!objects) return objects.status();
-  const std::string own = fmt::format("{:020}", trip.document.offset);
   std::vector<std::string> keys;
   for (const archive::ObjectInfo& object : *objects) {
-    const std::string_view offsets = std::string_view(object.key).substr(prefix.size());
-    if (!offsets.ends_with(".ndjson.zst") || offsets.size() < 2 * own.size() + 1) continue;
-    const bool covers =
-        offsets.substr(0, own.size()) <= own && own <= offsets.substr(own.size() + 1, own.size());
-    if (covers) keys.push_back(object.key);
+    if (archive::may_hold(object.key, trip.document)) keys.push_back(object.key);
   }
   return keys;
 }
@@ -219,7 +208,7 @@ Result<bool> find_in_part(Trip& trip, const std::string& key) {
     trip.shared_object = fmt::format("{} ({} events)", key, documents->size());
     return true;
   }
-  const std::string stem = key.substr(0, key.size() - std::string_view(".ndjson.zst").size());
+  const std::string stem = key.substr(0, key.size() - archive::kRowsEnding.size());
   // Rows first: rows without their matrix would be damage to a reader.
   trip.objects = {key, fmt::format("{}.d{}.npy", stem, kMarkerDim)};
   return true;

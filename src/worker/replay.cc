@@ -7,6 +7,7 @@
 #include <random>
 #include <thread>
 
+#include "archive/batch.h"
 #include "archive/part.h"
 #include "base/halves.h"
 #include "worker/transform.h"
@@ -51,7 +52,7 @@ Status Replay::from_archive(archive::Archive& archive, const std::string& topic)
     got = page.size();
     for (const archive::ObjectInfo& object : page) {
       if (!end.empty() && object.key > end) return Status::ok();
-      if (!object.key.ends_with(".ndjson.zst")) continue;
+      if (!object.key.ends_with(archive::kRowsEnding)) continue;
       status = replay_part(archive, object.key);
       if (!status.is_ok()) return status;
     }
