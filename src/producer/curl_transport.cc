@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "base/curl_pool.h"
@@ -83,26 +84,26 @@ class HttpTransport final : public Transport {
 
   Result<Reply> post(std::string_view path, std::string_view content_type,
                      std::string_view body) override {
-    CurlEasy easy = pool_.take();
-    if (easy == nullptr) return Status(Code::kInternal, "libcurl has no memory to start");
     curl_slist* raw =
         curl_slist_append(nullptr, fmt::format("Content-Type: {}", content_type).c_str());
     // No round trip to ask whether the body may come.
     raw = curl_slist_append(raw, "Expect:");
-    curl_easy_setopt(easy.get(), CURLOPT_POSTFIELDS, body.data());
-    curl_easy_setopt(easy.get(), CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
-    return perform(std::move(easy), path, raw, options_.request_timeout_ms);
+    return perform(path, raw, body, options_.request_timeout_ms);
   }
 
   Result<Reply> get(std::string_view path) override {
-    CurlEasy easy = pool_.take();
-    if (easy == nullptr) return Status(Code::kInternal, "libcurl has no memory to start");
-    return perform(std::move(easy), path, nullptr, options_.get_timeout_ms);
+    return perform(path, nullptr, {}, options_.get_timeout_ms);
   }
 
  private:
-  // Takes `raw`, the method's own headers, over.
-  Result<Reply> perform(CurlEasy easy, std::string_view path, curl_slist* raw, int64_t timeout_ms) {
+  // A POST where there is a body, else a GET. Takes `raw`, the method's own headers, over.
+  Result<Reply> perform(std::string_view path, curl_slist* raw,
+                        std::optional<std::string_view> body, int64_t timeout_ms) {
+    CurlEasy easy = pool_.take();
+    if (easy == nullptr) {
+      curl_slist_free_all(raw);
+      return Status(Code::kInternal, "libcurl has no memory to start");
+    }
     std::array<char, CURL_ERROR_SIZE> error{};
     Reply reply;
     const std::string url = options_.endpoint + std::string(path);
@@ -114,6 +115,11 @@ class HttpTransport final : public Transport {
     const CurlList headers(raw);
     curl_easy_setopt(easy.get(), CURLOPT_URL, url.c_str());
     curl_easy_setopt(easy.get(), CURLOPT_PROTOCOLS_STR, "http,https");
+    if (body) {
+      curl_easy_setopt(easy.get(), CURLOPT_POSTFIELDS, body->data());
+      curl_easy_setopt(easy.get(), CURLOPT_POSTFIELDSIZE_LARGE,
+                       static_cast<curl_off_t>(body->size()));
+    }
     curl_easy_setopt(easy.get(), CURLOPT_HTTPHEADER, headers.get());
     curl_easy_setopt(easy.get(), CURLOPT_CONNECTTIMEOUT_MS,
                      static_cast<long>(options_.connect_timeout_ms));

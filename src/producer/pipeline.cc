@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -14,6 +13,7 @@
 #include "event/event.h"
 #include "producer/batch_feed.h"
 #include "producer/busy_clock.h"
+#include "producer/reply.h"
 
 namespace ca4::producer {
 namespace {
@@ -38,19 +38,12 @@ FeedOptions feed_options(const PipelineOptions& options, const ModelInfo& model)
 // Lines between two syncs of the journal: a crash of the machine repeats at most so many images.
 constexpr size_t kLinesPerSync = 256;
 
-// Far above a UUID: what is longer is no processor's.
-constexpr size_t kProcessorIdBytesMax = 64;
-
 // Which processor is behind the endpoint, where it says so: one behind a tunnel, whose address is
 // another after each start. Otherwise, also where nobody answers, the endpoint itself.
 std::string destination_of(const std::string& endpoint, Transport& transport) {
   const Result<Reply> health = transport.get("/health");
-  if (!health || health->status != 200) return endpoint;
-  const nlohmann::json body = nlohmann::json::parse(health->body, nullptr, false);
-  const auto id = body.is_object() ? body.find("processor_id") : body.end();
-  if (id == body.end() || !id->is_string()) return endpoint;
-  std::string text = id->get<std::string>();
-  return text.empty() || text.size() > kProcessorIdBytesMax ? endpoint : text;
+  std::string id = health ? processor_id(*health) : "";
+  return id.empty() ? endpoint : id;
 }
 
 // One run; its threads share this object.

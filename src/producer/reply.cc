@@ -11,6 +11,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// Far above a UUID: what is longer is no processor's.
+constexpr size_t kProcessorIdBytesMax = 64;
 // Long enough for any reason, short enough for a terminal when a proxy answers with a web page.
 constexpr size_t kDetailBytesMax = 300;
 
@@ -106,6 +108,13 @@ Status judge_reply(const Reply& reply) {
   if (may_succeed_later(reply.status)) return {Code::kUnavailable, explain(reply)};
   if (reply.status == 413) return {Code::kTooLarge, explain(reply)};
   return {Code::kInvalidArgument, explain(reply)};
+}
+
+std::string processor_id(const Reply& health) {
+  if (health.status != 200) return "";
+  const Json body = Json::parse(health.body, nullptr, /*allow_exceptions=*/false);
+  std::string id = body.is_object() ? text_of(body, "processor_id") : "";
+  return id.size() > kProcessorIdBytesMax ? "" : id;
 }
 
 std::vector<Status> judge_lines(const std::string& body, size_t count) {

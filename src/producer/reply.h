@@ -20,6 +20,9 @@ Status judge_reply(const Reply& reply);
 // page of a proxy that wants a log-in, is kUnavailable: nothing was promised.
 Status judge_event(std::string_view answer);
 
+// Of an answer to GET /health: which processor it is, where it says so; otherwise empty.
+std::string processor_id(const Reply& health);
+
 // Of each line of a batch's answer, in the order sent. Lines that are missing are kUnavailable.
 std::vector<Status> judge_lines(const std::string& body, size_t count);
 
