@@ -190,9 +190,8 @@ void Front::let_clock_catch_up() {
   }
   spdlog::warn(
       "this machine's clock is {} s behind the newest event: until it has caught up, an update "
-      "that "
-      "another processor of this topic accepts may be taken for older than one from here; set it "
-      "(`timedatectl`, `chronyc tracking`)",
+      "that another processor of this topic accepts may be taken for older than one from here; set "
+      "it (`timedatectl`, `chronyc tracking`)",
       ahead_us / 1'000'000);
 }
 

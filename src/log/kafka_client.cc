@@ -88,13 +88,13 @@ bool is_cut_off(std::string_view text) {
          text.find("Receive failed: ") != std::string_view::npos;
 }
 
-// "HOST:PORT/bootstrap: TEXT (after 3ms in state CONNECT)" as "HOST:PORT: TEXT".
-std::string in_our_words(std::string text) {
+// "HOST:PORT/bootstrap: TEXT (after 3ms in state CONNECT)" as "HOST:PORT: TEXT", or with the advice
+// of `hint`, null for none, in place of TEXT.
+std::string in_our_words(std::string text, const Hint* hint) {
   constexpr std::string_view kBootstrap = "/bootstrap: ";
   const size_t bootstrap = text.find(kBootstrap);
   if (bootstrap != std::string::npos) text.replace(bootstrap, kBootstrap.size(), ": ");
   text = text.substr(0, text.rfind(" (after "));
-  const Hint* const hint = hint_in(text);
   if (hint == nullptr) return text;
   return fmt::format("{}: {}", text.substr(0, text.find(": ")), hint->advice);
 }
@@ -320,9 +320,10 @@ void KafkaClient::note_trouble(rd_kafka_resp_err_t err, const std::string& reaso
   const bool known = advised_ && now - trouble_at_ <= kTroubleLasts;
   trouble_at_ = now;
   if (known && is_cut_off(reason)) return;
-  trouble_ = in_our_words(reason);
+  const Hint* const hint = hint_in(reason);
+  trouble_ = in_our_words(reason, hint);
   trouble_err_ = err;
-  advised_ = hint_in(reason) != nullptr;
+  advised_ = hint != nullptr;
 }
 
 void KafkaClient::log(int level, const std::string& facility, const char* text) {

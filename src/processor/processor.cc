@@ -10,6 +10,7 @@
 #include <string_view>
 #include <thread>
 
+#include "base/raise.h"
 #include "event/json_text.h"
 #include "event/traceparent.h"
 #include "event/value_reader.h"
@@ -205,21 +206,15 @@ std::string_view Processor::durable_in(const std::vector<log::Position>& kept) c
   return options_.kafka_bootstrap.empty() ? "log" : "kafka";
 }
 
-void Processor::raise_version(uint64_t version) {
-  uint64_t last = version_.load();
-  while (last < version && !version_.compare_exchange_weak(last, version)) {
-  }
-}
-
 void Processor::remember_versions(std::unique_ptr<VersionMark> mark) {
-  raise_version(mark->highest());
+  raise(version_, mark->highest());
   mark_ = std::move(mark);
 }
 
 void Processor::continue_versions(const std::vector<log::Record>& newest) {
   const bool knows_runs = mark_ && mark_->highest() > 0;
   for (const log::Record& record : newest) {
-    raise_version(version_of(record) + (knows_runs ? 0 : kVersionMargin));
+    raise(version_, version_of(record) + (knows_runs ? 0 : kVersionMargin));
   }
 }
 

@@ -82,7 +82,6 @@ class Processor {
   bool is_small(http::Request& request) const;
   bool read_body(http::Request& request, bool ndjson, const http::Respond& respond,
                  int64_t began_us);
-  void raise_version(uint64_t version);
   // Gives an accepted event its time, version and, where it has none, an id.
   void stamp(event::Event& event);
   // Counts a request and what became of its events.

@@ -16,6 +16,7 @@
 #include "base/crc32c.h"
 #include "base/folders.h"
 #include "base/io_error.h"
+#include "base/raise.h"
 
 namespace ca4::processor {
 namespace {
@@ -102,9 +103,7 @@ void VersionMark::settle() {
 }
 
 void VersionMark::given(uint64_t version) {
-  uint64_t last = last_.load(std::memory_order_relaxed);
-  while (last < version && !last_.compare_exchange_weak(last, version)) {
-  }
+  raise(last_, version);
   if (version < renew_at_.load(std::memory_order_relaxed)) return;
   {
     const std::lock_guard lock(mutex_);
