@@ -5,12 +5,12 @@
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <deque>
 #include <limits>
-#include <optional>
 #include <string>
 #include <string_view>
 
+#include "http/answers.h"
+#include "http/incoming_body.h"
 #include "http/loop.h"
 #include "http/pace.h"
 #include "http/request_head.h"
@@ -40,14 +40,8 @@ class StreamConnection final : public Connection,
   int64_t waits_since_ms() const override;
 
  private:
-  enum class Phase { kHead, kBody, kChunked };
-  struct Slot {
-    std::optional<Response> response;
-    bool head_only = false;
-    bool keep_alive = true;
-    bool interim = false;  // "100 Continue": nothing else
-    bool reads = false;    // a GET or HEAD, whose answer may be large
-  };
+  enum class Phase { kHead, kBody };
+  static constexpr bool kTls = std::is_same_v<Stream, TlsStream>;
   static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
   void register_here();
@@ -56,27 +50,18 @@ class StreamConnection final : public Connection,
   bool step();
   bool step_head();
   bool step_body();
-  bool step_chunked();
   void begin_body();
-  net::mutable_buffer body_room();
   bool take_body();
   void read();
   void on_read(const boost::system::error_code& error, size_t bytes);
   void await_head();
-  void await_body();
-  void grow_body(size_t want);
-  bool count_body(size_t more);
-  bool received(size_t bytes);
-  void release_body();
   void dispatch();
   void refuse(int status, std::string_view detail);
   void refuse(Response&& response);
   bool refused_early();
   bool asks_for_head() const;
-  bool reads_ahead() const;
   void write_ready();
   void wrote(size_t bytes);
-  void count_answers();
   void on_written(const boost::system::error_code& error);
   void close_when_done();
   void linger();
@@ -92,11 +77,8 @@ class StreamConnection final : public Connection,
   size_t scanned_ = 0;  // bytes of in_ that hold no end of a head
   Phase phase_ = Phase::kHead;
   Head head_;
-  std::unique_ptr<ChunkedBody> chunked_;
-  size_t body_received_ = 0;
-  size_t counted_bytes_ = 0;  // of the body being read, in Shared::bodies_bytes
-  Pace body_pace_;
-  Pace body_pace_hurried_;
+  IncomingBody body_;
+  Answers answers_;
   bool reading_ = false;
   bool pumping_ = false;
   bool read_ended_ = false;
@@ -106,11 +88,7 @@ class StreamConnection final : public Connection,
   bool unread_input_ = false;  // a refused request's rest may still be on its way
   bool draining_ = false;
   bool closed_ = false;
-  std::deque<Slot> slots_;
-  uint64_t first_slot_ = 0;
   std::string out_;
-  size_t unread_answers_bytes_ = 0;   // bodies in slots_, and in out_ until it is written
-  size_t counted_answers_bytes_ = 0;  // of them, in Shared::answers_bytes
   Pace write_pace_;
   Pace write_pace_hurried_;
   int64_t waits_since_ms_ = 0;

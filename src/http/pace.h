@@ -7,6 +7,10 @@
 
 namespace ca4::http {
 
+// How long who sends nothing is waited for where others need the room, or the server stops: a few
+// round trips, or a packet that is lost three times.
+constexpr int64_t kHurriedMs = 3'000;
+
 // Each byte gives the time that the least rate has for it; but never is there more than
 // `ahead_ms_max` left, so that who was fast at first can't stop for minutes.
 class Pace {
