@@ -131,6 +131,9 @@ Status EmbeddedConsumer::commit(const std::vector<Position>& next) {
     }
   }
   if (!*there) return Status::ok();
+  // A copy that was put in this log's place has its number, and other records at these offsets,
+  // which the group would be taken past.
+  if (Status moved = reader_->check_in_place(); !moved.is_ok()) return moved;
   return offsets_->set(group_, reader_->log_id(), next.back().offset);
 }
 

@@ -308,8 +308,19 @@ TEST_F(EmbeddedLogTest, FullLogNamesItselfAndTheWayOut) {
   }
   EXPECT_EQ(refusal.code(), Code::kOverloaded);
   EXPECT_THAT(refusal.message(), HasSubstr("log is full"));
-  EXPECT_THAT(refusal.message(), HasSubstr("log_bytes_max"));
+  EXPECT_THAT(refusal.message(), HasSubstr("log.bytes_max"));
   EXPECT_LE(log->bytes_used(), small.bytes_max + 20'000);
+}
+
+TEST_F(EmbeddedLogTest, AFullLogInANamedFileNamesThatFile) {
+  EmbeddedLogOptions named = options();
+  named.dir.clear();
+  named.file = dir_ / "outbox.data";
+  named.bytes_max = 10'000;
+  const auto log = open_or_fail(named, clock_);
+  const Status refusal = append_and_wait(*log, {{"k", std::string(9'000, 'x'), {}}}).status();
+  EXPECT_EQ(refusal.code(), Code::kOverloaded);
+  EXPECT_THAT(refusal.message(), HasSubstr("log is full: " + named.file + " holds"));
 }
 
 TEST_F(EmbeddedLogTest, FullLogThatKeepsAllStaysFullAlsoWhenAllIsCommitted) {
@@ -409,6 +420,29 @@ TEST_F(EmbeddedLogTest, ALogPutBackFromACopyIsReadAgainAndNothingNewIsSkippedOrD
   EXPECT_EQ(log->lag("reader").value()[0].lag(), 5);
   std::this_thread::sleep_for(std::chrono::milliseconds(50));  // retention looks
   EXPECT_THAT(all_values(*log), ElementsAre("a", "b", "new 2", "new 3", "new 4"));
+}
+
+TEST_F(EmbeddedLogTest, WhoReadALogCommitsNothingInTheCopyThatWasPutInItsPlace) {
+  const std::string file = dir_.path() + "/gpu-metadata.db";
+  auto writer = open_or_fail(options(), clock_);
+  append_values(*writer, {"a", "b"});
+  writer.reset();
+  std::filesystem::copy_file(file, file + ".copy");
+  writer = open_or_fail(options(), clock_);
+  append_values(*writer, {"c", "d"});
+  writer.reset();
+  EmbeddedLogOptions reading = options();
+  reading.mode = EmbeddedLogOptions::Mode::kReader;
+  const auto reader = open_or_fail(reading, clock_);
+  const auto consumer = reader->consumer("g").value();
+  EXPECT_THAT(values_of(consumer->poll({}).value()), ElementsAre("a", "b", "c", "d"));
+
+  std::filesystem::rename(file + ".copy", file);
+  writer = open_or_fail(options(), clock_);
+  append_values(*writer, {"new 2", "new 3", "new 4"});
+  EXPECT_EQ(consumer->commit({{0, 4}}).code(), Code::kIo);
+  EXPECT_THAT(all_values(*open_or_fail(reading, clock_), "g"),
+              ElementsAre("a", "b", "new 2", "new 3", "new 4"));
 }
 
 TEST_F(EmbeddedLogTest, UnreadableRecordComesEmptyAndItsNeighboursAreWhole) {

@@ -44,14 +44,14 @@ Result<std::unique_ptr<LogWriter>> LogWriter::start(const LogPaths& paths,
   if (Status status = forget_lost_positions(**file, paths.records, offsets); !status.is_ok()) {
     return status;
   }
-  std::unique_ptr<LogWriter> writer(new LogWriter(std::move(*lock), std::move(*file), options,
-                                                  clock, offsets, std::move(extent)));
+  std::unique_ptr<LogWriter> writer(new LogWriter(paths.records, std::move(*lock), std::move(*file),
+                                                  options, clock, offsets, std::move(extent)));
   writer->publish();
   writer->thread_ = std::thread(&LogWriter::run, writer.get());
   return writer;
 }
 
-LogWriter::LogWriter(FileLock lock, std::unique_ptr<RecordsFile> file,
+LogWriter::LogWriter(std::string path, FileLock lock, std::unique_ptr<RecordsFile> file,
                      const EmbeddedLogOptions& options, const Clock& clock, GroupOffsets& offsets,
                      std::shared_ptr<Extent> extent)
     : lock_(std::move(lock)),
@@ -60,7 +60,7 @@ LogWriter::LogWriter(FileLock lock, std::unique_ptr<RecordsFile> file,
       clock_(clock),
       offsets_(offsets),
       extent_(std::move(extent)),
-      path_(options.dir + "/" + options.topic + ".db"),
+      path_(std::move(path)),
       log_id_(file_->log_id()),
       queue_({options.queue_bytes_max, options.queue_records_max, options.group_bytes_max,
               std::chrono::microseconds(options.linger_us)}) {}
@@ -77,7 +77,7 @@ Status LogWriter::full_status(size_t more_bytes) const {
   if (used + static_cast<int64_t>(queue_.bytes() + more_bytes) <= options_.bytes_max) return {};
   std::string advice = options_.full_advice;
   if (advice.empty()) {
-    advice = std::string("raise log_bytes_max") +
+    advice = std::string("raise log.bytes_max") +
              (options_.retention_when_full ? " or start a worker"
                                            : ", or stop ca4 and move this log's files away");
   }

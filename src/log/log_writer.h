@@ -37,8 +37,9 @@ class LogWriter {
   int64_t bytes_used() const { return bytes_used_; }
 
  private:
-  LogWriter(FileLock lock, std::unique_ptr<RecordsFile> file, const EmbeddedLogOptions& options,
-            const Clock& clock, GroupOffsets& offsets, std::shared_ptr<Extent> extent);
+  LogWriter(std::string path, FileLock lock, std::unique_ptr<RecordsFile> file,
+            const EmbeddedLogOptions& options, const Clock& clock, GroupOffsets& offsets,
+            std::shared_ptr<Extent> extent);
   void run();
   void write(std::vector<PendingAppend> group);
   bool retain();
@@ -52,7 +53,7 @@ class LogWriter {
   const Clock& clock_;
   GroupOffsets& offsets_;
   const std::shared_ptr<Extent> extent_;
-  const std::string path_;
+  const std::string path_;  // of the records
   const int64_t log_id_;
   AppendQueue queue_;
   std::atomic<int64_t> bytes_used_ = 0;
