@@ -5,7 +5,9 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -339,3 +341,19 @@ def test_a_process_leaves_nothing_in_shared_memory_and_minds_nothing_that_is_the
     beside = 'mount -t tmpfs shm /dev/shm && touch /dev/shm/mongoc-$$ && exec "$0" --version'
     done = subprocess.run(["unshare", "--mount", "sh", "-c", beside, BINARY], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("nohup", [[], ["nohup"]], ids=["plainly", "nohup"])
+def test_what_was_started_in_a_terminal_ends_with_it(up, nohup):
+    ours, theirs = pty.openpty()
+    server = up(prefix=["bash", "-c", f'exec setsid --ctty "$@" <{os.ttyname(theirs)}', "bash", *nohup])
+    os.close(theirs)
+    server.signal(signal.SIGHUP)  # reads tokens again while there is a terminal
+    server.accept(event("before"))
+    os.close(ours)
+    if nohup:
+        time.sleep(0.5)
+        server.accept(event("after"))
+        server.stop()
+    else:
+        assert server.wait() == 0, server.said()

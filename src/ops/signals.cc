@@ -1,5 +1,8 @@
 #include "ops/signals.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <ctime>
 
@@ -15,9 +18,22 @@ sigset_t watched() {
   return set;
 }
 
+// False without one, and when it has been closed.
+bool has_terminal() {
+  const int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+  if (fd >= 0) close(fd);
+  return fd >= 0;
+}
+
+// As nohup has it.
+bool hangups_are_ignored() {
+  struct sigaction now = {};
+  return sigaction(SIGHUP, nullptr, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 }  // namespace
 
-Signals::Signals() {
+Signals::Signals() : ends_with_terminal_(!hangups_are_ignored() && has_terminal()) {
   std::signal(SIGPIPE, SIG_IGN);
   const sigset_t set = watched();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
@@ -34,7 +50,8 @@ std::optional<Signal> Signals::wait_ms(int timeout_ms) {
   const timespec timeout{timeout_ms / 1000, (timeout_ms % 1000) * 1'000'000L};
   const int number = sigtimedwait(&set, nullptr, &timeout);
   if (number < 0) return std::nullopt;
-  return number == SIGHUP ? Signal::kReload : Signal::kStop;
+  if (number != SIGHUP) return Signal::kStop;
+  return ends_with_terminal_ && !has_terminal() ? Signal::kStop : Signal::kReload;
 }
 
 void Signals::let_end() {

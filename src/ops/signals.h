@@ -13,13 +13,17 @@ class Signals {
  public:
   Signals();
 
-  // The next signal: kStop for SIGTERM and SIGINT, kReload for SIGHUP.
+  // The next signal: kStop for SIGTERM and SIGINT, kReload for SIGHUP; but kStop where that says
+  // that the terminal which the process was started at is gone. Not under nohup.
   Signal wait();
   // The same, or none after `timeout_ms`.
   std::optional<Signal> wait_ms(int timeout_ms);
 
   // From now on SIGTERM and SIGINT end the process at once, as if nobody watched.
   void let_end();
+
+ private:
+  const bool ends_with_terminal_;
 };
 
 }  // namespace ca4::ops
