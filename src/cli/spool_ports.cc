@@ -9,6 +9,7 @@
 
 #include "base/log_limiter.h"
 #include "cli/data_layout.h"
+#include "event/event.h"
 #include "log/spooled_log.h"
 #include "ops/metrics.h"
 #include "worker/dead_letters.h"
@@ -47,9 +48,8 @@ class Letters {
     }
     const std::optional<size_t> kept_back = limiter_.allow("", std::chrono::steady_clock::now());
     if (kept_back) {
-      spdlog::error(
-          "Kafka refuses an event of the outbox for good, see `ca4 dlq list --outbox`: {}{}",
-          why.message(), and_like_it(*kept_back));
+      spdlog::error("an event of the outbox never gets to Kafka, see `ca4 dlq list --outbox`: {}{}",
+                    why.message(), and_like_it(*kept_back));
     }
     return log::append_and_wait(
                *log_, {worker::make_dead_letter(refused, site_.settings.log.topic + ".outbox",
@@ -163,6 +163,9 @@ Result<std::unique_ptr<log::EventLog>> spooled(const Site& site,
   log::SpooledLogOptions options;
   options.queue_bytes_max = static_cast<size_t>(site.settings.log.queue_bytes_max);
   options.age_s_max = site.settings.kafka.outbox_age_s_max;
+  options.check_whole = [](const log::Record& record) {
+    return event::decode(record.value).status();
+  };
   options.changed = [file = outbox_file(site.settings)](const log::OutboxStatus& status) {
     tell_change(file, status);
   };

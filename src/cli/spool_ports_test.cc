@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "archive/archive.h"
+#include "base/sqlite.h"
 #include "base/test_dir.h"
 #include "cli/data_layout.h"
 #include "cli/embedded_ports.h"
@@ -196,6 +197,36 @@ TEST_F(SpoolPortsTest, WhatKafkaRefusesForGoodIsALetterOfTheOutbox) {
   EXPECT_EQ(letter.stage, "forward");
   EXPECT_EQ(letter.source_topic, "gpu-metadata.outbox");
   EXPECT_EQ(letter.reason, "the target takes no such record");
+}
+
+TEST_F(SpoolPortsTest, WhatTheDiskHasDamagedIsALetterOfTheOutboxAndNoRecordInKafka) {
+  start(Fault::kAway);
+  for (const char* id : {"a", "b", "c", "d"}) EXPECT_THAT(post(id), HasSubstr("200"));
+  stop();
+  {
+    auto outbox = sqlite::Database::open(outbox_file(settings_), {}).value();
+    EXPECT_TRUE(outbox
+                    .exec("UPDATE records SET value = substr(value, 1, 60) WHERE offset = 1;"
+                          "DELETE FROM records WHERE offset = 2")
+                    .is_ok());
+  }
+  start(Fault::kNone);
+  ASSERT_TRUE(eventually([&] { return stats()["outbox"]["state"] == "direct"; }));
+  std::vector<std::string> sent;
+  const log::NextRecords in_kafka = log::read_to_end(*ports_.events).value();
+  const std::vector<log::Record> records = in_kafka().value();
+  for (const log::Record& record : records) sent.push_back(record.key);
+  EXPECT_THAT(sent, testing::ElementsAre("a", "d"));
+  const auto letters = open_outbox_letters(site(), false).value();
+  std::vector<std::string> kept;
+  const log::NextRecords in_letters = log::read_to_end(*letters).value();
+  std::vector<log::Record> refused = in_letters().value();
+  for (log::Record& record : refused) {
+    const worker::DeadLetter letter = worker::read_dead_letter(std::move(record));
+    kept.push_back(letter.name() + letter.key);
+    EXPECT_THAT(letter.reason, HasSubstr("damaged on this disk"));
+  }
+  EXPECT_THAT(kept, testing::ElementsAre("0:1b", "0:2"));
 }
 
 }  // namespace

@@ -148,10 +148,19 @@ bool SpoolForwarder::load() {
   return true;
 }
 
+// What the target is never given is refused as by it: for good.
+Status SpoolForwarder::check_whole(const Record& record) const {
+  if (!options_.check_whole) return Status::ok();
+  const Status whole = options_.check_whole(record);
+  return whole.is_ok() ? whole
+                       : Status(Code::kInvalidArgument, "damaged on this disk: " + whole.message());
+}
+
 Status SpoolForwarder::send(size_t count) {
   std::vector<NewRecord> records;
   records.reserve(count);
   for (size_t i = at_; i < at_ + count; ++i) {
+    if (Status damaged = check_whole(batch_[i]); !damaged.is_ok()) return damaged;
     records.push_back({batch_[i].key, batch_[i].value, batch_[i].headers});
   }
   std::unique_lock lock(mutex_);

@@ -40,6 +40,7 @@ class SpoolForwarder {
   void keep_time();
   void idle();
   bool load();
+  Status check_whole(const Record& record) const;
   Status send(size_t count);
   bool commit(size_t count);
   Status forward(size_t count);

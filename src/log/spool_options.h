@@ -10,9 +10,9 @@
 
 namespace ca4::log {
 
-// Keeps a record of the spool that the target refused for good, with the reason. Ok when the letter
-// is durable; otherwise it is called again, after a pause, until it is. From one thread. After a
-// crash the same record may come twice.
+// Keeps a record of the spool that the target refused for good, or that is damaged, with the
+// reason. Ok when the letter is durable; otherwise it is called again, after a pause, until it is.
+// From one thread. After a crash the same record may come twice.
 using KeepRefused = std::function<Status(const Record& refused, const Status& why)>;
 
 struct SpooledLogOptions {
@@ -44,6 +44,11 @@ struct SpooledLogOptions {
   int64_t watch_ms = 100;
   // Between tries to send while the target is away. What is back is used within five seconds.
   BackoffLimits backoff{.min_ms = 100, .max_ms = 5'000};
+
+  // Says of a record that came back from the spool why it can't be what was put there: damaged on
+  // the disk. Such a one goes to the dead letters in place of the target. From one thread. May be
+  // empty: all is sent as it comes.
+  std::function<Status(const Record&)> check_whole = {};
 
   // Told, from a thread of the log, when events begin to wait in the spool (also at the start, when
   // some do) or a target stays away that none wait for, and when they go to the target again. May

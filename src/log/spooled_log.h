@@ -23,7 +23,8 @@
 // A record that the target refuses for good (kTooLarge, kInvalidArgument) is refused
 // to its client while direct. From the spool it goes to the dead letters, and its neighbours on. So
 // a target must keep these codes for what is wrong with a record: a missing topic or a refused
-// login is none of them.
+// login is none of them. What the disk has damaged (SpooledLogOptions::check_whole) goes that way
+// too.
 #pragma once
 
 #include <memory>

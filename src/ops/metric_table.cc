@@ -66,7 +66,8 @@ constexpr MetricRow kOutbox[] = {
      "of them, events that Kafka had too, without an answer in time: it may have them twice"},
     {"ca4_outbox_forwarded_total", kCounter, "", "events sent on to Kafka"},
     {"ca4_outbox_refused_total", kCounter, "",
-     "events of the outbox that Kafka refused for good: see `ca4 dlq list --outbox`"},
+     "events of the outbox that Kafka refused for good, or that the disk has damaged: see `ca4 dlq "
+     "list --outbox`"},
     {"ca4_outbox_turns_total", kCounter, "", "how often events had to go to the outbox"},
 };
 
