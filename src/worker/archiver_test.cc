@@ -29,6 +29,7 @@ class ArchiverTest : public ::testing::Test {
     EXPECT_TRUE(eventually([&] { return all_committed(); }));
   }
 
+  const std::string kPollFails = "ca4_step_failing{group=\"ca4-archiver\",step=\"poll\"}";
   FakeLog source_{"gpu-metadata"};
   FakeArchive archive_;
   ManualClock clock_{1'700'000'002'000'000};
@@ -68,6 +69,23 @@ TEST_F(ArchiverTest, WhatComesAgainAfterPartitionsMovedIsInAnObjectOfItsOwn) {
   EXPECT_THAT(parts,
               ElementsAre(testing::StartsWith("/p0-00000000000000000000-00000000000000000000-"),
                           testing::StartsWith("/p0-00000000000000000000-00000000000000000001-")));
+}
+
+TEST_F(ArchiverTest, ALogThatFailsHoldsUpNothingThatIsInHand) {
+  options_.linger_ms = 50;
+  std::atomic<bool> fails = false;
+  source_.on_poll = [&] { return fails ? Status(Code::kUnavailable, "damaged") : Status::ok(); };
+  Archiver archiver(source_, archive_, clock_, registry_, options_);
+  Running running(archiver);
+  accept("a", 1);
+  ASSERT_TRUE(eventually([&] { return source_.given == 1; }));
+  fails = true;
+  EXPECT_TRUE(eventually([&] { return all_committed(); }));
+  EXPECT_TRUE(eventually([&] { return has_metric(registry_, kPollFails + " 1"); }));
+  fails = false;
+  EXPECT_TRUE(eventually([&] { return has_metric(registry_, kPollFails + " 0"); }));
+  accept("b", 2);
+  EXPECT_TRUE(eventually([&] { return all_committed(); }));
 }
 
 TEST_F(ArchiverTest, AFullBatchDoesNotWaitForTheLinger) {

@@ -112,7 +112,8 @@ bool BatchLoop::gather(std::vector<log::Record>& batch) {
       limits.wait_ms_max = std::min<int64_t>(limits.wait_ms_max, left.count());
     }
     std::vector<log::Record> more;
-    if (!poll(limits, more)) return !batch.empty();
+    const bool goes_on = batch.empty() ? poll(limits, more) : poll_on(limits, more);
+    if (!goes_on) return !batch.empty();
     if (comes_again(last, more)) {
       held_ = std::move(more);
       break;
@@ -137,8 +138,25 @@ bool BatchLoop::poll(const log::PollLimits& limits, std::vector<log::Record>& re
     return polled.status();
   };
   const auto [min_ms, max_ms] = options_.backoff;
-  return retry("poll", once,
-               {std::min(min_ms, kPollPauseMsMax), std::min(max_ms, kPollPauseMsMax)});
+  const bool done =
+      retry("poll", once, {std::min(min_ms, kPollPauseMsMax), std::min(max_ms, kPollPauseMsMax)});
+  if (done && std::exchange(poll_fails_, false)) metrics_.failing("poll", false);
+  return done;
+}
+
+// One that fails holds up the next batch; what is in hand waits for its linger alone.
+bool BatchLoop::poll_on(const log::PollLimits& limits, std::vector<log::Record>& records) {
+  Result<std::vector<log::Record>> polled = consumer_->poll(limits);
+  if (polled) {
+    records = std::move(*polled);
+    if (std::exchange(poll_fails_, false)) metrics_.failing("poll", false);
+    return true;
+  }
+  poll_fails_ = true;
+  metrics_.retry("poll");
+  metrics_.failing("poll", true);
+  (void)tell("poll", polled.status());
+  return stop_.wait_ms(std::min(limits.wait_ms_max, kPollPauseMsMax));
 }
 
 void BatchLoop::commit(std::span<const log::Record> batch) {

@@ -69,6 +69,8 @@ class BatchLoop {
   // up because of a stop.
   bool gather(std::vector<log::Record>& batch);
   bool poll(const log::PollLimits& limits, std::vector<log::Record>& records);
+  // The same for a batch that has begun, once: a failure is told, and gives none after a pause.
+  bool poll_on(const log::PollLimits& limits, std::vector<log::Record>& records);
   void commit(std::span<const log::Record> batch);
   void measure_lag();
   void note_oldest(std::span<const log::Record> batch);
@@ -83,7 +85,8 @@ class BatchLoop {
   std::vector<log::Record> held_;  // polled, and the begin of the next batch
   LogLimiter limiter_;
   SteadyTime lag_measured_at_;
-  int64_t oldest_us_ = 0;  // when the oldest record in hand was appended; 0: none in hand
+  int64_t oldest_us_ = 0;    // when the oldest record in hand was appended; 0: none in hand
+  bool poll_fails_ = false;  // said by poll_on, and not taken back yet
   std::optional<Backoff> commit_backoff_;  // while commits fail, one after the other
 };
 
