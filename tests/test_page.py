@@ -180,6 +180,22 @@ def test_without_pictures_files_have_names_and_the_page_says_what_shows_them(chr
     assert page.errors() == []
 
 
+def test_a_long_id_does_not_run_into_the_files_name(chromium, up):
+    server = up()
+    server.accept(event("img-" + "0123456789abcdef" * 4, source_uri="file:///pictures/my%20cat.png"))
+    page = Page(chromium, server.url).open(width=360)
+    eventually(lambda: page.texts("#latest .file") == ["my cat.png"], "the file's name")
+    top_of_file = page.js("document.querySelector('#latest .file').getBoundingClientRect().top")
+    bottom_of_id = page.js(
+        """(() => {
+          const letters = document.createRange();
+          letters.selectNodeContents(document.querySelector('#latest a.id'));
+          return letters.getBoundingClientRect().bottom;
+        })()"""
+    )
+    assert top_of_file >= bottom_of_id
+
+
 def test_an_empty_store_says_what_to_do_next(chromium, up):
     page = Page(chromium, up().url).open()
     eventually(lambda: "ca4 produce" in page.text("empty"), "the next step")

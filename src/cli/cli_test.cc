@@ -175,6 +175,33 @@ TEST_F(Cli, BadFlagValueIsAUsageError) {
             "Try 'ca4 config --help'.\n");
 }
 
+TEST_F(Cli, BadValuesOfACommandsOwnOptionsAreUsageErrors) {
+  const auto refused = [&](const std::string& line) {
+    const Outcome ran = sh("ca4 " + line);
+    EXPECT_EQ(ran.exit_code, 2) << line;
+    return ran.err.substr(0, ran.err.find('\n'));
+  };
+  EXPECT_EQ(refused("query --similar x -k 0"),
+            "ca4 query: --neighbours: must be a whole number from 1 to 1000000000, not '0'");
+  EXPECT_EQ(refused("query --limit -1"),
+            "ca4 query: --limit: must be a whole number from 0 to 1000000000, not '-1'");
+  EXPECT_EQ(refused("log tail --limit many"),
+            "ca4 log tail: --limit: must be a whole number from 1 to 1000000000, not 'many'");
+  EXPECT_EQ(refused("query --format xml"),
+            "ca4 query: --format: must be one of table, ndjson, json, not 'xml'");
+  EXPECT_EQ(refused("token new --name a --scope wirte"),
+            "ca4 token new: --scope: 'wirte' is no scope; there are write, read and admin");
+  EXPECT_EQ(refused("log"), "ca4 log: which of its commands? head, tail, stats, check");
+}
+
+TEST_F(Cli, ALibraryInTheFolderNeedsNoSlash) {
+  write("m.onnx", "no model");
+  write("ort.so", "no library");
+  const Outcome ran = sh("ca4 produce m.onnx --model m.onnx --ort ort.so");
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_EQ(ran.err, "ca4 produce: ./ort.so: file too short\n");
+}
+
 TEST_F(Cli, ConfigShowsWhereEachValueComesFrom) {
   write("ca4.toml", "[processor]\nthreads = 3\n");
   const Outcome ran =

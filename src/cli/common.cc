@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 
@@ -115,10 +116,29 @@ int report(std::string_view who, const Status& status) {
   return exit_code(status.code());
 }
 
+CLI::Validator one_of(const std::vector<std::string>& words) {
+  return {[words](const std::string& text) -> std::string {
+            if (std::find(words.begin(), words.end(), text) != words.end()) return {};
+            return fmt::format("must be one of {}, not '{}'", fmt::join(words, ", "), text);
+          },
+          ""};
+}
+
+CLI::Validator whole_number(int64_t min, int64_t max) {
+  return {[min, max](const std::string& text) -> std::string {
+            int64_t value = 0;
+            const char* const end = text.data() + text.size();
+            const auto [stopped, error] = std::from_chars(text.data(), end, value);
+            if (error == std::errc() && stopped == end && value >= min && value <= max) return {};
+            return fmt::format("must be a whole number from {} to {}, not '{}'", min, max, text);
+          },
+          ""};
+}
+
 void add_format(CLI::App& app, std::string& format, const std::vector<std::string>& choices) {
   app.add_option("--format", format, fmt::format("how to print [{}]", format))
       ->type_name(fmt::format("{}", fmt::join(choices, "|")))
-      ->check(CLI::IsMember(choices).description(""));
+      ->check(one_of(choices));
 }
 
 CLI::App* add_command(CLI::App& app, const char* name, const char* summary) {

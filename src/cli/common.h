@@ -1,6 +1,7 @@
 // What every subcommand shares: the flags of the settings it acts on, and how it reports failure.
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <string>
 #include <string_view>
@@ -12,9 +13,13 @@
 namespace CLI {
 class App;
 class Option;
+class Validator;
 }  // namespace CLI
 
 namespace ca4::cli {
+
+// The largest number that --limit and its like take: more lines than anybody prints.
+inline constexpr int64_t kLinesMax = 1'000'000'000;
 
 // Declares --config and the flags of some sections of the settings table, then loads the effective
 // settings: defaults, file, environment, flags. Must outlive the parsing of `app`.
@@ -51,6 +56,12 @@ class SettingsFlags {
 // Writes a failure to standard error, "ca4 WHO: message" (a configuration problem as it is: it
 // begins with its own place), and returns the exit code. Ok is silent and 0.
 int report(std::string_view who, const Status& status);
+
+// Checks of a command's own options, which refuse as those of settings do: "must be one of table,
+// json, not 'xml'" and "must be a whole number from 1 to 3600, not '0'". Usage errors (exit code
+// 2).
+CLI::Validator one_of(const std::vector<std::string>& words);
+CLI::Validator whole_number(int64_t min, int64_t max);
 
 // Adds --format, one of `choices`; `format` holds the default before and the choice after parsing.
 void add_format(CLI::App& app, std::string& format, const std::vector<std::string>& choices);

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/common.h"
 #include "cli/subcommand.h"
 
 namespace ca4::cli {
@@ -217,7 +218,7 @@ class Completion final : public Subcommand {
     app.add_option("SHELL", shell_, "whose script to print")
         ->required()
         ->type_name("bash|zsh")
-        ->check(CLI::IsMember({"bash", "zsh"}).description(""));
+        ->check(one_of({"bash", "zsh"}));
     app.footer("Load it with: source <(ca4 completion bash)");
   }
 

@@ -21,7 +21,7 @@ class Config final : public Subcommand {
     add_format(app, format_, {"table", "json", "toml"});
     app.add_option("--doc", doc_, "print the documentation of every setting instead")
         ->type_name("markdown")
-        ->check(CLI::IsMember({"markdown"}).description(""));
+        ->check(one_of({"markdown"}));
     app.require_subcommand(0, 1);
     validate_ = app.add_subcommand("validate", "check a file and say what is wrong with it");
     validate_->add_option("FILE", file_, "TOML file of settings")->required();

@@ -1,6 +1,7 @@
 #include "cli/dispatch.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -77,6 +78,10 @@ int refuse(CLI::App& root, const CLI::ParseError& error) {
   if (unknown != rest.end()) return usage_error(app, unknown_word(app, *unknown));
   const bool extra = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
   if (extra && !rest.empty()) return usage_error(app, unknown_word(app, rest.front()));
+  const std::vector<std::string> commands = command_names(app);
+  if (!commands.empty() && dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
+    return usage_error(app, fmt::format("which of its commands? {}", fmt::join(commands, ", ")));
+  }
   return usage_error(app, error.what());
 }
 

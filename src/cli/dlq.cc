@@ -32,7 +32,9 @@ class Dlq final : public Subcommand {
                  "the letters of events that Kafka refused when they came from the outbox");
     app.require_subcommand(1);
     list_ = add_command(app, "list", "one line a dead letter, the newest last");
-    list_->add_option("--limit", limit_, "how many of the newest; 0: all [20]")->type_name("N");
+    list_->add_option("--limit", limit_, "how many of the newest; 0: all [20]")
+        ->type_name("N")
+        ->check(whole_number(0, kLinesMax));
     show_ = add_command(app, "show", "everything about a dead letter, with its event");
     show_->add_option("ID", selectors_, "a metadata_id, or partition:offset as list shows it")
         ->required();

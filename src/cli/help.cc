@@ -20,7 +20,7 @@ Example: a whole pipeline on this machine, some images, and what is most like on
   ca4 produce photos/ --model model.onnx
   ca4 query --similar photos/cat.jpg --model-file model.onnx -k 5
 
-`ca4 COMMAND --help` shows a command's options; `ca4 config` shows every setting.
+`ca4 COMMAND --help` shows a command's options; `ca4 config` shows every setting; `ca4 --version`.
 )";
 
 std::string two_columns(const std::string& name, std::string_view text) {

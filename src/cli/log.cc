@@ -66,7 +66,9 @@ class Log final : public Subcommand {
     head_ = add_command(app, "head", "the oldest records");
     tail_ = add_command(app, "tail", "the newest records, the newest last");
     for (CLI::App* command : {head_, tail_}) {
-      command->add_option("-n,--limit", limit_, "how many [10]")->type_name("N");
+      command->add_option("-n,--limit", limit_, "how many [10]")
+          ->type_name("N")
+          ->check(whole_number(1, kLinesMax));
     }
     stats_ =
         add_command(app, "stats", "how much is in it, from when, and how far each group has read");

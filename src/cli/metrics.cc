@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/common.h"
 #include "cli/subcommand.h"
 #include "ops/metric_table.h"
 
@@ -14,7 +15,7 @@ class MetricNames final : public Subcommand {
   void define(CLI::App& app) override {
     app.add_option("--doc", doc_, "print the documentation of every metric instead")
         ->type_name("markdown")
-        ->check(CLI::IsMember({"markdown"}).description(""));
+        ->check(one_of({"markdown"}));
   }
 
   int run() override {

@@ -148,10 +148,10 @@ class Produce final : public Subcommand {
     app.add_flag("--json", json_, "print what the run came to as one JSON object");
     app.add_option("--decode-threads", decode_threads_, "threads that decode images [one a core]")
         ->type_name("N")
-        ->check(CLI::Range(1, 256).description(""));
+        ->check(whole_number(1, 256));
     app.add_option("--model-threads", model_.threads, "threads that the model runs on [one a core]")
         ->type_name("N")
-        ->check(CLI::Range(1, 256).description(""));
+        ->check(whole_number(1, 256));
   }
 
   int run() override {

@@ -90,7 +90,9 @@ class Query final : public Subcommand {
     flags_.add(app, {config::Section::kGeneral, config::Section::kStore});
     define_filter(app);
     define_similar(app);
-    app.add_option("--limit", limit_, "how many of the newest; 0: all [20]")->type_name("N");
+    app.add_option("--limit", limit_, "how many of the newest; 0: all [20]")
+        ->type_name("N")
+        ->check(whole_number(0, kLinesMax));
     app.add_flag("--count", count_, "print only how many there are");
     app.add_flag("--with-embedding", with_embedding_, "with the numbers, in ndjson and json");
     add_format(app, format_, {"table", "ndjson", "json"});
@@ -144,7 +146,7 @@ class Query final : public Subcommand {
             ->excludes(app.get_option("--id"));
     app.add_option("-k,--neighbours", k_, "how many of the nearest [10]")
         ->type_name("N")
-        ->check(CLI::PositiveNumber.description(""))
+        ->check(whole_number(1, kLinesMax))
         ->group(group)
         ->needs(similar);
     app.add_option("--model-file", embed_.model_path,

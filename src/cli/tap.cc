@@ -160,11 +160,11 @@ class TapCommand final : public Subcommand {
            "--rate", filter_.per_second_max,
            fmt::format("at most so many a second; others are counted [{}]", tap::kPerSecondDefault))
         ->type_name("N")
-        ->check(CLI::Range(size_t{1}, tap::kPerSecondMax).description(""));
+        ->check(whole_number(1, tap::kPerSecondMax));
     app.add_flag("--full", filter_.full, "with the embedding's numbers, not its norm alone");
     app.add_option("-n,--limit", limit_, "end after so many [never]")
         ->type_name("N")
-        ->check(CLI::Range(1, 1'000'000'000).description(""));
+        ->check(whole_number(1, kLinesMax));
     add_format(app, format_, {"table", "ndjson"});
   }
 

@@ -26,12 +26,15 @@ class Token final : public Subcommand {
                      fmt::format("what it is good for: write (send events), read (page, queries, "
                                  "taps), admin (change a running process) [{}]",
                                  scope_))
-        ->type_name("SCOPE[,SCOPE]");
+        ->type_name("SCOPE[,SCOPE]")
+        ->check(CLI::Validator(
+            [](const std::string& text) { return http::parse_scopes(text).status().message(); },
+            ""));
     new_->add_option("--requests-per-s-max", requests_per_s_max_,
                      "requests a second that it may make, and twice as many at once; more are "
                      "answered 429; 0: no limit [0]")
         ->type_name("N")
-        ->check(CLI::Range(int64_t{0}, http::kRequestsPerSMax).description(""));
+        ->check(whole_number(0, http::kRequestsPerSMax));
     list_ = add_command(app, "list", "the names in the token file, and what each is good for");
     app.footer(
         "The token itself is printed once and kept nowhere: give it to who is to use it. A "

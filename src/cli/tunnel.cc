@@ -92,7 +92,7 @@ class Tunnel final : public Subcommand {
     app.add_option("--wait-s", wait_s_,
                    "with --status: how long to wait until every forward is healthy [0]")
         ->type_name("N")
-        ->check(CLI::Range(0, 3600).description(""));
+        ->check(whole_number(0, 3600));
   }
 
   int run() override {

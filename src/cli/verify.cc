@@ -162,14 +162,14 @@ class Verify final : public Subcommand {
            "preflight (is everything there?), kafka, db, archive, workflow (an event all the "
            "way)")
         ->required()
-        ->check(CLI::IsMember({"preflight", "kafka", "db", "archive", "workflow"}).description(""));
+        ->check(one_of({"preflight", "kafka", "db", "archive", "workflow"}));
     app.add_option("--until", until_, "last hop of workflow: log, database or archive [archive]")
         ->type_name("HOP")
-        ->check(CLI::IsMember({"log", "database", "archive"}).description(""));
+        ->check(one_of({"log", "database", "archive"}));
     app.add_option("--timeout-s", timeout_s_,
                    "how long a check may take, in seconds; the archive's linger comes on top [10]")
         ->type_name("N")
-        ->check(CLI::Range(1, 3600).description(""));
+        ->check(whole_number(1, 3600));
     app.add_flag("--json", json_, "print one JSON object at the end instead of lines");
   }
 

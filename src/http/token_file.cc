@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
@@ -133,10 +134,13 @@ class Descriptor {
 
 // The tokens of the file, of which there may be none.
 Result<std::vector<KnownToken>> parse_file(const std::string& path) {
+  errno = 0;
   std::ifstream file(path);
-  if (!file) {
-    return Status(Code::kConfig, fmt::format("{}: the token file can't be read", path));
-  }
+  const auto unreadable = [&] {
+    return Status(Code::kConfig, fmt::format("{}: the token file can't be read: {}", path,
+                                             std::generic_category().message(errno)));
+  };
+  if (!file) return unreadable();
   std::vector<KnownToken> out;
   std::set<std::string> names;
   std::set<std::string> digests;
@@ -159,6 +163,7 @@ Result<std::vector<KnownToken>> parse_file(const std::string& path) {
     }
     out.push_back(std::move(*token));
   }
+  if (file.bad()) return unreadable();  // a folder opens, and ends here
   return out;
 }
 

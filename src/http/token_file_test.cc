@@ -91,6 +91,17 @@ TEST_F(TokenFile, SaysTheLineThatIsWrongAndNothingThatStandsThere) {
   EXPECT_EQ(read_token_file(path_ + ".gone").status().code(), Code::kConfig);
 }
 
+TEST_F(TokenFile, WhatCannotBeReadIsToldWithItsReason) {
+  EXPECT_THAT(read_token_file(path_ + ".gone").status().message(),
+              HasSubstr("can't be read: No such file or directory"));
+  const TempDir folder;
+  EXPECT_THAT(read_token_file(folder.path()).status().message(),
+              HasSubstr("can't be read: Is a directory"));
+  EXPECT_THAT(
+      add_token(folder.path(), "colab", static_cast<Scopes>(Scope::kWrite)).status().message(),
+      HasSubstr("can't be read: Is a directory"));
+}
+
 TEST_F(TokenFile, TheSameTokenTwiceIsNoHarm) {
   const auto tokens = read("one-and-the-same-token\none-and-the-same-token\n");
   ASSERT_TRUE(tokens);

@@ -60,7 +60,12 @@ std::vector<std::string> onnx_candidates() {
 }
 
 Result<OnnxLibrary> open_onnx_library(const std::string& given) {
-  if (!given.empty()) return open_one(given);
+  if (!given.empty()) {
+    // The dynamic linker looks for a bare name in its own folders only.
+    std::error_code ignored;
+    const bool here = given.find('/') == std::string::npos && fs::exists(given, ignored);
+    return open_one(here ? "./" + given : given);
+  }
   std::string tried;
   for (const std::string& candidate : onnx_candidates()) {
     Result<OnnxLibrary> library = open_one(candidate);

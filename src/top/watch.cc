@@ -1,5 +1,7 @@
 #include "top/watch.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -38,13 +40,17 @@ std::string why_silent(const http::FetchOutcome& outcome) {
   return outcome.message;
 }
 
-// The detail of a problem, or whatever the answer is.
-std::string reason_of(const std::string& body) {
+// The detail of a problem; empty where the answer is none.
+std::string detail_of(const std::string& body) {
   const auto problem = nlohmann::json::parse(body, nullptr, /*allow_exceptions=*/false);
-  if (problem.is_object() && problem.contains("detail") && problem["detail"].is_string()) {
-    return problem["detail"].get<std::string>();
-  }
-  return body;
+  const bool told = problem.is_object() && problem.contains("detail");
+  return told && problem["detail"].is_string() ? problem["detail"].get<std::string>() : "";
+}
+
+std::string refusal(const http::Fetched& answer) {
+  const std::string detail = detail_of(answer.body);
+  return fmt::format("/metrics is answered {}{}{}", answer.status, detail.empty() ? "" : ": ",
+                     detail);
 }
 
 }  // namespace
@@ -84,7 +90,7 @@ class Watch::Target {
     const http::FetchOutcome metrics = ask("/metrics");
     if (!metrics.answer) return note_trouble(why_silent(metrics));
     if (metrics.answer->status != 200) {
-      return note_trouble("/metrics is answered " + std::to_string(metrics.answer->status));
+      return note_trouble(refusal(*metrics.answer));
     }
     const http::FetchOutcome ready = ask("/readyz");
     Scrape scrape = Scrape::parse(metrics.answer->body);
@@ -94,7 +100,10 @@ class Watch::Target {
     process_.not_ready.clear();
     // A processor that only serves /metrics somewhere has no such path there.
     const bool refused = ready.answer && ready.answer->status == 503;
-    if (refused) process_.not_ready = reason_of(ready.answer->body);
+    if (refused) {
+      const std::string detail = detail_of(ready.answer->body);
+      process_.not_ready = detail.empty() ? ready.answer->body : detail;
+    }
     if (!ready.answer) process_.not_ready = "/readyz: " + why_silent(ready);
     answered_s_ = now_s;
     process_.window.push_back({now_s, std::move(scrape)});

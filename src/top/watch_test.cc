@@ -79,6 +79,19 @@ TEST_F(WatchTest, ItGoingAwayAndComingBackIsSeen) {
   EXPECT_EQ(back.trouble, "");
 }
 
+TEST_F(WatchTest, ARefusalIsShownWithItsReason) {
+  http::Router refusing;
+  refusing.add("GET", "/metrics", [](const http::Request&, const http::Respond& respond) {
+    respond(http::problem(400, "this port speaks HTTPS: use https://"));
+  });
+  std::swap(router_, refusing);
+  start();
+  Watch watch({.interval_ms = 10});
+  watch.add("work", address());
+  const Process refused = eventually(watch, [](const Process& p) { return !p.trouble.empty(); });
+  EXPECT_EQ(refused.trouble, "/metrics is answered 400: this port speaks HTTPS: use https://");
+}
+
 TEST_F(WatchTest, ASuccessorTakesThePlaceOfOneThatIsGone) {
   start();
   Watch watch({.interval_ms = 10});
