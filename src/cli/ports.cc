@@ -48,9 +48,14 @@ Result<std::unique_ptr<archive::Archive>> open_archive(const Site& site, bool re
 
 Result<Ports> open_ports(const Site& site, Roles roles) {
   Ports ports;
-  Status status = take(open_events(site, roles), ports.events);
-  if (!status.is_ok()) return status;
-  status = take(open_dead_letters(site, roles.works), ports.dead_letters);
+  const auto open_letters = [&] {
+    return take(open_dead_letters(site, roles.works), ports.dead_letters);
+  };
+  // First what one worker alone can have: a second one must not get as far as to say whether it
+  // archives, which the embedded log's retention goes by.
+  Status status = roles.works ? open_letters() : Status::ok();
+  if (status.is_ok()) status = take(open_events(site, roles), ports.events);
+  if (status.is_ok() && !roles.works) status = open_letters();
   if (!status.is_ok()) return status;
   status = take(open_store(site, false), ports.store);
   if (!status.is_ok()) return status;
