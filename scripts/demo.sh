@@ -31,7 +31,7 @@ pid=$!
 for _ in $(seq 100); do
   url=$(sed -n 's/^listening on //p' "$data/up.out")
   [ -n "$url" ] && break
-  kill -0 "$pid" 2>/dev/null || { cat "$data/up.log" >&2; exit 1; }
+  kill -0 "$pid" 2>/dev/null || { cat "$data/up.log" >&2; echo "Another address: DEMO_LISTEN=127.0.0.1:8001 make demo" >&2; exit 1; }
   sleep 0.1
 done
 [ -n "$url" ] || { echo "ca4 up did not become ready in 10 s; see $data/up.log" >&2; exit 1; }

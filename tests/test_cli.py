@@ -311,6 +311,17 @@ def test_output_that_cannot_be_written_is_a_failure(up, arguments):
     assert re.fullmatch(r"ca4.*: standard output: No space left on device\n", result.stderr)
 
 
+@pytest.mark.parametrize("command", ["query", "log stats", "dlq count", "tap", "replay --from-log", "spool stats", "tunnel --status", "top"])
+def test_a_folder_of_another_user_is_not_taken_for_none(tmp_path, command):
+    """Where a service has its data, and somebody else looks."""
+    (tmp_path / "log").mkdir()
+    tmp_path.chmod(0o700)
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", BINARY]
+    result = subprocess.run([*nobody, *command.split(), "--data-dir", tmp_path], capture_output=True, text=True, env=ENVIRONMENT, timeout=60)
+    assert result.returncode == 1
+    assert "Permission denied" in result.stderr
+
+
 def test_log_shows_and_checks_an_embedded_log(up, ca4):
     server = up()
     for i in range(5):

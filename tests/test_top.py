@@ -16,11 +16,11 @@ from support import BINARY, ENVIRONMENT, PATIENCE_S, event, eventually
 
 
 class Terminal:
-    """`ca4 top` in a terminal of its own, of 80 columns and 24 lines."""
+    """`ca4 top` in a terminal of its own, of 24 lines."""
 
-    def __init__(self, *args):
+    def __init__(self, *args, columns=80):
         self.master, slave = pty.openpty()
-        ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self.process = subprocess.Popen(
             [BINARY, "top", *map(str, args)], stdin=slave, stdout=slave, stderr=slave, env=ENVIRONMENT, start_new_session=True
         )
@@ -55,8 +55,8 @@ class Terminal:
 def terminal():
     opened = []
 
-    def begin(*args):
-        opened.append(Terminal(*args))
+    def begin(*args, **options):
+        opened.append(Terminal(*args, **options))
         return opened[-1]
 
     yield begin
@@ -115,6 +115,15 @@ def test_a_terminal_shows_it_until_q_and_is_as_before(up, terminal):
     top.read()
     assert top.written.startswith("\x1b[?1049h\x1b[?25l") and top.written.endswith("\x1b[?25h\x1b[?1049l")
     assert termios.tcgetattr(top.slave) == top.before
+
+
+def test_a_narrow_terminal_cuts_lines_and_keeps_them_apart(up, terminal):
+    server = up()
+    top = terminal("--data-dir", server.data_dir, columns=30)
+    eventually(lambda: top.line("events"), top.screen)
+    lines = [line.rstrip("\r") for line in top.screen()]
+    assert all(len(line) <= 30 for line in lines), lines
+    assert [line[:9] for line in lines[:4]] == ["ca4 top  ", "", "up       ", ""]
 
 
 def test_it_outlives_what_it_watches_and_sees_the_next_one(up, terminal):

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <system_error>
 
 #include "archive/folder_archive.h"
 #include "cli/data_layout.h"
@@ -45,6 +46,10 @@ void add_gauges(const config::Settings& settings, log::EmbeddedLog& events, ops:
 Status check_is_there(const Site& site) {
   std::error_code error;
   if (std::filesystem::is_directory(log_dir(site.settings), error)) return Status::ok();
+  if (error == std::errc::permission_denied) {
+    return {Code::kIo, fmt::format("{}: {}; run this as the user that the data belongs to",
+                                   site.settings.data_dir, error.message())};
+  }
   return {Code::kNotFound,
           fmt::format("{}: no data directory of ca4: it has no folder log; give the one that `ca4 "
                       "up` or `ca4 serve` was started with (--data-dir)",

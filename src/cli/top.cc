@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "cli/admin.h"
 #include "cli/common.h"
+#include "cli/help.h"
 #include "cli/subcommand.h"
 #include "top/frame.h"
 #include "top/watch.h"
@@ -184,9 +185,12 @@ class Top final : public Subcommand {
   std::string screen(size_t columns) const {
     const std::vector<top::Process> processes = watch_.processes();
     const std::string head = format_rfc3339(SystemClock().now_us()).substr(0, 19);
-    std::string out = fmt::format("ca4 top  {}Z  rates over 10 s  q: end\n\n", head);
-    out.resize(std::min(out.size(), columns + 2));
-    return out + (processes.empty() ? nobody_ + "\n" : top::frame(processes, columns));
+    std::string out = fmt::format("ca4 top  {}Z  rates over 10 s  q: end", head);
+    out.resize(std::min(out.size(), columns));
+    out += "\n\n";
+    if (!processes.empty()) return out + top::frame(processes, columns);
+    for (const std::string& line : wrap(nobody_, columns)) out += line + "\n";
+    return out;
   }
 
   // 0: everyone answers.

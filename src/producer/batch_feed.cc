@@ -98,7 +98,12 @@ Result<Image> BatchFeed::read(const std::string& path, Prepared& out, bool& want
   out.item.uri = file_uri(path);
   if (is_no_file(path)) return Status(Code::kInvalidArgument, "a pipe or a device, no file");
   Result<std::string> bytes = read_file(path, options_.file_bytes_max);
-  if (!bytes) return bytes.status();
+  if (!bytes) {
+    // Whoever reads of a skipped image has the path before the reason.
+    const std::string before = path + ": ";
+    const std::string why = bytes.status().message();
+    return Status(bytes.status().code(), why.starts_with(before) ? why.substr(before.size()) : why);
+  }
   out.item.content_sha256 = sha256_hex(*bytes);
   wanted = callbacks_.wanted(out);
   if (!wanted) return Status(Code::kCancelled, "not wanted");

@@ -13,6 +13,9 @@ namespace ca4::producer {
 namespace {
 
 using Json = nlohmann::json;
+using testing::AllOf;
+using testing::Contains;
+using testing::Field;
 using testing::HasSubstr;
 
 // The mean of each channel stands for an embedding; counts its runs.
@@ -372,6 +375,9 @@ TEST_F(Pipeline, BrokenImagesAreReportedAndTheRestIsSent) {
   EXPECT_EQ(report.sent, 22U);
   EXPECT_EQ(report.skipped.size(), 8U);
   for (const Skipped& skipped : report.skipped) EXPECT_FALSE(skipped.reason.empty());
+  EXPECT_THAT(report.skipped,
+              Contains(AllOf(Field(&Skipped::path, folder_ / "missing.png"),
+                             Field(&Skipped::reason, "No such file or directory"))));
 }
 
 TEST_F(Pipeline, APipeIsSkippedAndNotWaitedFor) {

@@ -110,7 +110,7 @@ bool StatusFile::replace(const std::string& text) const {
 Result<std::string> read_status(const std::string& dir) {
   const Status none(Code::kNotFound, fmt::format("no tunnel runs on {}", dir));
   const int fd = ::open(lock_path(dir).c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return none;
+  if (fd < 0) return errno == EACCES ? io_error(lock_path(dir), EACCES) : none;
   // Shared, so that two readers do not take each other for a tunnel.
   const bool nobody = ::flock(fd, LOCK_SH | LOCK_NB) == 0;
   ::close(fd);
