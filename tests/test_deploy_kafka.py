@@ -13,7 +13,7 @@ import pytest
 from k8s_manifests import K8S, build, containers, merged, of, pods
 from kafka_server import java_command
 from netlab import Lab
-from support import BINARY, ROOT, eventually
+from support import BINARY, ROOT, eventually, set_clock, with_clock
 
 TOOLS = ROOT / ".deps/kafka-tools"
 CLASSES = {
@@ -178,6 +178,11 @@ def test_one_broker_starts_has_its_topics_and_sends_tunnel_clients_to_localhost(
     flags = ["--kafka-bootstrap", node, "--kafka-broker-map", f"{told}={node}", "--data-dir", system.folder]
     verified = system.run("client", [str(BINARY), "verify", "kafka", *map(str, flags)])
     assert verified.returncode == 0, verified.stdout + verified.stderr
+    # What is sent by a clock that far behind would be deleted as too old, read or not.
+    set_clock(system.folder / "clock", -172_800)
+    late = ["env", *(f"{name}={value}" for name, value in with_clock(system.folder / "clock").items())]
+    refused = system.run("client", [*late, str(BINARY), "verify", "kafka", *map(str, flags)])
+    assert "this machine's clock is too far from the brokers'" in refused.stdout + refused.stderr
     # It logs to where the kubelet bounds it, and writes no file: on the small /tmp nobody deletes any.
     assert "Kafka Server started" in (system.folder / "kafka-0.log").read_text()
     assert list(system.logs(broker.name).iterdir()) == []

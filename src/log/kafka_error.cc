@@ -49,7 +49,8 @@ constexpr Meaning kMeanings[] = {
     {RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, Code::kUnavailable, kNoRight},
     {RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, Code::kUnavailable, kFewReplicas},
     {RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND, Code::kUnavailable, kFewReplicas},
-    // Brokers since 4.0 take no record from more than an hour ahead of their clock.
+    // Brokers since 4.0 take no record from more than an hour ahead of their clock, those of
+    // deploy/k8s none from a day behind.
     {RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, Code::kUnavailable,
      "this machine's clock is too far from the brokers': set it right"},
 };
