@@ -194,6 +194,11 @@ TEST_F(Cli, BadValuesOfACommandsOwnOptionsAreUsageErrors) {
   EXPECT_EQ(refused("log"), "ca4 log: which of its commands? head, tail, stats, check");
 }
 
+TEST_F(Cli, LogSaysWhereEventsAreWithKafka) {
+  EXPECT_TRUE(has(sh("ca4 log tail").err, "give the data folder and topic"));
+  EXPECT_TRUE(has(sh("KAFKA_BOOTSTRAP=localhost:9092 ca4 log tail").err, "events are in Kafka"));
+}
+
 TEST_F(Cli, ALibraryInTheFolderNeedsNoSlash) {
   write("m.onnx", "no model");
   write("ort.so", "no library");

@@ -81,9 +81,12 @@ class Log final : public Subcommand {
     topic_ = settings->log.topic;
     Result<log::LogInspector> log = log::LogInspector::open(log_dir(*settings), topic_);
     if (log.status().code() == Code::kNotFound) {
-      return report("log", {Code::kNotFound, log.status().message() +
-                                                 "; give the data folder and topic that `ca4 up` "
-                                                 "or `ca4 serve` was started with"});
+      const char* const fix = settings->kafka.bootstrap.empty()
+                                  ? "; give the data folder and topic that `ca4 up` or `ca4 serve` "
+                                    "was started with"
+                                  : "; with kafka.bootstrap set events are in Kafka: `ca4 tap` "
+                                    "shows them as they come";
+      return report("log", {Code::kNotFound, log.status().message() + fix});
     }
     if (!log) return report("log", log.status());
     const auto print = [this](const log::StoredRecord& record) {

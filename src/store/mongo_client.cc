@@ -4,6 +4,8 @@
 #include <spdlog/spdlog.h>
 
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/pem.h"
 #include "store/mongo_errors.h"
@@ -13,8 +15,16 @@ namespace {
 
 constexpr const char* kAppName = "ca4";
 
-// Its warnings are of requests that fail, which the caller is told as well, in our words.
+// Set while this thread has the library read a URI.
+thread_local std::vector<std::string>* uri_remarks = nullptr;
+
+// Its warnings are of requests that fail, which the caller is told as well, in our words; and of
+// what it does not take out of a URI.
 void write_log(mongoc_log_level_t level, const char* domain, const char* message, void*) {
+  if (uri_remarks != nullptr) {
+    uri_remarks->emplace_back(message);
+    return;
+  }
   const auto severity =
       level <= MONGOC_LOG_LEVEL_CRITICAL ? spdlog::level::err : spdlog::level::debug;
   spdlog::log(severity, "libmongoc {}: {}", domain, message);
@@ -57,6 +67,23 @@ constexpr const char* kEscapes =
 
 Status bad_uri(std::string_view why) {
   return {Code::kConfig, fmt::format("MONGO_URI (store.mongo_uri): {}", why)};
+}
+
+// The caller owns it; null with `error` set. An option with a slip in its name (tsl=true) is left
+// out, which the library says in passing.
+mongoc_uri_t* read_uri(const std::string& text, bson_error_t& error) {
+  std::vector<std::string> remarks;
+  uri_remarks = &remarks;
+  mongoc_uri_t* const uri = mongoc_uri_new_with_error(text.c_str(), &error);
+  uri_remarks = nullptr;
+  if (uri == nullptr) return nullptr;
+  // Behind a '?' of the password is more of it.
+  const size_t at = text.rfind('@');
+  const bool secret = at != std::string::npos && text.find('?') < at;
+  for (const std::string& remark : remarks) {
+    spdlog::warn("MONGO_URI (store.mongo_uri): {}", secret ? without_quotes(remark) : remark);
+  }
+  return uri;
 }
 
 // What the URI leaves open. The library's own defaults: 10 s to connect, 30 s to find a server, 5
@@ -141,7 +168,7 @@ Result<std::unique_ptr<MongoClients>> MongoClients::open(MongoClientOptions opti
     return bad_uri("expected mongodb://HOST:PORT/ or mongodb+srv://NAME/");
   }
   bson_error_t error;
-  UriPtr uri(mongoc_uri_new_with_error(options.uri.c_str(), &error));
+  UriPtr uri(read_uri(options.uri, error));
   if (uri == nullptr) {
     return bad_uri(fmt::format("{} ({})", without_quotes(error.message), kEscapes));
   }

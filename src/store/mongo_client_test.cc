@@ -3,6 +3,11 @@
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
+
+#include <sstream>
+#include <tuple>
 
 #include "base/test_dir.h"
 #include "store/mongo_store.h"
@@ -29,6 +34,24 @@ TEST(MongoClient, AUriThatIsNoneIsAConfigurationErrorThatShowsNoSecret) {
     EXPECT_EQ(status.code(), Code::kConfig) << uri;
     EXPECT_THAT(status.message(), HasSubstr("MONGO_URI"));
     EXPECT_THAT(status.message(), AllOf(Not(HasSubstr("s3c")), Not(HasSubstr("ret")))) << uri;
+  }
+}
+
+TEST(MongoClient, AnOptionThatTheLibraryDoesNotKnowIsSaidAndNoSecretWithIt) {
+  const auto said = [](const char* uri) {
+    std::ostringstream out;
+    const std::shared_ptr<spdlog::logger> before = spdlog::default_logger();
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+        "test", std::make_shared<spdlog::sinks::ostream_sink_mt>(out)));
+    std::ignore = opened({.uri = uri});
+    spdlog::set_default_logger(before);
+    return out.str();
+  };
+  EXPECT_THAT(said("mongodb://ann:s3cret@db/?tsl=true"),
+              AllOf(HasSubstr("MONGO_URI"), HasSubstr("\"tsl\""), Not(HasSubstr("s3cret"))));
+  EXPECT_EQ(said("mongodb://ann:s3cret@db/?tls=true"), "");
+  for (const char* const uri : {"mongodb://ann/?s3=cret@db", "mongodb://ann:x/?s3cret=1&x=@db"}) {
+    EXPECT_THAT(said(uri), AllOf(Not(HasSubstr("s3")), Not(HasSubstr("cret"))));
   }
 }
 
