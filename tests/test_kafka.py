@@ -22,7 +22,9 @@ def groups_of(bootstrap):
 
 def test_an_event_goes_through_the_topic_as_the_contract_says(serve, work, tmp_path, kafka, topic, on_kafka):
     server = when_direct(serve("serve", tmp_path, *on_kafka))
-    work(tmp_path, *on_kafka)
+    worker = work(tmp_path, *on_kafka)
+    eventually(lambda: "stored on this machine" in worker.said(), "it says that others would miss what it stores")
+    assert "stored on this machine" not in server.said()
     sent = event("img-1", dim=5, extra={"pipeline": "p"}, more={"a": [1]})
     answer = server.post(sent, headers={"traceparent": TRACE})
     assert answer.status_code == 200, answer.text

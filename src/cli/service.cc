@@ -11,6 +11,7 @@
 
 #include "cli/admin.h"
 #include "cli/common.h"
+#include "cli/data_layout.h"
 #include "cli/door.h"
 #include "cli/left_behind.h"
 #include "door/door.h"
@@ -48,6 +49,16 @@ Status readiness(const Ports& ports, Roles roles) {
     return {bad.code(), "document store: " + bad.message()};
   }
   return Status::ok();
+}
+
+// Nothing else would show it: each of the group's members has a part of the partitions.
+void tell_of_own_store(const config::Settings& settings, bool accepts) {
+  if (settings.kafka.bootstrap.empty() || !settings.store.mongo_uri.empty()) return;
+  spdlog::warn(
+      "events of {} are stored on this machine, in {}, as store.mongo_uri (MONGO_URI) is not set; "
+      "a database that workers elsewhere write into lacks what comes here: where there is one, {}",
+      settings.log.topic, store_dir(settings),
+      accepts ? "run `ca4 serve` in place of `ca4 up`" : "set it here, too");
 }
 
 // An end takes some seconds; a store or a bucket that is slow takes longer for the batch in hand,
@@ -167,6 +178,7 @@ int run_service(const char* who, const config::Settings& settings, Roles roles) 
   if (roles.accepts) {
     for (const std::string& line : left_behind(settings)) spdlog::warn("{}", line);
   }
+  if (roles.works) tell_of_own_store(settings, roles.accepts);
   return serve_until_stopped(who, settings, roles);
 }
 
