@@ -45,6 +45,10 @@ bool OutboxRows::read_time(const std::string& text, std::string& why) {
 }
 
 bool OutboxRows::read(const CsvRow& row, event::Event& out, std::string& why) {
+  if (row.raw.starts_with('{')) {
+    why = "JSON without a time before it; lines of JSON are for POST /metadata/batch";
+    return false;
+  }
   if (!row.damage.empty()) {
     why = row.damage;
     return false;

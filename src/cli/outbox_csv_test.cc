@@ -120,6 +120,11 @@ TEST_F(OutboxCsvTest, EachBadRowIsToldWithItsLineAndTheOthersAreImported) {
                   HasSubstr("9: extra: "), HasSubstr("10: text behind a closing quote")));
 }
 
+TEST_F(OutboxCsvTest, LinesOfJsonAreToldAsWhatTheyAre) {
+  import("{\"embedding\": [1, 2]}\n");
+  EXPECT_THAT(rejected_, ElementsAre(HasSubstr("POST /metadata/batch")));
+}
+
 TEST_F(OutboxCsvTest, AFullOutboxEndsItAndSaysFromWhichLineOn) {
   std::string text;
   for (int i = 0; i < 1000; ++i) {

@@ -142,6 +142,9 @@ class Spool final : public Subcommand {
     if (table() && done.imported > 0 && settings.kafka.bootstrap.empty()) {
       fmt::print("kafka.bootstrap (KAFKA_BOOTSTRAP) is not set here; there it must be\n");
     }
+    if (table() && outcome.status.is_ok() && done.imported == 0) {
+      fmt::print("nothing to import: {} has no rows\n", csv_);
+    }
     if (table() && !rejected_file.empty()) {
       fmt::print("{} rows rejected; they are in {}\n", done.rejected, rejected_file);
     }

@@ -7,11 +7,13 @@ import pathlib
 import re
 import subprocess
 import sys
+import types
 
 import nbformat
+import pandas
 import pytest
 from nbclient import NotebookClient
-from support import MODEL, PATIENCE_S, PHOTOS, ROOT, documents
+from support import MODEL, PATIENCE_S, PHOTOS, ROOT, documents, run
 
 NOTEBOOK = ROOT / "notebooks/ca4_producer.ipynb"
 TOKEN = "a-token-for-this-test"
@@ -85,6 +87,26 @@ def test_a_folder_a_pattern_and_a_list_are_the_same_files():
     assert files_of(f"{PHOTOS}/chelsea.*") == [str(PHOTOS / "chelsea.png")]
     with pytest.raises(FileNotFoundError, match="There is no image in IMAGES"):
         files_of(f"{PHOTOS}/*.gif")
+
+
+def test_without_the_address_it_says_so_before_a_model_is_made():
+    with pytest.raises(ValueError, match="ENDPOINT, in the first cell, is 'name.ngrok-free.app' and no URL"):
+        exec(source_of("getpass.getpass"), {"ENDPOINT": "name.ngrok-free.app", "TOKEN": "x"})
+
+
+def test_a_processor_without_a_store_has_nothing_to_show_and_that_is_no_error(serve, tmp_path, capsys):
+    given = {"ENDPOINT": serve("serve", tmp_path / "data").url, "TOKEN": "", "PIPELINE": "notebook", "summary": types.SimpleNamespace(sent=0, already_sent=0)}
+    scope = given | {"pandas": pandas, "pathlib": pathlib}
+    exec(source_of("def ask"), scope)
+    assert "its workers have them" in capsys.readouterr().out
+    exec(source_of("def picture"), scope)
+
+
+def test_a_token_that_may_not_read_is_told_as_the_processor_tells_it(serve, tmp_path):
+    token = run("token", "new", "--token-file", tmp_path / "tokens", "--name", "colab").stdout.strip()
+    given = {"ENDPOINT": serve("serve", tmp_path / "data", "--token-file", tmp_path / "tokens").url, "TOKEN": token, "PIPELINE": "notebook"}
+    with pytest.raises(RuntimeError, match="HTTP 403: .*token 'colab' has no scope read"):
+        exec(source_of("def ask"), given | {"pandas": pandas, "pathlib": pathlib})
 
 
 def test_the_notebook_is_committed_without_outputs():
