@@ -344,6 +344,13 @@ def test_log_shows_and_checks_an_embedded_log(up, ca4):
     assert "l4" in ca4("log", "tail", *data).stdout
 
 
+def test_a_tunnel_that_waits_says_so_in_one_readable_line(start, tmp_path):
+    tunnel = start("tunnel", "--data-dir", tmp_path, "--bastion", "127.0.0.1", "--bastion-port", "1")
+    eventually(lambda: "what to do: " in tunnel.said(), tunnel.said)
+    assert re.search(r"nobody answers ssh at 127\.0\.0\.1: .*; what to do: does the bastion run", tunnel.said())
+    assert "\\n" not in tunnel.said()
+
+
 def test_a_process_leaves_nothing_in_shared_memory_and_minds_nothing_that_is_there(up):
     """libmongoc would: a file by the process's number, which stays when that is killed, and warns the next one that has it."""
     server = up()

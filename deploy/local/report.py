@@ -50,7 +50,7 @@ def tunnel(part, binary, state):
     return {
         "connected": bool(links) and all(link["state"] == "connected" for link in links),
         "kafka": all(f["state"] == "healthy" for f in kafka),
-        "problem": " ".join(text for link in links for text in (link["problem"], link["fix"]) if text),
+        "problem": "; ".join(text for link in links for text in (link["problem"], link["fix"]) if text),
         "forwards": forwards,
     }
 

@@ -83,7 +83,7 @@ void Board::waiting(size_t link, const Diagnosis& problem, int64_t pause_ms) {
 void Board::log_problem(size_t link, const Diagnosis& problem, int64_t pause_ms) {
   if (problem.what == last_logged_[link]) return;
   last_logged_[link] = problem.what;
-  const std::string todo = problem.fix.empty() ? "" : "\n  what to do: " + problem.fix;
+  const std::string todo = problem.fix.empty() ? "" : "; what to do: " + problem.fix;
   spdlog::warn("tunnel: {} is down: {}; trying again in {:.1f} s, and on{}", view_.links[link].name,
                problem.what, static_cast<double>(pause_ms) / 1000, todo);
 }
