@@ -65,5 +65,36 @@ TEST_F(LeftBehindTest, EventsOfTheEmbeddedLogAreToldWhereThereIsKafka) {
   EXPECT_THAT(on_kafka(true), ElementsAre(HasSubstr("3 acknowledged events of")));
 }
 
+TEST_F(LeftBehindTest, EventsOfAnotherTopicAreToldUnlessSomebodyHasThem) {
+  settings_.log.topic = "old";
+  auto outbox = open_outbox({settings_, clock_}).value();
+  append(*outbox, 2);
+  auto log = embedded_events({settings_, clock_}, {.accepts = true}).value();
+  append(*log, 3);
+  settings_.log.topic = "new";
+  EXPECT_THAT(left_behind(settings_), IsEmpty());  // their processors run
+  outbox.reset();
+  log.reset();
+  const auto told = [](const char* count, const char* file) {
+    return AllOf(HasSubstr(count), HasSubstr(file), HasSubstr("log.topic = \"old\""));
+  };
+  const auto both =
+      ElementsAre(told("2 acknowledged", "/outbox/old.db"), told("3 acknowledged", "/log/old.db"));
+  EXPECT_THAT(left_behind(settings_), both);
+  EXPECT_THAT(on_kafka(true), both);
+  settings_.kafka.outbox_file = dir_ / "elsewhere.db";
+  EXPECT_THAT(on_kafka(true)[0], HasSubstr("without kafka.outbox_file"));
+  const auto of_the_outbox = ElementsAre(HasSubstr("/outbox/old.db"));
+  config::Settings old = settings_;
+  old.log.topic = "old";
+  auto letters = embedded_dead_letters({old, clock_}, true).value();  // its worker runs
+  EXPECT_THAT(left_behind(settings_), of_the_outbox);
+  letters.reset();
+  EXPECT_THAT(left_behind(settings_), both);
+  const auto reading = embedded_events({old, clock_}, {}).value();
+  ASSERT_TRUE(reading->consumer(worker::kWorkerGroup).value()->commit({{0, 3}}).is_ok());
+  EXPECT_THAT(left_behind(settings_), of_the_outbox);
+}
+
 }  // namespace
 }  // namespace ca4::cli

@@ -73,6 +73,14 @@ Result<FileLock> FileLock::acquire(const std::string& path) {
                 path + ": another process writes this log; stop it, or use another data directory");
 }
 
+// A lock of the other kind, for as long as it takes to ask: nothing else tells.
+bool FileLock::is_held(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const FileLock asked(fd);
+  return ::flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
 FileLock::~FileLock() {
   if (fd_ >= 0) ::close(fd_);
 }

@@ -29,6 +29,8 @@ class FileLock {
  public:
   // kUnavailable, naming the path, when another process or another log of this process holds it.
   static Result<FileLock> acquire(const std::string& path);
+  // Whether a log has it now. Makes no file.
+  static bool is_held(const std::string& path);
   FileLock(FileLock&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
   FileLock& operator=(FileLock&&) = delete;
   ~FileLock();
