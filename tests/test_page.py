@@ -261,7 +261,7 @@ def test_a_token_is_asked_for_and_used(chromium, up, tmp_path):
     eventually(lambda: "refused" in page.text("token-note"), "the refusal")
     # One that may send, and not see.
     field.send_keys(writer.strip() + Keys.ENTER)
-    eventually(lambda: page.js("document.getElementById('token').open"), "it asks again")
+    eventually(lambda: "the token 'write' has no scope read" in page.text("token-note"), "it asks again and says why")
     field.send_keys(reader.strip() + Keys.ENTER)
     eventually(lambda: page.text("status") == "live", "the page is live")
 

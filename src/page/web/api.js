@@ -18,10 +18,11 @@ export class Problem extends Error {
 let token = sessionStorage.getItem(kTokenKey) ?? "";
 let asking = null;
 
-// Resolves when a token was given. Asked once, however many requests wait for it.
-function askToken() {
+// Resolves when a token was given. Asked once, however many requests wait for it. `why` is the
+// server's word on the one before.
+function askToken(why) {
   asking ??= new Promise((resolve) => {
-    $("token-note").textContent = token ? "The server refused that token." : "";
+    $("token-note").textContent = token ? `The server refused that token: ${why}.` : "";
     $("token-input").value = "";
     $("token-form").onsubmit = (event) => {
       event.preventDefault();
@@ -51,13 +52,14 @@ async function request(path, options = {}) {
       signal: AbortSignal.timeout(options.timeout_ms ?? kTimeoutMs),
     });
     if (response.ok) return response;
+    const body = await response.json().catch(() => ({}));
+    const detail = body.detail ?? `${response.status} ${response.statusText}`;
     // 403 with a token: one that may send, and not see.
     if (response.status === 401 || (response.status === 403 && sent)) {
-      if (sent === token) await askToken();  // else another request asked meanwhile
+      if (sent === token) await askToken(detail);  // else another request asked meanwhile
       continue;
     }
-    const body = await response.json().catch(() => ({}));
-    throw new Problem(response.status, body.detail ?? `${response.status} ${response.statusText}`);
+    throw new Problem(response.status, detail);
   }
 }
 
