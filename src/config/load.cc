@@ -112,7 +112,7 @@ class Loader {
 
   void read_sections() {
     const TomlText text = parse_toml(sources_.file_text);
-    if (text.fault) file_problem(text.fault->place, text.fault->message, "");
+    if (text.fault) file_problem(text.fault->place, text.fault->message, text.fault->hint);
     for (const TomlSection& section : text.sections) {
       if (!is_section(section.name)) {
         unknown_section(section);

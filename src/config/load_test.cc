@@ -209,6 +209,19 @@ TEST(Load, SyntaxErrorsHaveTheSameForm) {
   EXPECT_EQ(problem("data_dir = \"never ended\n").substr(0, 15), "ca4.toml:1:24: ");
 }
 
+TEST(Load, TextWithoutQuotesIsToldWithWhatIsMissing) {
+  const auto hint = [](const std::string& text) {
+    const std::string shown = problem(text);
+    return shown.substr(shown.find_last_of('^') + 1);
+  };
+  EXPECT_EQ(hint("data_dir = /var/lib/ca4\n"), " a text stands in quotes");
+  EXPECT_EQ(hint("[processor]\nlisten = 127.0.0.1:8000 # here\n"), " a text stands in quotes");
+  EXPECT_EQ(hint("[logging]\nlevel = info"), " a text stands in quotes");
+  EXPECT_EQ(hint("[archive]\nenabled = False\r\n"), " false, in small letters and without quotes");
+  EXPECT_EQ(hint("[processor]\nbody_bytes_max = 16MiB\n"), "");
+  EXPECT_EQ(hint("[processor]\nthreads =\n"), "");
+}
+
 TEST(Load, AZeroByteInASectionsNameIsASyntaxError) {
   EXPECT_EQ(problem(std::string("[\0a]\nx = 1\n", 11)).substr(0, 14), "ca4.toml:1:2: ");
 }

@@ -6,6 +6,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <cctype>
 
 namespace ca4::config {
 namespace {
@@ -51,13 +52,50 @@ std::string message_of(std::string_view description) {
   return std::string(description);
 }
 
+std::string_view line_of(std::string_view text, size_t number) {
+  for (; number > 1 && !text.empty(); --number) {
+    text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
+  }
+  return text.substr(0, text.find('\n'));
+}
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\r";
+  const size_t begin = text.find_first_not_of(kBlanks);
+  return begin == std::string_view::npos
+             ? std::string_view()
+             : text.substr(begin, text.find_last_not_of(kBlanks) + 1 - begin);
+}
+
+// Other kinds of settings files have text without quotes, and other words for true and false.
+std::string hint_for(std::string_view line) {
+  const size_t equals = line.find('=');
+  if (equals == std::string_view::npos) return {};
+  const std::string_view value = trimmed(line.substr(equals + 1, line.find('#') - equals - 1));
+  if (value.empty()) return {};
+  for (const std::string_view word : {"True", "TRUE", "yes", "on"}) {
+    if (value == word) return "true, in small letters and without quotes";
+  }
+  for (const std::string_view word : {"False", "FALSE", "no", "off"}) {
+    if (value == word) return "false, in small letters and without quotes";
+  }
+  const auto within = [&](std::string_view marks) {
+    return marks.find(value.front()) != std::string_view::npos;
+  };
+  const bool word = std::isalpha(static_cast<unsigned char>(value.front())) != 0 || within("/.~");
+  const bool address = within("0123456789") && value.find(':') != std::string_view::npos;
+  return word || address ? "a text stands in quotes" : "";
+}
+
 }  // namespace
 
 TomlText parse_toml(std::string_view text) {
   const toml::parse_result parsed = toml::parse(text);
   if (parsed.failed()) {
     const toml::parse_error& error = parsed.error();
-    return {{}, TomlFault{place_of(error.source()), message_of(error.description())}};
+    const Place place = place_of(error.source());
+    return {{},
+            TomlFault{place, message_of(error.description()), hint_for(line_of(text, place.line))}};
   }
   TomlText out;
   TomlSection top{"", {1, 1}, {}};

@@ -32,6 +32,7 @@ struct TomlSection {
 struct TomlFault {
   Place place;
   std::string message;
+  std::string hint;  // what was probably meant; may be empty
 };
 
 struct TomlText {
