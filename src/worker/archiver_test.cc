@@ -71,6 +71,23 @@ TEST_F(ArchiverTest, WhatComesAgainAfterPartitionsMovedIsInAnObjectOfItsOwn) {
                           testing::StartsWith("/p0-00000000000000000000-00000000000000000001-")));
 }
 
+TEST_F(ArchiverTest, OffsetsOfATopicThatWasMadeAnewAreNotCommittedBeforeTheirRecordsAreHandled) {
+  options_.linger_ms = 3'600'000;
+  options_.backoff = {.min_ms = 60'000, .max_ms = 60'000};
+  std::atomic<bool> away = false;
+  archive_.on_put = [&] { return away ? Status(Code::kUnavailable, "away") : Status::ok(); };
+  Archiver archiver(source_, archive_, clock_, registry_, options_);
+  Running running(archiver);
+  accept("a", 1);
+  ASSERT_TRUE(eventually([&] { return source_.given == 1; }));
+  source_.begin_anew();
+  accept("b", 2);
+  ASSERT_TRUE(eventually([&] { return archive_.all().size() == 2; }));  // of the old one
+  away = true;
+  running.stop();
+  EXPECT_EQ(source_.committed(kArchiverGroup), 0);
+}
+
 TEST_F(ArchiverTest, ALogThatFailsHoldsUpNothingThatIsInHand) {
   options_.linger_ms = 50;
   std::atomic<bool> fails = false;

@@ -38,7 +38,7 @@ void note_last(std::span<const log::Record> batch, Offsets& last) {
 }
 
 // Whether `more` has records again: their partition went to another member and came back, and is
-// read from what is committed.
+// read from what is committed; or their topic was made anew, and gives its offsets out again.
 bool comes_again(const Offsets& last, std::span<const log::Record> more) {
   return std::ranges::any_of(more, [&last](const log::Record& record) {
     const auto found = last.find(record.position.partition);
@@ -160,14 +160,14 @@ bool BatchLoop::poll_on(const log::PollLimits& limits, std::vector<log::Record>&
 }
 
 void BatchLoop::commit(std::span<const log::Record> batch) {
-  std::map<int32_t, int64_t> next;
-  for (const log::Record& record : batch) {
-    int64_t& offset = next[record.position.partition];
-    offset = std::max(offset, record.position.offset + 1);
-  }
+  Offsets last;
+  note_last(batch, last);
+  // What comes again may also be of a topic that was made anew: this batch's offsets say nothing
+  // there, and would take the group past records that are not handled yet.
+  for (const log::Record& record : held_) last.erase(record.position.partition);
   std::vector<log::Position> positions;
-  positions.reserve(next.size());
-  for (const auto& [partition, offset] : next) positions.push_back({partition, offset});
+  positions.reserve(last.size());
+  for (const auto& [partition, offset] : last) positions.push_back({partition, offset + 1});
 
   // Whoever refuses a commit may have given the partition to another reader: trying the same commit
   // again could fail for ever, reading again from what is committed can't.
