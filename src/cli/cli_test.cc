@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "base/test_dir.h"
+#include "cli/dispatch.h"
 #include "cli/help.h"
 #include "cli/subcommand.h"
 #include "config/render.h"
@@ -90,6 +91,18 @@ TEST_F(Cli, OverviewListsEveryCommandWithItsSummary) {
   EXPECT_TRUE(has(help.out, "\n  completion  print the shell")) << help.out;
   EXPECT_TRUE(has(help.out, "Example:")) << help.out;
   EXPECT_EQ(sh("ca4 help").out, help.out);
+}
+
+TEST_F(Cli, OverviewOfThePythonPackageNamesNoCommandThatIsNotInIt) {
+  constexpr Entry kCommands[] = {{"produce", "turn images into embeddings", make_produce}};
+  const char* const arguments[] = {"ca4", "--help"};
+  testing::internal::CaptureStdout();
+  const int exit_code = dispatch(kCommands, 2, arguments);
+  const std::string out = testing::internal::GetCapturedStdout();
+  EXPECT_EQ(exit_code, 0);
+  EXPECT_TRUE(has(out, "\n  ca4 produce photos/ ")) << out;
+  EXPECT_FALSE(has(out, "\n  ca4 up")) << out;
+  EXPECT_FALSE(has(out, "ca4 config")) << out;
 }
 
 TEST_F(Cli, OnlyWhatACommandActsOnIsAFlagOfIt) {

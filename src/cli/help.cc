@@ -14,6 +14,14 @@ constexpr size_t kTextColumns = 66;  // kNameColumns + this: 100, as the sources
 constexpr std::string_view kOverview =
     "CA4 takes images to searchable documents: embed, accept durably, store, search.\n";
 
+// What the Python package shows, whose one command is produce.
+constexpr std::string_view kProducerExample = R"(
+Example: some images to the processor that `ca4 up --tunnel ngrok` runs elsewhere
+  ca4 produce photos/ --model model.onnx --endpoint https://name.ngrok-free.app --token-file token
+
+`ca4 produce --help` shows its options; `ca4 --version`.
+)";
+
 constexpr std::string_view kExample = R"(
 Example: a whole pipeline on this machine, some images, and what is most like one of them
   ca4 up &
@@ -72,7 +80,7 @@ class Help final : public CLI::Formatter {
     for (const CLI::App* command : app->get_subcommands({})) {
       out += fmt::format("  {:12}{}\n", command->get_name(), command->get_description());
     }
-    return out.append(kExample);
+    return out.append(has_command(app, "up") ? kExample : kProducerExample);
   }
 
   std::string make_usage(const CLI::App* app, std::string name) const override {
@@ -96,6 +104,11 @@ class Help final : public CLI::Formatter {
   }
 
  private:
+  static bool has_command(const CLI::App* app, std::string_view name) {
+    const std::vector<const CLI::App*> commands = app->get_subcommands({});
+    return std::any_of(commands.begin(), commands.end(),
+                       [&](const CLI::App* command) { return command->get_name() == name; });
+  }
   static std::string full_name(const CLI::App* app) {
     const CLI::App* parent = app->get_parent();
     return parent == nullptr ? app->get_name() : full_name(parent) + " " + app->get_name();
