@@ -237,9 +237,15 @@ def test_processor_and_worker_share_the_folder_as_units_of_their_own(booted):
 
 
 def test_variables_come_from_a_file_that_root_alone_reads(booted):
-    booted.run("sh", "-c", "umask 077; echo CA4_LOGGING_FORMAT=json > /etc/ca4/ca4.env")
+    file = booted.path("/etc/ca4/ca4.env")
+    file.write_text("CA4_LOGGING_FORMAT=json\nMONGO_URI='mongodb://h.example/?a=b&c=d'\n")
+    file.chmod(0o600)
     started(booted, "ca4-serve")
     eventually(lambda: '{"' in booted.run("journalctl", "--no-pager", "--output=cat", "--unit=ca4-serve"), "it logs JSON")
+    # A command reads it as the instructions say.
+    (line,) = re.findall(r"^sudo sh -c '(set -a.* ca4) query ", (ROOT / "docs/install.md").read_text(), re.MULTILINE)
+    shown = booted.run("sh", "-c", f"{line} config --config /etc/ca4/ca4.toml")
+    assert re.search(r"^store.mongo_uri +\S*h.example/\?a=b&c=d\S* +env MONGO_URI", shown, re.MULTILINE), shown
 
 
 class NetworkOf:
