@@ -1,6 +1,9 @@
 #include "log/embedded_log.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -11,6 +14,7 @@
 #include "base/sqlite.h"
 #include "base/test_dir.h"
 #include "log/event_log_conformance.h"
+#include "log/log_files.h"
 
 namespace ca4::log {
 namespace {
@@ -105,6 +109,18 @@ TEST_F(EmbeddedLogTest, SecondWriterIsRefusedAndToldWhichFile) {
   EXPECT_THAT(second.message(), HasSubstr(dir_.path() + "/gpu-metadata.lock"));
   log.reset();
   EXPECT_TRUE(EmbeddedLog::open(options(), clock_).is_ok());
+}
+
+TEST_F(EmbeddedLogTest, WhoOnlyAsksWhetherALogIsHeldKeepsNoWriterOut) {
+  open_or_fail(options(), clock_).reset();
+  const std::string lock = dir_.path() + "/gpu-metadata.lock";
+  EXPECT_FALSE(FileLock::is_held(lock));
+  const int asking = ::open(lock.c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_EQ(::flock(asking, LOCK_SH | LOCK_NB), 0);
+  std::thread asked([asking] { ::close(asking); });
+  const auto log = open_or_fail(options(), clock_);
+  asked.join();
+  EXPECT_TRUE(FileLock::is_held(lock));
 }
 
 TEST_F(EmbeddedLogTest, TwoTopicsOfOneFolderAreTwoLogs) {

@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <random>
+#include <thread>
 
 #include "base/folders.h"
 #include "base/io_error.h"
@@ -23,6 +25,11 @@ constexpr size_t kTopicBytesMax = 200;
 // groups, but rewrites 64 KiB a transaction in small ones. With 8192 a row is one overflow page and
 // a stub of 15 a leaf; deleting it never reads the overflow page; and a damaged page is one record.
 constexpr int kPageSizeBytes = 8192;
+
+// Whoever only asks whether a log is held (FileLock::is_held) has its lock for a moment, which is
+// no reason to refuse a writer its start.
+constexpr int kLockTries = 10;
+constexpr auto kLockPause = std::chrono::milliseconds(10);
 
 bool is_topic_char(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
@@ -67,8 +74,11 @@ Result<FileLock> FileLock::acquire(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) return io_error(path, "open");
   FileLock lock(fd);
-  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return lock;
-  if (errno != EWOULDBLOCK) return io_error(path, "flock");
+  for (int tries = 0; tries < kLockTries; ++tries) {
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return lock;
+    if (errno != EWOULDBLOCK) return io_error(path, "flock");
+    std::this_thread::sleep_for(kLockPause);
+  }
   return Status(Code::kUnavailable,
                 path + ": another process writes this log; stop it, or use another data directory");
 }
