@@ -321,6 +321,9 @@ TEST_F(Completion, ValuesAreChoicesOrLeftToFileNames) {
   EXPECT_EQ(bash("ca4 config --log-format = j"), "json\n");
   EXPECT_EQ(bash("ca4 config --log-format ="), "text json\n");
   EXPECT_EQ(bash("ca4 config --config c"), "\n");
+  EXPECT_EQ(bash("ca4 query --similar I"), "\n");
+  EXPECT_EQ(bash("ca4 verify kafka w"), "workflow\n");
+  EXPECT_EQ(bash("ca4 verify workflow --until d"), "database\n");
   EXPECT_EQ(bash("ca4 config --data-dir validate val"), "validate\n");
 }
 

@@ -140,7 +140,7 @@ class Query final : public Subcommand {
         app.add_option("--similar", similar_,
                        "the nearest to this image file, or to this stored document (itself left "
                        "out), by cosine")
-            ->type_name("IMAGE|ID")
+            ->type_name("IMAGE or ID")
             ->check(not_empty())
             ->group(group)
             ->excludes(app.get_option("--id"));

@@ -159,12 +159,12 @@ class Verify final : public Subcommand {
                {"producer.endpoint", "producer.token_file", "producer.ca_file"});
     app.add_option(
            "SUITE", suites_,
-           "preflight (is everything there?), kafka, db, archive, workflow (an event all the "
-           "way)")
+           "what to look at; preflight: is everything there? workflow: an event all the way")
+        ->type_name("preflight|kafka|db|archive|workflow")
         ->required()
         ->check(one_of({"preflight", "kafka", "db", "archive", "workflow"}));
-    app.add_option("--until", until_, "last hop of workflow: log, database or archive [archive]")
-        ->type_name("HOP")
+    app.add_option("--until", until_, "last hop of workflow [archive]")
+        ->type_name("log|database|archive")
         ->check(one_of({"log", "database", "archive"}));
     app.add_option("--timeout-s", timeout_s_,
                    "how long a check may take, in seconds; the archive's linger comes on top [10]")
