@@ -6,6 +6,8 @@
 #include <cmath>
 #include <span>
 
+#include "base/halves.h"
+
 namespace ca4::cli {
 namespace {
 
@@ -79,12 +81,19 @@ Status import_csv(CsvReader& rows, log::EventLog& outbox, const Clock& clock,
   event::Event event;
   std::vector<log::NewRecord> records;
   size_t bytes = 0;
+  const auto append_some = [&](size_t begin, size_t count) {
+    const auto first = records.begin() + static_cast<std::ptrdiff_t>(begin);
+    const std::vector<log::NewRecord> some(first, first + static_cast<std::ptrdiff_t>(count));
+    const Status kept = log::append_and_wait(outbox, some).status();
+    if (kept.is_ok()) report.imported += count;
+    return kept;
+  };
+  // In parts where the queue is too small for all of them.
   const auto append = [&]() -> Status {
-    const size_t count = records.size();
-    const Status kept = log::append_and_wait(outbox, std::move(records)).status();
+    const Status kept =
+        try_in_halves(records.size(), append_some, [](size_t, const Status& why) { return why; });
     records.clear();
     bytes = 0;
-    if (kept.is_ok()) report.imported += count;
     return kept;
   };
   while (true) {
@@ -98,9 +107,14 @@ Status import_csv(CsvReader& rows, log::EventLog& outbox, const Clock& clock,
     }
     std::string why;
     if (events.read(**row, event, why)) {
-      records.push_back({event.metadata_id, event::encode(event), {}});
-      bytes += records.back().value.size();
-      continue;
+      log::NewRecord record{event.metadata_id, event::encode(event), {}};
+      const Status admitted = outbox.admits(record);
+      if (admitted.is_ok()) {
+        bytes += record.value.size();
+        records.push_back(std::move(record));
+        continue;
+      }
+      why = admitted.message();
     }
     ++report.rejected;
     if (const Status told = rejected(**row, why); !told.is_ok()) return told;

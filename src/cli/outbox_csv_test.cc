@@ -3,12 +3,14 @@
 #include <gmock/gmock.h>
 
 #include "base/test_dir.h"
+#include "log/embedded_log.h"
 #include "log/event_log.h"
 #include "log/memory_log.h"
 
 namespace ca4::cli {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
@@ -21,6 +23,12 @@ std::string row(const std::string& time, const std::string& json) {
   std::string quoted;
   for (const char c : json) quoted += c == '"' ? "\"\"" : std::string(1, c);
   return time + ",\"" + quoted + "\"\r\n";
+}
+
+std::string row_of(const std::string& id, size_t floats) {
+  std::string numbers = "1";
+  for (size_t i = 1; i < floats; ++i) numbers += ",1";
+  return row("1700000000", R"({"metadata_id":")" + id + R"(","embedding":[)" + numbers + "]}");
 }
 
 class OutboxCsvTest : public testing::Test {
@@ -118,6 +126,24 @@ TEST_F(OutboxCsvTest, EachBadRowIsToldWithItsLineAndTheOthersAreImported) {
                   HasSubstr("6: the time is no Unix time"),
                   HasSubstr("7: the time is no Unix time"), HasSubstr("8: the time is no"),
                   HasSubstr("9: extra: "), HasSubstr("10: text behind a closing quote")));
+}
+
+TEST_F(OutboxCsvTest, AQueueThatIsSmallerThanWhatIsReadAtOnceTakesItInParts) {
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += row_of("id-" + std::to_string(i), 2'048);
+  std::ofstream(dir_ / "a.csv", std::ios::binary)
+      << text << row_of("giant", 30'000) << row_of("last", 1);
+  const auto log =
+      log::EmbeddedLog::open({.dir = dir_ / "log", .queue_bytes_max = 100'000}, clock_).value();
+  CsvReader rows = CsvReader::open(dir_ / "a.csv").value();
+  const auto rejected = [this](const CsvRow& bad, const std::string& why) {
+    rejected_.push_back(std::to_string(bad.line) + ": " + why);
+    return Status::ok();
+  };
+  EXPECT_TRUE(import_csv(rows, *log, clock_, rejected, report_).is_ok());
+  EXPECT_EQ(report_.imported, 41U);
+  EXPECT_THAT(rejected_, ElementsAre(AllOf(StartsWith("41: "), HasSubstr("log.queue_bytes_max"))));
+  EXPECT_EQ(log->newest().value().at(0).key, "last");
 }
 
 TEST_F(OutboxCsvTest, LinesOfJsonAreToldAsWhatTheyAre) {
