@@ -48,18 +48,6 @@ bool is_of_unknown_authority(std::string_view reason) {
       kWords, [&](std::string_view words) { return reason.find(words) != std::string_view::npos; });
 }
 
-// What is most likely wrong: the endpoint begins with the wrong one of http:// and https://, or its
-// certificate comes from an authority of one's own.
-std::string_view endpoint_hint(std::string_view url, CURLcode code, std::string_view reason) {
-  const bool is_https = url.starts_with("https://");
-  if (code == CURLE_PEER_FAILED_VERIFICATION && is_of_unknown_authority(reason)) {
-    return " (of an authority of your own? --ca-file FILE, in Python ca_file=)";
-  }
-  if (!is_https && code == CURLE_GOT_NOTHING) return " (does it want https://?)";
-  const bool in_handshake = code == CURLE_SSL_CONNECT_ERROR || reason.starts_with("SSL connection");
-  return is_https && in_handshake ? " (does it speak http:// only?)" : "";
-}
-
 // For messages, which end in logs and in notebooks that are passed on: without a name and password.
 std::string without_password(std::string url) {
   const size_t begin = url.find("://") + 3;
@@ -67,6 +55,36 @@ std::string without_password(std::string url) {
   const size_t at = url.rfind('@', end);
   if (at != std::string::npos && at >= begin) url.erase(begin, at + 1 - begin);
   return url;
+}
+
+// "name" of "http://ann:s3cret@name:8000/metadata".
+std::string host_of(std::string_view url) {
+  const std::string plain = without_password(std::string(url));
+  const size_t begin = plain.find("://") + 3;
+  const bool is_ipv6 = plain[begin] == '[';
+  const size_t from = begin + (is_ipv6 ? 1 : 0);
+  return plain.substr(from, plain.find_first_of(is_ipv6 ? "]" : ":/", from) - from);
+}
+
+// curl names whom it could not connect to: another host than the endpoint's is that of a proxy.
+bool is_of_proxy(std::string_view url, CURLcode code, std::string_view reason) {
+  if (code == CURLE_COULDNT_RESOLVE_PROXY) return true;
+  return code == CURLE_COULDNT_CONNECT && reason.find(host_of(url)) == std::string_view::npos;
+}
+
+// What is most likely wrong: the endpoint begins with the wrong one of http:// and https://, its
+// certificate comes from an authority of one's own, or a proxy is not there.
+std::string_view endpoint_hint(std::string_view url, CURLcode code, std::string_view reason) {
+  const bool is_https = url.starts_with("https://");
+  if (code == CURLE_PEER_FAILED_VERIFICATION && is_of_unknown_authority(reason)) {
+    return " (of an authority of your own? --ca-file FILE, in Python ca_file=)";
+  }
+  if (is_of_proxy(url, code, reason)) {
+    return " (that is the proxy which https_proxy, http_proxy or all_proxy names)";
+  }
+  if (!is_https && code == CURLE_GOT_NOTHING) return " (does it want https://?)";
+  const bool in_handshake = code == CURLE_SSL_CONNECT_ERROR || reason.starts_with("SSL connection");
+  return is_https && in_handshake ? " (does it speak http:// only?)" : "";
 }
 
 // Asked by curl about once a second while nothing comes, more often otherwise. Not 0 ends the

@@ -308,8 +308,13 @@ TEST(Transport, AProxyOfTheEnvironmentIsNotAskedForThisMachine) {
   EXPECT_TRUE(post(here.url()).is_ok());
   std::string by_name = here.url();
   EXPECT_TRUE(post(by_name.replace(by_name.find("127.0.0.1"), 9, "localhost")).is_ok());
-  EXPECT_THAT(post("http://processor.invalid").status().message(), HasSubstr("127.0.0.1 port 1"));
+  EXPECT_THAT(post("http://processor.invalid").status().message(),
+              AllOf(HasSubstr("127.0.0.1 port 1"), HasSubstr("that is the proxy which")));
   unsetenv("http_proxy");  // NOLINT(concurrency-mt-unsafe)
+  for (const char* const nobody :
+       {"http://127.0.0.1:1", "http://a@[::1]:1/x", "http://localhost:1"}) {
+    EXPECT_THAT(post(nobody).status().message(), Not(HasSubstr("proxy"))) << nobody;
+  }
 }
 
 TEST(Transport, APasswordInTheEndpointIsNotTold) {
