@@ -1,7 +1,9 @@
 #include "cli/admin.h"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <CLI/CLI.hpp>
 #include <utility>
 
 #include "config/address.h"
@@ -15,6 +17,19 @@ std::string admin_dir(const config::Settings& settings) {
 std::string admin_url(std::string address) {
   while (address.ends_with('/')) address.pop_back();
   return address.find("://") == std::string::npos ? "http://" + address : address;
+}
+
+CLI::Validator admin_address() {
+  return {[](const std::string& text) -> std::string {
+            const size_t colon = text.find("://");
+            const std::string scheme = colon == std::string::npos ? "http" : text.substr(0, colon);
+            const size_t host = colon == std::string::npos ? 0 : colon + 3;
+            const bool has_host = text.find_first_not_of('/', host) != std::string::npos;
+            if (has_host && (scheme == "http" || scheme == "https")) return {};
+            return fmt::format(
+                "expected HOST:PORT, http://HOST:PORT or https://HOST:PORT, not '{}'", text);
+          },
+          ""};
 }
 
 Result<std::unique_ptr<admin::AdminPort>> open_admin(const config::Settings& settings,

@@ -204,6 +204,11 @@ TEST_F(Cli, BadValuesOfACommandsOwnOptionsAreUsageErrors) {
             "ca4 query: --format: must be one of table, ndjson, json, not 'xml'");
   EXPECT_EQ(refused("token new --name a --scope wirte"),
             "ca4 token new: --scope: 'wirte' is no scope; there are write, read and admin");
+  for (const char* const address : {"foo://x", "http://", "https:///", "''"}) {
+    for (const char* const command : {"tap ", "top "}) {
+      EXPECT_TRUE(has(refused(std::string(command) + address), "expected HOST:PORT, http://HOST"));
+    }
+  }
   EXPECT_EQ(refused("log"), "ca4 log: which of its commands? head, tail, stats, check");
 }
 

@@ -149,7 +149,8 @@ class TapCommand final : public Subcommand {
   void define(CLI::App& app) override {
     flags_.add(app, {config::Section::kGeneral, config::Section::kKafka}, {"log.topic"});
     app.add_option("ADDRESS", address_,
-                   "admin port of a process elsewhere, HOST:PORT or a URL [the event log itself]");
+                   "admin port of a process elsewhere, HOST:PORT or a URL [the event log itself]")
+        ->check(admin_address());
     app.add_option("--token-file", token_file_, "file whose first line is a token of that port")
         ->type_name("FILE");
     app.add_option("--id", filter_.id, "only this id; with * at its end: those that begin so")

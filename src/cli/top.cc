@@ -134,7 +134,8 @@ class Top final : public Subcommand {
   void define(CLI::App& app) override {
     flags_.add(app, {}, {"data_dir"});
     app.add_option("ADDRESS", addresses_,
-                   "admin ports, HOST:PORT or a URL [those of the processes on DATA_DIR]");
+                   "admin ports, HOST:PORT or a URL [those of the processes on DATA_DIR]")
+        ->check(admin_address());
     app.add_flag("--once", once_, "print one screen as text, of the next second, and end");
   }
 
