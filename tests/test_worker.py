@@ -5,8 +5,10 @@ import io
 import json
 import shutil
 import sqlite3
+import threading
 import time
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy
 import pytest
@@ -121,9 +123,9 @@ def test_replay_into_the_log_of_a_running_pipeline_tells_what_to_do(poisoned, ca
     assert "--endpoint" in result.stderr
 
 
-@pytest.mark.parametrize("way", ["into the log", "through the processor"])
-def test_a_letter_that_is_an_event_is_replayed_into_the_store(up, tmp_path, way):
-    # A letter that holds a good event: one that was refused by a store that has been mended since.
+@pytest.fixture
+def mended(up, tmp_path):
+    """A data directory with a letter that holds a good event: one that was refused by a store that has been mended since."""
     source = up(data_dir=tmp_path / "source")
     source.accept(event("mended", dim=7))
     source.stop()
@@ -132,6 +134,32 @@ def test_a_letter_that_is_an_event_is_replayed_into_the_store(up, tmp_path, way)
     up(data_dir=data).stop()
     with closing(sqlite3.connect(data / f"log/{TOPIC}.dlq.db")) as log, log:
         log.execute("INSERT INTO records VALUES(0, ?, ?, NULL, ?)", (time.time_ns() // 1000, b"mended", value))
+    return data
+
+
+def test_a_letter_is_not_replayed_by_what_is_no_processor(mended):
+    class Page(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html><title>Log in</title></html>")
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever).start()
+        result = run("dlq", "replay", "--data-dir", mended, "--endpoint", f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert result.returncode == 1
+    assert "no processor's answer: Log in" in result.stderr
+    assert "1 not replayed" in run("dlq", "count", "--data-dir", mended).stdout
+
+
+@pytest.mark.parametrize("way", ["into the log", "through the processor"])
+def test_a_letter_that_is_an_event_is_replayed_into_the_store(up, mended, way):
+    data = mended
     if way == "into the log":
         result = run("dlq", "replay", "--data-dir", data)
         up(data_dir=data)

@@ -36,7 +36,9 @@ Status post(producer::Transport& transport, const std::string& body) {
   producer::RetryPolicy policy({.budget_ms = kRetryBudgetMs}, std::random_device{}());
   while (true) {
     const Result<producer::Reply> reply = transport.post("/metadata", "application/json", body);
-    const Status status = reply ? producer::judge_reply(*reply) : reply.status();
+    Status status = reply ? producer::judge_reply(*reply) : reply.status();
+    // A page that wants a log-in has a 200, too.
+    if (status.is_ok()) status = producer::judge_event(reply->body);
     if (status.is_ok()) return status;
     if (reply && concerns_all(reply->status)) return {Code::kUnavailable, status.message()};
     if (status.code() != Code::kUnavailable) return status;
