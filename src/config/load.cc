@@ -98,6 +98,7 @@ class Loader {
     check_supported();
     check_tls_pair();
     check_kafka_security();
+    check_ports();
     // A TOML table forgets the order of its keys; people read from the top.
     std::stable_sort(in_file_.begin(), in_file_.end(),
                      [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -236,6 +237,16 @@ class Loader {
     }
     if (kafka.username.empty()) needs("kafka", "security_protocol", "username");
     if (kafka.password_file.empty()) needs("kafka", "security_protocol", "password_file");
+  }
+
+  // Else the admin port is told that another process listens there.
+  void check_ports() {
+    const Settings& settings = out_.settings;
+    if (!in_use(Section::kProcessor) || !in_use(Section::kAdmin)) return;
+    if (settings.admin.listen != settings.processor.listen) return;
+    if (settings.admin.listen.ends_with(":0")) return;
+    problem_at(*find_setting("admin", "listen"),
+               "admin.listen is processor.listen too; give it a port of its own, or port 0");
   }
 
   void needs(std::string_view section, std::string_view given, std::string_view missing) {

@@ -313,6 +313,20 @@ TEST(Load, HalfATlsPairIsRefusedWhereItWasSet) {
             "--tls-key-file: processor.tls_key_file needs processor.tls_cert_file beside it");
 }
 
+TEST(Load, OneAddressForBothPortsIsRefusedWhereBothAreOpened) {
+  Sources sources;
+  sources.flags = {{row("processor.listen"), "127.0.0.1:8001"},
+                   {row("admin.listen"), "127.0.0.1:8001"}};
+  sources.in_use = {Section::kProducer, Section::kAdmin};
+  EXPECT_TRUE(load(sources).status().is_ok());  // as for produce, which serves no events
+  sources.in_use = {Section::kProcessor, Section::kAdmin};
+  EXPECT_EQ(
+      load(sources).status().message(),
+      "--admin-listen: admin.listen is processor.listen too; give it a port of its own, or port 0");
+  sources.flags = {{row("processor.listen"), "127.0.0.1:0"}, {row("admin.listen"), "127.0.0.1:0"}};
+  EXPECT_TRUE(load(sources).status().is_ok());
+}
+
 TEST(Load, LongAndUnprintableLinesAreTamed) {
   const std::string shown = problem("# \x1b[31m\n[log]\nx = '" + std::string(5'000, 'y') + "'\n");
   EXPECT_LT(shown.size(), 1'000U);
