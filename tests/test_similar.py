@@ -91,6 +91,12 @@ def test_people_get_a_table(store, ca4):
     assert len(result.stdout.splitlines()) == 3
 
 
+def test_another_dimension_is_told_and_not_taken_for_an_empty_store(store, ca4):
+    flags = ["--model-file", MODEL, "--model-output", "logits"]
+    result = ca4("query", "--data-dir", store, "--similar", PHOTOS / "chelsea.png", *flags)
+    assert (result.returncode, result.stderr) == (0, "no other document that is asked for has this one's dimension\n")
+
+
 def test_neither_a_file_nor_an_id_is_told(store, ca4):
     result = ca4("query", "--data-dir", store, "--similar", "nothing.png")
     assert result.returncode == 1

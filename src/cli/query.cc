@@ -190,7 +190,10 @@ class Query final : public Subcommand {
     if (Status written = printer.finish(); status.is_ok()) status = written;
     if (!status.is_ok() || printer.documents() > 0) return status;
     if (!id_.empty()) return {Code::kNotFound, fmt::format("no document '{}'", id_)};
-    if (format_ == "table") fmt::print(stderr, "no documents\n");
+    if (format_ != "table") return status;
+    fmt::print(stderr, "{}\n",
+               similar_.empty() ? "no documents"
+                                : "no other document that is asked for has this one's dimension");
     return status;
   }
 
