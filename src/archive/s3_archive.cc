@@ -12,6 +12,7 @@ namespace {
 
 constexpr size_t kPageObjectsMax = 1000;  // S3's own limit
 constexpr const char* kChecksum = "x-amz-checksum-crc32c";
+constexpr const char* kEtag = "etag";  // of whatever was stored, with every S3 server
 
 // A checksum of checksums ("…-3") is of an object in parts; it can't be checked without knowing
 // them.
@@ -45,9 +46,20 @@ Status S3Archive::put(std::string_view key, std::string_view body, std::string_v
     return put_in_parts(full_key(key), body, std::move(headers));
   }
   headers[kChecksum] = crc32c_base64(body);
-  return client_
-      .send({.method = "PUT", .key = full_key(key), .headers = std::move(headers), .body = body})
-      .status();
+  return taken(
+      client_.send(
+          {.method = "PUT", .key = full_key(key), .headers = std::move(headers), .body = body}),
+      full_key(key));
+}
+
+// Whoever else answers 200 at that address, a proxy or another service, has stored nothing.
+Status S3Archive::taken(const Result<aws::HttpReply>& reply, const std::string& key) const {
+  if (!reply || !reply->header(kEtag).empty()) return reply.status();
+  return {
+      Code::kUnavailable,
+      fmt::format("S3 bucket '{}': PUT {}: answered {} without an ETag, which is no S3 server's "
+                  "answer: look at archive.s3_endpoint and at proxies on the way",
+                  client_.bucket(), key, reply->status)};
 }
 
 Status S3Archive::put_in_parts(const std::string& key, std::string_view body, Headers headers) {
@@ -91,8 +103,8 @@ Result<S3Part> S3Archive::put_part(const std::string& key, const std::string& up
                     .query = {{"partNumber", std::to_string(number)}, {"uploadId", upload_id}},
                     .headers = {{kChecksum, checksum}},
                     .body = bytes});
-  if (!reply) return reply.status();
-  return S3Part{std::string(reply->header("etag")), checksum};
+  if (Status status = taken(reply, key); !status.is_ok()) return status;
+  return S3Part{std::string(reply->header(kEtag)), checksum};
 }
 
 Result<std::string> S3Archive::get(std::string_view key) {

@@ -42,6 +42,8 @@ class S3Archive final : public Archive {
   using Headers = std::map<std::string, std::string>;
   std::string full_key(std::string_view key) const;
   Headers object_headers(std::string_view content_type) const;
+  // Of the answer to a PUT: ok where the object, or the part of it, is stored.
+  Status taken(const Result<aws::HttpReply>& reply, const std::string& key) const;
   Status put_in_parts(const std::string& key, std::string_view body, Headers headers);
   Status upload(const std::string& key, const std::string& upload_id, std::string_view body);
   Result<S3Part> put_part(const std::string& key, const std::string& upload_id, size_t number,

@@ -67,7 +67,12 @@ class S3ArchiveTest : public testing::Test {
 };
 
 Result<aws::HttpReply> ok(std::string body = "") {
-  return aws::reply(200, std::move(body));
+  return aws::HttpReply{200, {{"etag", "\"e\""}}, std::move(body)};
+}
+Result<aws::HttpReply> upload_begun() {
+  return ok(
+      "<InitiateMultipartUploadResult><UploadId>u</UploadId>"
+      "</InitiateMultipartUploadResult>");
 }
 Result<aws::HttpReply> error(int status, const std::string& code) {
   return aws::reply(status, "<Error><Code>" + code + "</Code></Error>");
@@ -100,6 +105,15 @@ TEST_F(S3ArchiveTest, APauseThatTheServerAsksForIsKept) {
   archive({aws::HttpReply{503, {{"retry-after", "3"}}, ""}, ok()});
   EXPECT_TRUE(put().is_ok());
   EXPECT_EQ(pauses_ms_, std::vector<int64_t>{3'000});
+}
+
+TEST_F(S3ArchiveTest, A200OfWhatIsNoS3ServerPromisesNothing) {
+  options_.part_bytes = 4;
+  archive({aws::reply(200, "<html>welcome</html>")});
+  EXPECT_EQ(put().code(), Code::kUnavailable);
+  EXPECT_THAT(put().message(), HasSubstr("archive.s3_endpoint"));
+  archive({upload_begun(), aws::reply(200)});
+  EXPECT_EQ(put("0123456789").code(), Code::kUnavailable);
 }
 
 TEST_F(S3ArchiveTest, WhatIsRefusedIsNotTriedAgain) {
@@ -152,19 +166,10 @@ TEST_F(S3ArchiveTest, APutSaysWhatItIsAndHowToKeepIt) {
   }
 }
 
-Result<aws::HttpReply> upload_begun() {
-  return ok(
-      "<InitiateMultipartUploadResult><UploadId>u</UploadId>"
-      "</InitiateMultipartUploadResult>");
-}
-Result<aws::HttpReply> part_taken() {
-  return aws::HttpReply{200, {{"etag", "\"e\""}}, ""};
-}
-
 TEST_F(S3ArchiveTest, LargeObjectsGoInParts) {
   options_.part_bytes = 4;
   options_.sse = "AES256";
-  archive({upload_begun(), part_taken(), away(), part_taken(), part_taken(), ok()});
+  archive({upload_begun(), ok(), away(), ok(), ok(), ok()});
   ASSERT_TRUE(put("0123456789").is_ok());
   EXPECT_EQ(
       asked(),
@@ -180,15 +185,15 @@ TEST_F(S3ArchiveTest, LargeObjectsGoInParts) {
 
 TEST_F(S3ArchiveTest, AnUploadThatFailsIsTakenBack) {
   options_.part_bytes = 4;
-  archive({upload_begun(), part_taken(), error(403, "AccessDenied"), ok()});
+  archive({upload_begun(), ok(), error(403, "AccessDenied"), ok()});
   EXPECT_EQ(put("0123456789").code(), Code::kConfig);
   EXPECT_EQ(asked().back(), "DELETE http://h:1/bkt/a/b?uploadId=u");
 }
 
 TEST_F(S3ArchiveTest, ACompletionThatFailsBehindA200IsNoSuccess) {
   options_.part_bytes = 4;
-  archive({upload_begun(), part_taken(), part_taken(), error(200, "InternalError"),
-           error(404, "NoSuchUpload"), ok()});
+  archive(
+      {upload_begun(), ok(), ok(), error(200, "InternalError"), error(404, "NoSuchUpload"), ok()});
   EXPECT_EQ(put("01234567").code(), Code::kUnavailable);
   EXPECT_EQ(asked().back(), "DELETE http://h:1/bkt/a/b?uploadId=u");
 }
