@@ -287,3 +287,11 @@ def test_the_make_targets_are_there_and_listed():
         assert target in listed
         planned = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
         assert f"build/release/ca4 verify {target.removeprefix('verify-')}" in planned
+
+
+@pytest.mark.parametrize("suite", ["preflight", "kafka", "workflow"])
+def test_a_wrong_data_directory_is_told_without_a_word_of_brokers(ca4, tmp_path, suite):
+    result = ca4("verify", suite, "--data-dir", tmp_path / "mistyped", "--endpoint", "http://127.0.0.1:1")
+    assert result.returncode == 1
+    assert "what to do: name the data directory that `ca4 up` or `ca4 serve` runs on (--data-dir)" in result.stdout
+    assert "brokers run" not in result.stdout and "verify kafka" not in result.stdout

@@ -32,6 +32,13 @@ struct Backends {
   std::string archive_group;         // the one that writes the archive
   // Workers of other machines read the log, and their store and archive are out of sight here.
   bool workers_elsewhere = false;
+
+  // What to do where `events` can't be opened; `kafka` for a log that is not in files here.
+  const char* log_fix(const char* kafka) const {
+    return events_write ? kafka
+                        : "name the data directory that `ca4 up` or `ca4 serve` runs on "
+                          "(--data-dir), as a user who may read it";
+  }
 };
 
 // What a check that opens a port leaves to those after it.

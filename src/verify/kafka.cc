@@ -58,10 +58,8 @@ Finding topic_there(const Open<log::EventLog>& open, const std::string& name) {
   return state;
 }
 
-Finding brokers_there(const Open<log::EventLog>& open, const LogSlot& slot) {
-  if (const Status opened = fill(open, slot); !opened.is_ok()) {
-    return Finding::fail(opened, kBrokerFix);
-  }
+Finding brokers_there(const Open<log::EventLog>& open, const LogSlot& slot, const char* fix) {
+  if (const Status opened = fill(open, slot); !opened.is_ok()) return Finding::fail(opened, fix);
   const Result<log::Description> where = (*slot)->describe();
   // The next check says which topic is missing.
   if (where.status().code() == Code::kNotFound) return Finding::pass("they answer");
@@ -136,7 +134,9 @@ Finding group_lag(const LogSlot& slot, const std::vector<std::string>& groups) {
 
 void kafka(Checklist& list, const LogOptions& options, const Backends& backends) {
   const LogSlot slot = make_slot<log::EventLog>();
-  list.check("brokers", [open = backends.events, slot] { return brokers_there(open, slot); });
+  list.check("brokers", [open = backends.events, slot, fix = backends.log_fix(kBrokerFix)] {
+    return brokers_there(open, slot, fix);
+  });
   if (list.results().back().finding.outcome == Outcome::kFail) return;
   const bool there = list.check(
       "topic", [open = backends.events, name = options.topic] { return topic_there(open, name); });

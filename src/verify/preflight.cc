@@ -115,9 +115,9 @@ void check_folders(Checklist& list, const PreflightOptions& options) {
   }
 }
 
-Finding log_reachable(const Open<log::EventLog>& open) {
+Finding log_reachable(const Open<log::EventLog>& open, const char* fix) {
   const Result<std::shared_ptr<log::EventLog>> events = open();
-  if (!events) return Finding::fail(events.status(), "see log and kafka in `ca4 config`");
+  if (!events) return Finding::fail(events.status(), fix);
   const Result<log::Description> where = (*events)->describe();
   if (!where) return Finding::fail(where.status(), "see `ca4 verify kafka`");
   return Finding::pass(where->brokers.empty() ? "the embedded log"
@@ -162,7 +162,8 @@ void preflight(Checklist& list, const PreflightOptions& options, const Backends&
     list.check("processor-ready", [=] { return processor_ready(processor, timeout_ms); });
     list.check("token", [=] { return processor_token(processor, timeout_ms); });
   }
-  list.check("event-log", [open = backends.events] { return log_reachable(open); });
+  const char* const fix = backends.log_fix("see log and kafka in `ca4 config`");
+  list.check("event-log", [open = backends.events, fix] { return log_reachable(open, fix); });
   if (backends.workers_elsewhere) {
     for (const char* const name : {"database", "archive"}) {
       list.check(name, [] { return Finding::skip(kElsewhere); });

@@ -55,7 +55,9 @@ std::string place_named(const std::string& durable_in) {
 // The scan begins before the event is sent, so that it can't be missed.
 Finding open_log(Trip& trip) {
   Result<std::shared_ptr<log::EventLog>> events = trip.backends.events();
-  if (!events) return Finding::fail(events.status(), "see `ca4 verify kafka`");
+  if (!events) {
+    return Finding::fail(events.status(), trip.backends.log_fix("see `ca4 verify kafka`"));
+  }
   trip.events = std::move(*events);
   Result<std::unique_ptr<log::Consumer>> scan = trip.events->scan(log::From::kEnd);
   if (!scan) return Finding::fail(scan.status(), "see `ca4 verify kafka`");
