@@ -1,5 +1,6 @@
 """What README and `ca4 --help` give a new user to type, typed."""
 
+import json
 import re
 import subprocess
 
@@ -49,3 +50,13 @@ def test_the_example_of_help(typed, tmp_path):
     ran = typed(lines, free_port())
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "cat.jpg" in ran.stdout
+
+
+def test_many_events_by_curl_as_the_producers_page_has_it(up, tmp_path):
+    server = up()
+    page = (ROOT / "docs/producer.md").read_text()
+    (line,) = re.findall(r"^```sh\n(curl .*metadata/batch.*)\n```", page, re.MULTILINE)
+    (tmp_path / "events.ndjson").write_text('{"embedding": [1]}\n{"embedding": []}\n{"embedding_b64": "AACAPw=="}\n')
+    line = line.replace("https://name.ngrok-free.app", server.url)
+    ran = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert [json.loads(answer)["status"] for answer in ran.stdout.splitlines()] == ["ok", "error", "ok"]
