@@ -48,8 +48,8 @@ bool Answers::may_owe_more() const {
 }
 
 bool Answers::may_begin_more() const {
-  const bool unknown = !none() && slots_.back().asked.reads && !slots_.back().response;
-  return may_owe_more() && !unknown;
+  const bool waits = !none() && slots_.back().asked.alone && !slots_.back().response;
+  return may_owe_more() && !waits;
 }
 
 bool Answers::write(bool no_more, std::string& out) {

@@ -25,7 +25,8 @@ class Answers {
   struct Asked {
     bool head_only = false;
     bool keep_alive = true;
-    bool reads = false;  // a GET or HEAD, whose answer may be large
+    // Nothing is begun behind it before its answer is there.
+    bool alone = false;
   };
   // Owes one more; its slot, for `put`.
   uint64_t owe(const Asked& asked);
@@ -38,8 +39,7 @@ class Answers {
   bool none() const { return slots_.empty(); }
   // Whether another request may be read before these are written.
   bool may_owe_more() const;
-  // Whether it may be begun, too. Not behind a GET whose answer another thread makes: how large
-  // that becomes is not known yet.
+  // Whether it may be begun, too.
   bool may_begin_more() const;
 
   // Appends to `out` those at the front that are there. True when nothing may follow: the

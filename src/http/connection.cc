@@ -33,6 +33,18 @@ constexpr auto kTurn = std::chrono::microseconds(500);
 // How a client of TLS begins: the type of a record with a handshake (RFC 8446 section 5.1).
 constexpr char kTlsHandshake = 0x16;
 
+// A handler may give what is larger, or compressed, to another thread. A processor does from 1 MiB.
+constexpr size_t kReadAtOnceBytesMax = 64 << 10;
+
+// Whether nothing is begun behind the request before its answer is there. How large that of a GET
+// becomes is not known before. And what another thread reads is overtaken by what comes behind it;
+// only safe requests may be handled side by side (RFC 9112 section 9.3.2), and of two events of one
+// id the one that was sent first would count.
+bool goes_alone(const Request& request) {
+  if (request.method == "GET" || request.method == "HEAD") return true;
+  return request.body_bytes > kReadAtOnceBytesMax || !request.header("Content-Encoding").empty();
+}
+
 // Answers one request exactly once; dropped before that, the connection ends. The request's body
 // counts until then: the handler holds it, whether or not the client has hung up.
 class Promise {
@@ -370,9 +382,8 @@ void StreamConnection<Stream>::dispatch() {
   if (finishing_) read_ended_ = true;
   if (!head_.keep_alive) read_ended_ = true;
   const bool head_only = request.method == "HEAD";
-  const uint64_t slot = answers_.owe({.head_only = head_only,
-                                      .keep_alive = head_.keep_alive,
-                                      .reads = head_only || request.method == "GET"});
+  const uint64_t slot = answers_.owe(
+      {.head_only = head_only, .keep_alive = head_.keep_alive, .alone = goes_alone(request)});
   await_head();
   auto promise = std::make_shared<Promise>(loop_, this->shared_from_this(), slot, body_bytes);
   shared.handler(std::move(request),

@@ -66,6 +66,7 @@ class ServerTest : public testing::Test {
     std::unique_lock lock(mutex_);
     ASSERT_TRUE(
         changed_.wait_for(lock, std::chrono::seconds(5), [&] { return later_.size() >= count; }));
+    answered_at_once_most_ = std::max(answered_at_once_most_, later_.size());
     while (!later_.empty()) {
       later_.back().first(std::move(later_.back().second));
       later_.pop_back();
@@ -104,6 +105,7 @@ class ServerTest : public testing::Test {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::pair<Respond, Response>> later_;
+  size_t answered_at_once_most_ = 0;  // by answer_later
   std::unique_ptr<Server> server_;
 };
 
@@ -132,6 +134,21 @@ TEST_F(ServerTest, PipelinedAnswersComeInTheOrderOfTheRequests) {
   EXPECT_THAT(client.response(), HasSubstr("POST /later 2"));
   EXPECT_THAT(client.response(), HasSubstr("GET /echo"));
   EXPECT_THAT(client.response(), HasSubstr("POST /later 3"));
+}
+
+TEST_F(ServerTest, WhatAnotherThreadMayReadIsNotOvertaken) {
+  start();
+  TestClient client(server_->port());
+  const std::string compressed =
+      "POST /later HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nz";
+  client.send(post("/later", std::string(100'000, 'x')) + compressed + post("/later", "small"));
+  for (const char* body : {"xxx", "z", "small"}) {
+    // The others are there, and not begun.
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    answer_later(1);
+    EXPECT_THAT(client.response(), testing::EndsWith(body));
+  }
+  EXPECT_EQ(answered_at_once_most_, 1U);
 }
 
 TEST_F(ServerTest, MorePipelinedRequestsThanAreReadAheadAreAllAnswered) {
