@@ -61,10 +61,18 @@ Status sync_wal_of(sqlite3* db) {
 
 Status error_of(sqlite3* db, const std::string& path, std::string_view doing) {
   const int rc = sqlite3_extended_errcode(db);
+  // Also where a command only looks: it may have to note as which group.
+  if ((rc & 0xff) == SQLITE_READONLY) {
+    return {code_of(rc),
+            fmt::format("{}: it can't be written, only read: run this as the user that "
+                        "the data belongs to, or on a copy that is yours",
+                        path)};
+  }
   std::string text = fmt::format("{}: {}: {}", path, doing, sqlite3_errmsg(db));
   const int system_errno = sqlite3_system_errno(db);
   if (code_of(rc) == Code::kIo && system_errno != 0) {
     text += fmt::format(" ({})", strerror(system_errno));
+    if (system_errno == EACCES) text += "; run this as the user that the data belongs to";
   }
   if ((rc & 0xff) == SQLITE_NOTADB) {
     text +=

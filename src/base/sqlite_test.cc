@@ -36,6 +36,15 @@ TEST_F(SqliteTest, FileThatIsNoDatabaseIsCorruption) {
   EXPECT_NE(status.message().find("move it away"), std::string::npos);
 }
 
+TEST_F(SqliteTest, WhatCanOnlyBeReadIsToldWithWhatToDo) {
+  ASSERT_TRUE(Database::open(path(), {})->exec("CREATE TABLE t(a)").is_ok());
+  Result<Database> db = Database::open(path(), {.read_only = true});
+  ASSERT_TRUE(db.is_ok());
+  const std::string message = db->exec("INSERT INTO t VALUES(1)").message();
+  EXPECT_EQ(message.find(path() + ": it can't be written, only read: run this as the user"), 0U)
+      << message;
+}
+
 TEST_F(SqliteTest, MissingFolderIsAnIoErrorWithTheSystemsReason) {
   Result<Database> db = Database::open(dir_ / "none/x.db", {});
   ASSERT_FALSE(db.is_ok());
