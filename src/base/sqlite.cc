@@ -64,8 +64,8 @@ Status error_of(sqlite3* db, const std::string& path, std::string_view doing) {
   // Also where a command only looks: it may have to note as which group.
   if ((rc & 0xff) == SQLITE_READONLY) {
     return {code_of(rc),
-            fmt::format("{}: it can't be written, only read: run this as the user that "
-                        "the data belongs to, or on a copy that is yours",
+            fmt::format("{}: it can't be written, only read: does the data belong to another "
+                        "user, or is its disk read-only?",
                         path)};
   }
   std::string text = fmt::format("{}: {}: {}", path, doing, sqlite3_errmsg(db));

@@ -41,7 +41,7 @@ TEST_F(SqliteTest, WhatCanOnlyBeReadIsToldWithWhatToDo) {
   Result<Database> db = Database::open(path(), {.read_only = true});
   ASSERT_TRUE(db.is_ok());
   const std::string message = db->exec("INSERT INTO t VALUES(1)").message();
-  EXPECT_EQ(message.find(path() + ": it can't be written, only read: run this as the user"), 0U)
+  EXPECT_EQ(message.find(path() + ": it can't be written, only read: does the data belong"), 0U)
       << message;
 }
 
