@@ -1,5 +1,7 @@
 #include "cli/out_file.h"
 
+#include <unistd.h>
+
 #include <cerrno>
 
 #include "base/io_error.h"
@@ -19,6 +21,8 @@ Status OutFile::write(std::string_view text) {
 
 Status OutFile::finish() {
   if (std::fflush(file_.get()) != 0 && errno_ == 0) errno_ = errno;
+  // EINVAL: a pipe or a terminal, which has no disk.
+  if (::fsync(::fileno(file_.get())) != 0 && errno != EINVAL && errno_ == 0) errno_ = errno;
   if (std::fclose(file_.release()) != 0 && errno_ == 0) errno_ = errno;
   return errno_ == 0 ? Status::ok() : io_error(path_, errno_);
 }

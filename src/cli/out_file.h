@@ -19,7 +19,8 @@ class OutFile {
 
   // Buffered. kIo with the path, as on a full disk.
   Status write(std::string_view text);
-  // Ends writing: kIo when anything of it failed. Nothing may be written then.
+  // Ends writing; all of it is on the disk then. kIo when anything of it failed. Nothing may be
+  // written behind it.
   Status finish();
 
  private:

@@ -63,10 +63,12 @@ Result<Description> SpooledLog::describe() {
 }
 
 Result<std::vector<Record>> SpooledLog::newest() {
+  // Asked before the target is: what the forwarder sends on meanwhile is in one of both.
+  const bool waiting = router_->waiting_records() > 0;
   Result<std::vector<Record>> newest = target_->newest();
   const bool away = !newest && !is_final_refusal(newest.status());
   if (!newest && !away) return newest;
-  if (!away && router_->waiting_records() == 0) return newest;
+  if (!away && !waiting) return newest;
   Result<std::vector<Record>> spooled = spool_->newest();
   if (!spooled) return spooled;
   for (Record& record : *spooled) record.position.partition = kOutboxPartition;

@@ -61,7 +61,7 @@ class FakeTransport final : public Transport {
     if (status != 200) return reply;
     for (size_t at = 0; at < body.size(); at = body.find('\n', at) + 1) {
       events.push_back(Json::parse(body.substr(at, body.find('\n', at) - at)));
-      reply.body += "{\"status\":\"ok\"}\n";
+      reply.body += "{\"status\":\"ok\",\"metadata_id\":\"a\"}\n";
     }
     return reply;
   }

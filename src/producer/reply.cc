@@ -85,11 +85,18 @@ std::string ngrok_error(const Reply& reply) {
 
 Status judge_event(std::string_view answer) {
   const Json result = Json::parse(answer, nullptr, /*allow_exceptions=*/false);
+  const auto foreign = [&] {
+    return Status(Code::kUnavailable, "that is no processor's answer: " + one_line(answer));
+  };
   if (!result.is_object() || (!result.contains("status") && !result.contains("error"))) {
-    return {Code::kUnavailable, "that is no processor's answer: " + one_line(answer)};
+    return foreign();
   }
   const auto status = result.find("status");
-  if (status != result.end() && *status == "ok") return Status::ok();
+  if (status != result.end() && *status == "ok") {
+    // Many services say that they are well, and no more.
+    const auto id = result.find("metadata_id");
+    return id != result.end() && id->is_string() ? Status::ok() : foreign();
+  }
   const Json& problem =
       result.contains("error") && result["error"].is_object() ? result["error"] : result;
   const auto number = problem.find("status");

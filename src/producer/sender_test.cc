@@ -43,7 +43,7 @@ std::vector<std::string> lines_of(const std::string& body) {
 std::string all_ok(const FakeRequest& request) {
   std::string body;
   for (size_t i = 0; i < lines_of(request.body).size(); ++i)
-    body += R"({"status":"ok"})"
+    body += R"({"status":"ok","metadata_id":"a"})"
             "\n";
   return FakeEndpoint::response(200, body);
 }
@@ -96,8 +96,11 @@ TEST(Sender, SendsABatchAsLinesWithTheToken) {
 TEST(Sender, OneByOnePostsEachEventAlone) {
   SenderOptions options = quick();
   options.one_by_one = true;
-  Fixture f([](const FakeRequest&) { return FakeEndpoint::response(200, R"({"status":"ok"})"); },
-            options);
+  Fixture f(
+      [](const FakeRequest&) {
+        return FakeEndpoint::response(200, R"({"status":"ok","metadata_id":"a"})");
+      },
+      options);
   EXPECT_TRUE(f.sender.submit(parcels(3)));
   EXPECT_TRUE(f.sender.finish().is_ok());
   EXPECT_EQ(f.endpoint.requests().size(), 3U);
@@ -146,9 +149,9 @@ TEST(Sender, RefusedLineHurtsNoNeighbourAndIsNotTriedAgain) {
       [](const FakeRequest&) {
         return FakeEndpoint::response(
             200,
-            "{\"status\":\"ok\"}\n"
+            "{\"status\":\"ok\",\"metadata_id\":\"a\"}\n"
             "{\"status\":422,\"title\":\"Invalid\",\"field\":\"embedding\",\"detail\":\"empty\"}\n"
-            "{\"status\":\"ok\"}\n");
+            "{\"status\":\"ok\",\"metadata_id\":\"a\"}\n");
       },
       quick());
   EXPECT_TRUE(f.sender.submit(parcels(3)));
@@ -163,8 +166,9 @@ TEST(Sender, OnlyLinesNotSettledAreSentAgain) {
   Fixture f(
       [&](const FakeRequest& request) {
         if (calls++ > 0) return all_ok(request);
-        return FakeEndpoint::response(
-            200, "{\"status\":\"ok\"}\n{\"status\":503,\"title\":\"Full\"}\n");  // one is missing
+        return FakeEndpoint::response(200,
+                                      "{\"status\":\"ok\",\"metadata_id\":\"a\"}\n{\"status\":503,"
+                                      "\"title\":\"Full\"}\n");  // one is missing
       },
       quick());
   EXPECT_TRUE(f.sender.submit(parcels(3)));
@@ -380,7 +384,8 @@ TEST(JudgeReply, WhatIsMostLikelyWrongIsSaid) {
 }
 
 TEST(JudgeLines, UnreadableLinesPromiseNothing) {
-  const auto verdicts = judge_lines("{\"status\":\"ok\"}\nnonsense\n[]\n", 5);
+  const auto verdicts =
+      judge_lines("{\"status\":\"ok\",\"metadata_id\":\"a\"}\n{\"status\":\"ok\"}\n[]\nx\n", 5);
   ASSERT_EQ(verdicts.size(), 5U);
   EXPECT_TRUE(verdicts[0].is_ok());
   for (size_t i = 1; i < 5; ++i) EXPECT_EQ(verdicts[i].code(), Code::kUnavailable);
