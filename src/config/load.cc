@@ -63,8 +63,36 @@ std::vector<std::string_view> our_variables() {
   return out;
 }
 
-// One of our variables, not set itself, that `name` is a slip of the finger away from; or empty.
-// Two edits: with three a script's CA4_STATE_DIR would be CA4_DATA_DIR.
+// "CA4_LOG_LEVEL" of "log-level".
+std::string variable_of(std::string_view words) {
+  std::string out = "CA4_";
+  for (const char c : words) {
+    const bool is_letter = c >= 'a' && c <= 'z';
+    out += is_letter ? static_cast<char>(c - 'a' + 'A') : (c == '-' ? '_' : c);
+  }
+  return out;
+}
+
+// The variable that `name`, which is none, is a fair guess of: by the pattern of most
+// (CA4_KAFKA_BOOTSTRAP), with our prefix before it (CA4_MONGO_URI), or after a flag that only one
+// setting has (CA4_LISTEN). Empty: of none.
+std::string_view guessed_variable(const std::string& name) {
+  // The deployment's, which name what goes into a Secret.
+  if (name == "CA4_TLS_CERT_FILE" || name == "CA4_TLS_KEY_FILE") return {};
+  std::string_view by_flag;
+  size_t flags = 0;
+  for (const Setting& setting : table()) {
+    const std::string path = fmt::format("{}_{}", section_name(setting.section), setting.key);
+    if (name == variable_of(path) || name == fmt::format("CA4_{}", setting.env)) return setting.env;
+    if (setting.flag.empty() || name != variable_of(setting.flag.substr(2))) continue;
+    by_flag = setting.env;
+    ++flags;
+  }
+  return flags == 1 ? by_flag : std::string_view();
+}
+
+// One of our variables, not set itself, that `name` is a slip of the finger away from, or a fair
+// guess of; or empty. Two edits: with three a script's CA4_STATE_DIR would be CA4_DATA_DIR.
 std::string_view meant_variable(const std::string& name, const std::vector<std::string>& set) {
   constexpr size_t kEditsMax = 2;
   std::string_view best;
@@ -76,7 +104,9 @@ std::string_view meant_variable(const std::string& name, const std::vector<std::
     best = known;
     best_distance = distance;
   }
-  return best;
+  if (!best.empty()) return best;
+  const std::string_view guessed = guessed_variable(name);
+  return std::ranges::find(set, guessed) == set.end() ? guessed : std::string_view();
 }
 
 // Prefixes as our variables have them. Kubernetes gives a pod a ..._PORT for each service.

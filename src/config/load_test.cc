@@ -86,6 +86,28 @@ TEST(Load, AVariableThatIsNearlyOneOfOursIsPointedOut) {
                                          HasSubstr("did you mean CA4_CONFIG?")));
 }
 
+TEST(Load, AVariableByThePatternOfTheOthersIsPointedOut) {
+  for (const auto& [guess, meant] :
+       std::map<std::string, std::string>{{"CA4_KAFKA_BOOTSTRAP", "KAFKA_BOOTSTRAP"},
+                                          {"CA4_KAFKA_TOPIC", "KAFKA_TOPIC"},
+                                          {"CA4_LOG_TOPIC", "KAFKA_TOPIC"},
+                                          {"CA4_MONGO_URI", "MONGO_URI"},
+                                          {"CA4_STORE_MONGO_URI", "MONGO_URI"},
+                                          {"CA4_LISTEN", "CA4_PROCESSOR_LISTEN"},
+                                          {"CA4_LOG_LEVEL", "CA4_LOGGING_LEVEL"},
+                                          {"CA4_ENDPOINT", "CA4_PRODUCER_ENDPOINT"}}) {
+    Sources sources;
+    sources.variables = {guess};
+    EXPECT_THAT(load(sources).advice, ElementsAre(HasSubstr("did you mean " + meant + "?")))
+        << guess;
+    sources.variables.push_back(meant);
+    EXPECT_THAT(load(sources).advice, IsEmpty()) << guess;
+  }
+  Sources sources;
+  sources.variables = {"CA4_TOKEN_FILE", "CA4_MODEL"};  // of processor or producer?
+  EXPECT_THAT(load(sources).advice, IsEmpty());
+}
+
 TEST(Load, VariablesOfScriptsAndOfOthersAreLeftAlone) {
   Sources sources;
   // Ours; the deployment's; another program's, beside ours; Kubernetes', of a service

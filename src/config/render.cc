@@ -19,7 +19,7 @@ TOML file, then the default. `ca4 config` prints every value and where it comes 
 named by `CA4_CONFIG`, else `ca4.toml` in the current directory, else none.
 
 - Numbers are plain whole numbers in the unit that the key ends with; TOML's `16_777_216` is fine in a file.
-- An empty environment variable counts as not set. One that is nearly a setting's (`CA4_PROCESSOR_TOKN_FILE`) is pointed out.
+- An empty environment variable counts as not set. One that is nearly a setting's, or a guess of it (`CA4_PROCESSOR_TOKN_FILE`, `CA4_LISTEN`), is pointed out.
 - A path is taken from the directory the program is started in.
 - A mistake is shown with its place and ends the program with exit code 78 (a wrong flag: 2).
 - Secrets are in files that settings name. The one exception is the password in `MONGO_URI`, which has no
