@@ -178,6 +178,12 @@ TEST_F(Cli, MistypedOptionGetsASuggestion) {
   EXPECT_EQ(ran.err,
             "ca4 config: unknown option '--lisen'; did you mean '--listen'?\n"
             "Try 'ca4 config --help'.\n");
+  EXPECT_TRUE(has(sh("ca4 up --port 80").err, "; did you mean '--listen HOST:PORT'?\n"));
+  EXPECT_TRUE(has(sh("ca4 token new --token-fil x").err, "; did you mean '--token-file'?\n"));
+  const std::string secret = sh("ca4 db ping --mongo-uri=mongodb://ann:s3cret@db/").err;
+  EXPECT_TRUE(has(secret, "unknown option '--mongo-uri': others can read a command line"))
+      << secret;
+  EXPECT_FALSE(has(secret, "s3cret")) << secret;
 }
 
 TEST_F(Cli, BadFlagValueIsAUsageError) {
@@ -209,6 +215,7 @@ TEST_F(Cli, BadValuesOfACommandsOwnOptionsAreUsageErrors) {
       EXPECT_TRUE(has(refused(std::string(command) + address), "expected HOST:PORT, http://HOST"));
     }
   }
+  EXPECT_EQ(refused("produce x --model"), "ca4 produce: --model needs FILE.onnx behind it");
   EXPECT_EQ(refused("log"), "ca4 log: which of its commands? head, tail, stats, check");
 }
 

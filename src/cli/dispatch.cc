@@ -37,11 +37,16 @@ std::string suggestion(std::string_view typed, const std::vector<std::string>& k
   return word.empty() ? "" : fmt::format("; did you mean '{}'?", word);
 }
 
+// Also those of the command that it is within, as it takes these too.
 std::vector<std::string> option_names(const CLI::App* app) {
   std::vector<std::string> names;
-  for (const CLI::Option* option : app->get_options()) {
-    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-  }
+  const CLI::App* within = app;
+  do {
+    for (const CLI::Option* option : within->get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+    within = within->get_parent();
+  } while (within != nullptr && within->get_parent() != nullptr);  // the root's come before
   return names;
 }
 
@@ -51,15 +56,47 @@ std::vector<std::string> command_names(const CLI::App* app) {
   return names;
 }
 
+// Options of other programs, the option here that a command must have for it, and what to say.
+struct Habit {
+  std::string_view typed;
+  std::string_view here;
+  std::string_view hint;
+};
+constexpr Habit kHabits[] = {
+    {"--port", "--listen", "; did you mean '--listen HOST:PORT'?"},
+    {"--host", "--listen", "; did you mean '--listen HOST:PORT'?"},
+    {"--mongo-uri", "--mongo-ca-file",
+     ": others can read a command line; set the variable MONGO_URI, or store.mongo_uri"},
+};
+
+std::string option_hint(const std::string& option, const std::vector<std::string>& known) {
+  for (const Habit& habit : kHabits) {
+    const bool has_it = std::find(known.begin(), known.end(), habit.here) != known.end();
+    if (option == habit.typed && has_it) return std::string(habit.hint);
+  }
+  return suggestion(option, known);
+}
+
 std::string unknown_word(const CLI::App* app, const std::string& word) {
   if (word.starts_with("-")) {
     const std::string option = word.substr(0, word.find('='));
-    return fmt::format("unknown option '{}'{}", option, suggestion(option, option_names(app)));
+    return fmt::format("unknown option '{}'{}", option, option_hint(option, option_names(app)));
   }
   const std::vector<std::string> commands = command_names(app);
   const bool groups_commands = !commands.empty() && app->get_subcommands().empty();
   return groups_commands ? fmt::format("unknown command '{}'{}", word, suggestion(word, commands))
                          : fmt::format("unexpected argument '{}'", word);
+}
+
+// "--model needs FILE.onnx behind it" of CLI11's "--model: 1 required FILE.onnx missing".
+std::string missing_value(std::string_view message) {
+  constexpr std::string_view kMiddle = ": 1 required ";
+  constexpr std::string_view kEnd = " missing";
+  const size_t middle = message.find(kMiddle);
+  if (middle == std::string_view::npos || !message.ends_with(kEnd)) return std::string(message);
+  const std::string_view name = message.substr(0, middle);
+  message.remove_suffix(kEnd.size());
+  return fmt::format("{} needs {} behind it", name, message.substr(middle + kMiddle.size()));
 }
 
 int usage_error(const CLI::App* app, std::string_view message) {
@@ -82,7 +119,7 @@ int refuse(CLI::App& root, const CLI::ParseError& error) {
   if (!commands.empty() && dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
     return usage_error(app, fmt::format("which of its commands? {}", fmt::join(commands, ", ")));
   }
-  return usage_error(app, error.what());
+  return usage_error(app, missing_value(error.what()));
 }
 
 // `ca4 help log tail` is `ca4 log tail --help`. CLI11 takes arguments last first.
