@@ -131,7 +131,9 @@ class Query final : public Subcommand {
     add("--model", model_, "of this model_name", "NAME")->check(not_empty());
     add("--since", since_, "accepted at this time or later", "TIME")->check(time);
     add("--until", until_, "accepted before this time", "TIME")->check(time);
-    app.footer("TIME is how long ago, as 30s, 15m, 1h, 2d or 1w, or as 2026-11-23T18:00:00Z.");
+    app.footer(
+        "TIME is how long ago, as 30s, 15m, 1h, 2d or 1w, or as 2026-11-23T18:00:00Z. The table's "
+        "times\nare of this machine's zone (TZ).");
   }
 
   void define_similar(CLI::App& app) {
