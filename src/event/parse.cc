@@ -63,6 +63,13 @@ Field field_of(std::string_view key) {
   return kFieldCount;
 }
 
+// Where null is as if the field were not given: Python's None in what was never set. The copy of
+// gpu_hardware is as it came, and an embedding has to be there.
+bool may_be_null(Field field) {
+  return field == kMetadataId || field == kSourceUri || field == kExtra ||
+         (field >= kSourceType && field <= kEmbeddingDim);
+}
+
 // C0, DEL and, as UTF-8, C1: an id stands in log lines, file names and terminals.
 bool has_control_character(std::string_view text) {
   for (size_t i = 0; i < text.size(); ++i) {
@@ -98,7 +105,7 @@ struct Parser::Impl {
   std::string source_uri, gpu_hardware, gpu_of_extra, extra, unknown;
   std::array<std::string, 4> model_texts;  // source_type, model_name, model_version, timestamp
   std::vector<std::string_view> unknown_keys;
-  int64_t declared_dim = 0;
+  std::optional<int64_t> declared_dim;
   std::string ingested_at;  // as it came; empty when not given
   std::string padded;       // a copy of a text that came without padding
 
@@ -128,6 +135,7 @@ void Parser::Impl::clear(Event& out) {
   extra = R"({"pipeline":"unknown"})";
   unknown.clear();
   unknown_keys.clear();
+  declared_dim.reset();
   ingested_at.clear();
   for (auto& text : model_texts) text.clear();
   out.metadata_id.clear();
@@ -205,6 +213,7 @@ bool Parser::Impl::read_member(std::string_view key, ondemand::value value, Even
 }
 
 bool Parser::Impl::read_known(Field field, ondemand::value value, Event& out, Refusal& why) {
+  if (may_be_null(field) && token_of(value) == "null") return true;
   switch (field) {
     case kMetadataId:
       return read_id(value, out.metadata_id, why);
@@ -254,7 +263,6 @@ bool Parser::Impl::read_list(ondemand::value value, std::vector<float>& out, Ref
 }
 
 bool Parser::Impl::read_id(ondemand::value value, std::string& id, Refusal& why) {
-  if (token_of(value) == "null") return true;
   std::string_view text;
   if (!read_string(value, text, "a string", why)) return false;
   if (text.empty()) return refuse_content(why, "must not be empty");
@@ -267,7 +275,6 @@ bool Parser::Impl::read_id(ondemand::value value, std::string& id, Refusal& why)
 }
 
 bool Parser::Impl::read_source_uri(ondemand::value value, Refusal& why) {
-  if (token_of(value) == "null") return true;
   std::string_view text;
   if (!read_string(value, text, "a string or null", why)) return false;
   source_uri.clear();
@@ -276,7 +283,6 @@ bool Parser::Impl::read_source_uri(ondemand::value value, Refusal& why) {
 }
 
 bool Parser::Impl::read_extra(ondemand::value value, Refusal& why) {
-  if (token_of(value) == "null") return true;
   ondemand::object object;
   if (!token_of(value).starts_with('{')) return refuse_content(why, "must be an object or null");
   if (auto error = value.get_object().get(object)) return refuse_syntax(why, error);
@@ -321,11 +327,12 @@ bool Parser::Impl::read_timestamp(ondemand::value value, Refusal& why) {
 
 bool Parser::Impl::read_dim(ondemand::value value, Refusal& why) {
   const std::string_view token = token_of(value);
-  const auto [end, error] =
-      std::from_chars(token.data(), token.data() + token.size(), declared_dim);
+  int64_t dim = 0;
+  const auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), dim);
   if (!is_json_number(token) || error != std::errc() || end != token.data() + token.size()) {
     return refuse_content(why, "must be an integer");
   }
+  declared_dim = dim;
   return true;
 }
 
@@ -367,10 +374,10 @@ bool Parser::Impl::check_members(const Event& event, Refusal& why) {
     why.field = "embedding";
     return refuse_content(why, "is required");
   }
-  if (seen[kEmbeddingDim] && std::cmp_not_equal(declared_dim, event.embedding.size())) {
+  if (declared_dim && std::cmp_not_equal(*declared_dim, event.embedding.size())) {
     why.field = "embedding_dim";
     return refuse_content(
-        why, fmt::format("is {}, but the embedding has {}", declared_dim, event.embedding.size()));
+        why, fmt::format("is {}, but the embedding has {}", *declared_dim, event.embedding.size()));
   }
   return true;
 }

@@ -113,7 +113,6 @@ TEST(ParseRefusal, TheListItself) {
       {R"({"embedding_dim":-1,"embedding":[1]})", false, "embedding_dim", "is -1"},
       {with(R"("embedding_dim":1.0)"), false, "embedding_dim", "integer"},
       {with(R"("embedding_dim":"1")"), false, "embedding_dim", "integer"},
-      {with(R"("embedding_dim":null)"), false, "embedding_dim", "integer"},
       {with(R"("embedding_dim":99999999999999999999)"), false, "embedding_dim", "integer"},
   });
 }
@@ -161,13 +160,13 @@ TEST(ParseRefusal, OtherKnownFields) {
       {with(R"("extra":[])"), false, "extra", "object or null"},
       {with(R"("extra":"x")"), false, "extra", "object or null"},
       {with(R"("source_type":1)"), false, "source_type", "must be a string"},
-      {with(R"("model_name":null)"), false, "model_name", "must be a string"},
+      {with(R"("model_name":{})"), false, "model_name", "must be a string"},
       {with(R"("model_version":1.0)"), false, "model_version", "must be a string"},
       {with(R"("timestamp":"now")"), false, "timestamp", "finite number"},
       {with(R"("timestamp":NaN)"), false, "timestamp", "finite number"},
       {with(R"("timestamp":1e999)"), false, "timestamp", "finite number"},
-      {with(R"("timestamp":null)"), false, "timestamp", "finite number"},
       {with(R"("extra":{},"extra":{})"), false, "extra", "more than once"},
+      {with(R"("model_name":null,"model_name":"a")"), false, "model_name", "more than once"},
       {with(R"("timestamp":1,"timest\u0061mp":1)"), false, "timestamp", "more than once"},
   });
 }

@@ -36,9 +36,11 @@ TEST(Parse, SmallestPayloadGetsTheDefaults) {
       R"({"source_uri":null,"embedding_dim":1,"gpu_hardware":null,"extra":{"pipeline":"unknown"}})");
 }
 
-TEST(Parse, NullsThatTheContractAllowsAreAsIfAbsent) {
+TEST(Parse, NullsAreAsIfAbsentWhereTheFieldMayBe) {
   EXPECT_EQ(accepted_event(R"({"metadata_id":null,"source_uri":null,"extra":null,)"
-                           R"("gpu_hardware":null,"embedding":[0.5]})")
+                           R"("gpu_hardware":null,"source_type":null,"model_name":null,)"
+                           R"("model_version":null,"timestamp":null,"embedding_dim":null,)"
+                           R"("embedding":[0.5]})")
                 .meta_json,
             accepted_event(R"({"embedding":[0.5]})").meta_json);
   EXPECT_EQ(accepted_event(R"({"extra":{"pipeline":null,"a":1},"embedding":[1]})").meta_json,
