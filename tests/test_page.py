@@ -241,6 +241,38 @@ def test_the_outbox_shows_what_waits_for_kafka(page):
         page.browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
 
 
+def test_an_older_answer_does_not_open_over_a_newer_one(page):
+    script = """
+        const real = window.fetch;
+        window.fetch = async (path, options) => {
+          if (path.includes("limit=1&id=coins.png")) await new Promise((resolve) => window.letCoinsCome = resolve);
+          return real(path, options);
+        };
+    """
+    added = page.browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
+    try:
+        page.open("/#document=coins.png")
+        page.js("location.hash = 'document=chelsea.png'")
+        eventually(lambda: '"chelsea.png"' in page.text("detail-json"), "the newer document")
+        page.js("letCoinsCome()")
+        # Its answer is there when one that was asked for later is.
+        page.browser.execute_async_script("fetch('/api/documents?limit=1&id=china.jpg').then((a) => a.json()).then(arguments[0])")
+        assert page.text("detail-title") == "chelsea.png"
+        assert '"chelsea.png"' in page.text("detail-json")
+    finally:
+        page.browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+
+
+def test_an_updated_document_shows_its_new_picture(page, server):
+    width = "document.querySelector('tr[data-key=changes] img')?.naturalWidth"
+    server.accept(event("changes", source_uri="astronaut.png"))
+    page.open()
+    eventually(lambda: page.js(width) == 512, "the picture")
+    server.accept(event("changes", source_uri="coffee.png"))
+    eventually(lambda: page.js("document.querySelector('tr[data-key=changes] .file').textContent") == "coffee.png", "the update")
+    eventually(lambda: page.js(width) == 600, "the new picture")
+
+
 def test_a_page_whose_server_went_away_says_so(chromium, up):
     server = up()
     page = Page(chromium, server.url).open()

@@ -69,18 +69,18 @@ export const getJson = async (path) => (await request(path)).json();
 export const postImage = async (path, blob) =>
   (await request(path, {method: "POST", body: blob, timeout_ms: 60000})).json();
 
-const images = new Map();  // id -> promise of an object URL or null
+const images = new Map();  // id and version -> promise of an object URL or null
 let running = 0;
 const waiting = [];
 
-async function load(id) {
+async function load(id, key) {
   if (running >= kImagesAtOnce) await new Promise((resolve) => waiting.push(resolve));
   running += 1;
   try {
     const response = await request(`/api/media?id=${encodeURIComponent(id)}`);
     return URL.createObjectURL(await response.blob());
   } catch (error) {
-    if (error.status !== 404) images.delete(id);  // may work the next time
+    if (error.status !== 404) images.delete(key);  // may work the next time
     return null;
   } finally {
     running -= 1;
@@ -88,24 +88,25 @@ async function load(id) {
   }
 }
 
-function imageUrl(id) {
-  if (!images.has(id)) {
-    images.set(id, load(id));
+function imageUrl({metadata_id: id, version}) {
+  const key = `${version}/${id}`;  // a newer one may have another picture
+  if (!images.has(key)) {
+    images.set(key, load(id, key));
     if (images.size > kImagesMax) {
       const [oldest, url] = images.entries().next().value;
       images.delete(oldest);
       url.then((value) => value && URL.revokeObjectURL(value));
     }
   }
-  return images.get(id);
+  return images.get(key);
 }
 
 // A box that fills itself with the document's image; `shown` is whether the server has one.
-export function thumbnail(id, shown, alt = "") {
+export function thumbnail(doc, shown, alt = "") {
   const box = document.createElement("span");
   box.className = shown ? "thumb" : "thumb none";
   if (!shown) return box;
-  imageUrl(id).then((url) => {
+  imageUrl(doc).then((url) => {
     if (!url) return box.classList.add("none");
     const image = document.createElement("img");
     image.alt = alt;

@@ -29,7 +29,7 @@ function row(doc, shown) {
   const cell = (value, more = "") => element("td", {className: `roomy ${more}`}, String(value ?? ""));
   return element(
     "tr", {},
-    element("td", {className: "image"}, thumbnail(id, shown)),
+    element("td", {className: "image"}, thumbnail(doc, shown)),
     element("th", {scope: "row"},
       element("a", {href: hash("document", id), className: "id"}, id), fileName(doc),
       element("span", {className: "sub"},
@@ -86,13 +86,17 @@ export async function refreshDocuments() {
   $("search").hidden = empty;
 }
 
+let openings = 0;  // what the address says by now may be another document, or none
+
 async function showDetail(id) {
+  const mine = openings;
   const {documents, media} = await getJson(`/api/documents?limit=1&id=${encodeURIComponent(id)}`);
+  if (mine !== openings) return;
   $("detail-title").textContent = id;
   $("detail-similar").href = hash("similar", id);
   $("detail-json").textContent =
     documents?.length ? JSON.stringify(documents[0], null, 2) : "There is no such document (any more).";
-  $("detail-image").replaceChildren(...(documents?.length ? [thumbnail(id, media.length > 0, id)] : []));
+  $("detail-image").replaceChildren(...(documents?.length ? [thumbnail(documents[0], media.length > 0, id)] : []));
   if (!$("detail").open) $("detail").showModal();
   $("detail-title").focus();
 }
@@ -102,7 +106,7 @@ function neighbour({cosine, media, document: doc}) {
   return element(
     "li", {},
     element("a", {href: hash("document", doc.metadata_id)},
-      thumbnail(doc.metadata_id, media),
+      thumbnail(doc, media),
       element("meter", {min: 0, max: 1, value: percent, ariaHidden: "true"}),
       element("span", {className: "cosine"}, `cosine ${cosine.toFixed(3)}`),
       fileName(doc),
@@ -138,9 +142,10 @@ const searchById = (id) => search(id, async () => {
   // One more: the nearest of all is the document itself.
   const {neighbours} = await getJson(`/api/similar?k=${kNeighbours + 1}&id=${encodeURIComponent(id)}`);
   const isItself = (found) => found.document.metadata_id === id;
+  const itself = neighbours.find(isItself);
   return {
     neighbours: neighbours.filter((found) => !isItself(found)).slice(0, kNeighbours),
-    picture: thumbnail(id, neighbours.find(isItself)?.media ?? false),
+    picture: thumbnail(itself?.document, itself?.media ?? false),
   };
 });
 
@@ -157,6 +162,7 @@ function searchByFile(file) {
 
 // The address says what is open: links work, and Back closes.
 async function followHash() {
+  openings += 1;
   const [, what, id] = /^#(document|similar)=(.+)$/.exec(location.hash) ?? [];
   if (what !== "document" && $("detail").open) $("detail").close();
   if (what === "document") await showDetail(decodeURIComponent(id)).catch(() => {});
