@@ -2,10 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <iterator>
+
+#include "base/printable.h"
 
 namespace ca4::top {
 namespace {
@@ -36,9 +37,8 @@ class Screen {
   explicit Screen(size_t columns) : columns_(columns) {}
 
   void line(const std::string& name, const std::string& text) {
-    std::string whole = fmt::format("{:<{}} {}", name, kNameColumns, text);
     // Another program's words must not steer this terminal.
-    std::ranges::replace_if(whole, [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+    std::string whole = printable(fmt::format("{:<{}} {}", name, kNameColumns, text));
     if (whole.size() > columns_) {
       size_t end = columns_;
       while (end > 0 && (static_cast<unsigned char>(whole[end]) & 0xc0U) == 0x80U) --end;
