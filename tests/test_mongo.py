@@ -100,11 +100,17 @@ def test_an_embedding_is_a_float32_vector_or_nothing_where_that_is_set(up, nx_da
         server = up("--mongo-embedding", form, data_dir=tmp_path / form, env=nx_database.env)
         server.accept(sent)
         document = eventually(lambda: nx_database.get("a"), "the document is there")
+        alike = server.get("/api/similar", params={"id": "a"})
+        asked = run("query", "--similar", "a", "--mongo-embedding", form, env=nx_database.env)
         server.stop()
         assert document["embedding_dim"] == 2048
         if form == "none":
             assert "embedding" not in document
+            assert alike.status_code == 400
+            for told in (alike.json()["detail"], asked.stderr):
+                assert "no embeddings are stored (store.mongo_embedding is none)" in told
         else:
+            assert [n["document"]["metadata_id"] for n in alike.json()["neighbours"]] == ["a"]
             assert document["embedding"].subtype == 9
             vector = document["embedding"].as_vector()
             assert vector.dtype.name == "FLOAT32"

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <filesystem>
+#include <optional>
 
 #include "base/clock.h"
 #include "cli/common.h"
@@ -259,14 +260,14 @@ class Query final : public Subcommand {
 
   static Result<std::vector<float>> stored_embedding(store::DocumentStore& documents,
                                                      const std::string& id) {
-    std::vector<float> embedding;
+    std::optional<std::vector<float>> embedding;
     const Status status = documents.find({.metadata_id = id}, {.limit = 1, .with_embedding = true},
                                          [&](const Document& document) {
                                            embedding = document.embedding;
                                            return true;
                                          });
     if (!status.is_ok()) return status;
-    if (!embedding.empty()) return embedding;
+    if (embedding) return std::move(*embedding);
     return Status(Code::kNotFound, fmt::format("'{}' is neither a file nor a stored document", id));
   }
 

@@ -33,11 +33,12 @@ std::optional<double> cosine_to(std::span<const float> query, double query_norm,
 
 Result<std::vector<Neighbour>> MongoStore::similar(std::span<const float> query, size_t k,
                                                    const Filter& filter) {
-  if (Status bad = check_query(query); !bad.is_ok()) return bad;
+  // First: the query may be a stored document, which then has none either.
   if (options_.embedding == MongoEmbedding::kNone) {
     return Status(Code::kInvalidArgument,
                   "similar: no embeddings are stored (store.mongo_embedding is none)");
   }
+  if (Status bad = check_query(query); !bad.is_ok()) return bad;
   if (k == 0) return std::vector<Neighbour>();
   // An index knows only the fields it was made with; with others it refuses, or finds too few.
   if (options_.vector_search != MongoVectorSearch::kScan && !has_conditions(filter)) {
