@@ -80,6 +80,33 @@ TEST_F(PageTest, DocumentsComeNewestFirstAndFiltered) {
   EXPECT_EQ(get_json("/api/documents?pipeline=other")["documents"].size(), 0U);
 }
 
+TEST_F(PageTest, OfALargeDocumentAListHasTheHeadAndItsIdGivesAll) {
+  use_everything();
+  fill_store();
+  store::Document large = document("large", {1, 2}, 9);
+  large.extra_json = R"({"pipeline":"demo","note":")" + std::string(1 << 20, 'x') + R"("})";
+  large.model_name = "resnet50";
+  large.source_uri = std::string(100'000, 'u');
+  ASSERT_TRUE(store_.upsert({{large}}).is_ok());
+  start();
+  const Json list = get_json("/api/documents");
+  EXPECT_EQ(list["cut"], Json::parse(R"(["large"])"));
+  const Json head = list["documents"][0];
+  EXPECT_EQ(head["metadata_id"], "large");
+  EXPECT_EQ(head["pipeline"], "demo");
+  EXPECT_EQ(head["model_name"], "resnet50");
+  EXPECT_EQ(head["embedding_dim"], 2);
+  EXPECT_EQ(head["version"], 10);
+  EXPECT_LT(head.dump().size(), 4096U);
+  for (const Json& found : get_json("/api/similar?id=large")["neighbours"]) {
+    EXPECT_EQ(found["cut"], found["document"]["metadata_id"] == "large");
+    EXPECT_LT(found["document"].dump().size(), 4096U);
+  }
+  const Json whole = get_json("/api/documents?id=large");
+  EXPECT_EQ(whole["documents"][0]["extra"]["note"].get<std::string>().size(), 1U << 20U);
+  EXPECT_EQ(whole["cut"], Json::array());
+}
+
 TEST_F(PageTest, DocumentsWithAnImageAreToldAndItIsGiven) {
   const TempDir temporary;
   const std::string& folder = temporary.path();

@@ -14,6 +14,9 @@ namespace {
 
 constexpr size_t kDocumentsDefault = 20;  // a screen
 constexpr size_t kDocumentsMax = 200;     // about 200 KiB of JSON
+// Of one in a list: it may have 64 MiB, and a page asks for 20 of them every 3 s.
+constexpr size_t kListedBytesMax = size_t{64} << 10U;
+constexpr size_t kListedTextBytesMax = 1024;  // the longest that such a one keeps
 constexpr size_t kNeighboursDefault = 12;
 constexpr size_t kNeighboursMax = 100;
 constexpr int kRetryAfterS = 2;
@@ -69,15 +72,48 @@ bool shows_media(const PageParts& parts, const store::Document& document) {
   return document.source_uri && has_media(*document.source_uri, parts.media_root);
 }
 
+std::optional<std::string> short_text(const std::optional<std::string>& text) {
+  return text && text->size() <= kListedTextBytesMax ? text : std::nullopt;
+}
+
+struct Listed {
+  std::string json;
+  bool cut = false;
+};
+
+// The document, or of a large one what a list needs.
+Listed listed(const store::Document& document) {
+  std::string whole = store::to_json(document, false);
+  if (whole.size() <= kListedBytesMax) return {std::move(whole)};
+  store::Document head;
+  head.metadata_id = document.metadata_id;
+  head.version = document.version;
+  head.source_uri = short_text(document.source_uri);
+  head.model_name = short_text(document.model_name);
+  head.pipeline = short_text(document.pipeline).value_or("");
+  head.gpu.name = short_text(document.gpu.name);
+  head.gpu.device = short_text(document.gpu.device);
+  head.embedding_dim = document.embedding_dim;
+  head.l2_norm = document.l2_norm;
+  head.payload_hash = document.payload_hash;
+  head.ingested_at_us = document.ingested_at_us;
+  head.processed_at_us = document.processed_at_us;
+  head.topic = document.topic;
+  head.partition = document.partition;
+  head.offset = document.offset;
+  return {store::to_json(head, false), true};
+}
+
 http::Response neighbours(const PageParts& parts, const std::vector<float>& embedding, size_t k) {
   const auto found = parts.store->similar(embedding, k, {});
   if (!found) return failure(found.status());
   std::string out = R"({"neighbours":[)";
   std::string_view comma;
   for (const store::Neighbour& neighbour : found.value()) {
-    fmt::format_to(std::back_inserter(out), R"({}{{"cosine":{:.6f},"media":{},"document":{}}})",
-                   comma, neighbour.cosine, shows_media(parts, neighbour.document),
-                   store::to_json(neighbour.document, false));
+    const Listed shown = listed(neighbour.document);
+    fmt::format_to(std::back_inserter(out),
+                   R"({}{{"cosine":{:.6f},"media":{},"cut":{},"document":{}}})", comma,
+                   neighbour.cosine, shows_media(parts, neighbour.document), shown.cut, shown.json);
     comma = ",";
   }
   return json(out + "]}");
@@ -96,23 +132,28 @@ http::Response documents_answer(const PageParts& parts, const http::Request& req
   if (const auto error = given.number("limit", 1, kDocumentsMax, limit)) {
     return bad_parameter(*error);
   }
-  if (parts.store == nullptr) return json(R"({"documents":null,"media":[]})");
+  if (parts.store == nullptr) return json(R"({"documents":null,"media":[],"cut":[]})");
   const store::Filter filter = {.metadata_id = given.text("id"),
                                 .pipeline = given.text("pipeline"),
                                 .device = given.text("device"),
                                 .model = given.text("model")};
   std::string out = R"({"documents":[)";
   std::string media;
+  std::string cut;
+  const auto note = [](std::string& ids, const store::Document& document) {
+    ids.append(ids.empty() ? "" : ",").append(http::json_string(document.metadata_id));
+  };
   const Status status =
       parts.store->find(filter, {.limit = limit}, [&](const store::Document& document) {
-        out.append(out.ends_with('[') ? "" : ",").append(store::to_json(document, false));
-        if (shows_media(parts, document)) {
-          media.append(media.empty() ? "" : ",").append(http::json_string(document.metadata_id));
-        }
+        const Listed shown =
+            filter.metadata_id ? Listed{store::to_json(document, false)} : listed(document);
+        out.append(out.ends_with('[') ? "" : ",").append(shown.json);
+        if (shows_media(parts, document)) note(media, document);
+        if (shown.cut) note(cut, document);
         return true;
       });
   if (!status.is_ok()) return failure(status);
-  return json(out + R"(],"media":[)" + media + "]}");
+  return json(fmt::format(R"({}],"media":[{}],"cut":[{}]}})", out, media, cut));
 }
 
 http::Response similar_to_document(const PageParts& parts, const http::Request& request) {

@@ -7,12 +7,13 @@
 namespace ca4::page {
 
 // GET /api/documents?limit=&id=&pipeline=&device=&model= gives
-// {"documents":[{...}],"media":[id, ...]}, newest first, then whose image /api/media would give: a
-// page that tried them all would fill the browser's console with 404s.
+// {"documents":[{...}],"media":[id, ...],"cut":[id, ...]}, newest first, then whose image
+// /api/media would give: a page that tried them all would fill the browser's console with 404s.
+// Those that are cut are large, and only their head is there; with `id` the document is whole.
 http::Response documents_answer(const PageParts& parts, const http::Request& request);
 
 // GET /api/similar?id=&k=: nearest to a stored document, itself first:
-// {"neighbours":[{"cosine":x,"media":true,"document":{...}}]}
+// {"neighbours":[{"cosine":x,"media":true,"cut":false,"document":{...}}]}
 http::Response similar_to_document(const PageParts& parts, const http::Request& request);
 
 // POST /api/similar?k=: nearest to the image in the body.

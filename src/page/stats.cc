@@ -17,6 +17,8 @@ namespace {
 constexpr int64_t kKeepUs = 2'000'000;
 constexpr size_t kTrafficSeconds = 60;
 constexpr size_t kGpuDocumentsMax = 1000;
+// A thousand large ones would take minutes to read; fewer tell as well which GPUs there are.
+constexpr size_t kGpuDocumentBytesMax = size_t{16} << 20U;
 
 std::string ready_json(const Status& status) {
   return http::json_string(status.is_ok() ? "ok" : status.message());
@@ -81,6 +83,7 @@ struct GpuCount {
 
 Result<std::string> gpus_json(store::DocumentStore& store) {
   std::map<std::string, GpuCount> counts;
+  size_t bytes = 0;
   const Status found = store.find(
       {}, {.limit = kGpuDocumentsMax, .newest_first = true, .with_embedding = false},
       [&](const store::Document& document) {
@@ -88,7 +91,9 @@ Result<std::string> gpus_json(store::DocumentStore& store) {
         GpuCount& count = counts[document.gpu.name.value_or(document.gpu.device.value_or("none"))];
         ++count.documents;
         count.last_seen_us = std::max(count.last_seen_us, document.ingested_at_us);
-        return true;
+        bytes += document.extra_json.size() + document.gpu_hardware_json.size() +
+                 document.other_json.size();
+        return bytes < kGpuDocumentBytesMax;
       });
   if (!found.is_ok()) return found;
   std::vector<std::pair<std::string, GpuCount>> sorted(counts.begin(), counts.end());
