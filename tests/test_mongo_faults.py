@@ -172,6 +172,24 @@ def test_a_search_that_waits_for_a_silent_database_keeps_no_process_from_ending(
     assert isinstance(search.exception(), requests.ConnectionError)
 
 
+def test_a_long_list_comes_over_a_slow_link_in_answers_that_fit_the_socket_timeout(java):
+    """This server sends all that is left at once, as MongoDB does up to 16 MiB."""
+    database = Database(java)
+    note = "x" * 500
+    row = {"extra": {"note": note}}
+    database.collection.insert_many([{"_id": f"a{i}", "metadata_id": f"a{i}", "ingested_at": float(i)} | row for i in range(4000)])
+    database.client.close()
+    link = TcpFaultProxy(("127.0.0.1", java.port))
+    link.slow(bytes_per_s=1_000_000)  # 2.4 s for all of it, 0.6 s for a thousand
+    uri = f"mongodb://{link.address}/?socketTimeoutMS=1500"
+    try:
+        listed = run("query", "--limit", "0", "--format", "ndjson", env=database.env | {"MONGO_URI": uri})
+    finally:
+        link.close()
+    assert listed.returncode == 0, listed.stderr
+    assert listed.stdout.count(note) == 4000
+
+
 @pytest.fixture
 def faulty(tmp_path):
     """A server that refuses writes when told to."""

@@ -162,6 +162,8 @@ BsonPtr find_options_bson(const FindOptions& options) {
   if (options.limit > 0) {
     BSON_APPEND_INT64(bson.get(), "limit", static_cast<int64_t>(options.limit));
   }
+  BSON_APPEND_INT32(bson.get(), "batchSize",
+                    options.with_embedding ? kDocumentsAnAnswer : kBareDocumentsAnAnswer);
   if (!options.with_embedding) bson_concat(bson.get(), without_embedding_bson().get());
   return bson;
 }

@@ -35,7 +35,13 @@ BsonPtr older_bson(std::string_view id, uint64_t version);
 // none (it was not written by CA4).
 BsonPtr exactly_bson(std::string_view id, const bson_iter_t* version);
 
-// Options of find: order, limit and what to leave out.
+// How many documents with their embeddings the server sends at once. It would send 16 MiB, which a
+// slow link (2 Mbit/s) does not carry within the socket's timeout.
+inline constexpr int32_t kDocumentsAnAnswer = 128;
+// Without them: some 1.5 MB.
+inline constexpr int32_t kBareDocumentsAnAnswer = 1000;
+
+// Options of find: order, limit, what to leave out, how many at once.
 BsonPtr find_options_bson(const FindOptions& options);
 
 // Options of find: everything but the embedding, in any order.

@@ -52,9 +52,9 @@ TEST(MongoQuery, AnUpsertReplacesOlderVersionsOnly) {
 TEST(MongoQuery, FindOrdersLimitsAndLeavesOutTheEmbedding) {
   EXPECT_EQ(json(find_options_bson({.limit = 3})),
             R"({"sort":{"ingested_at":{"$numberInt":"-1"}},"limit":{"$numberLong":"3"},)"
-            R"("projection":{"embedding":{"$numberInt":"0"}}})");
+            R"("batchSize":{"$numberInt":"1000"},"projection":{"embedding":{"$numberInt":"0"}}})");
   EXPECT_EQ(json(find_options_bson({.limit = 0, .newest_first = false, .with_embedding = true})),
-            R"({"sort":{"ingested_at":{"$numberInt":"1"}}})");
+            R"({"sort":{"ingested_at":{"$numberInt":"1"}},"batchSize":{"$numberInt":"128"}})");
 }
 
 // The stages as Atlas' and DocumentDB's manuals have them; neither can be had for a test.

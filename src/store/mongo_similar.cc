@@ -88,8 +88,6 @@ Status MongoStore::scan(std::span<const float> query, const Filter& filter,
   BSON_APPEND_DOCUMENT_BEGIN(&options, "projection", &fields);
   BSON_APPEND_INT32(&fields, "embedding", 1);
   bson_append_document_end(&options, &fields);
-  // Else 16 MiB an answer, which a slow link does not carry within the socket's timeout.
-  constexpr int32_t kDocumentsAnAnswer = 128;
   BSON_APPEND_INT32(&options, "batchSize", kDocumentsAnAnswer);
   const MongoPtr<mongoc_cursor_t> cursor(mongoc_collection_find_with_opts(
       session->collection.get(), of_dimension(filter, query.size()).get(), &options, nullptr));
