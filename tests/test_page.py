@@ -263,6 +263,26 @@ def test_an_older_answer_does_not_open_over_a_newer_one(page):
         page.browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
 
 
+def test_a_search_is_waited_for_as_long_as_the_server_takes_to_give_it_up(page):
+    # A tenth of each time: the answer comes after 20 s.
+    script = """
+        const timeout = AbortSignal.timeout.bind(AbortSignal);
+        AbortSignal.timeout = (ms) => timeout(ms / 10);
+        const real = window.fetch;
+        window.fetch = async (path, options) => {
+          if (path.startsWith("/api/similar")) await new Promise((resolve) => setTimeout(resolve, 2000));
+          return real(path, options);
+        };
+    """
+    added = page.browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
+    try:
+        page.open("/#similar=chelsea.png")
+        eventually(lambda: "earching" not in page.text("search-note"), "the answer")
+        assert page.texts("#neighbours .id")[:1] == ["chelsea-crop.jpg"], page.text("search-note")
+    finally:
+        page.browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+
+
 def test_an_updated_document_shows_its_new_picture(page, server):
     width = "document.querySelector('tr[data-key=changes] img')?.naturalWidth"
     server.accept(event("changes", source_uri="astronaut.png"))

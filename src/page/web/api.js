@@ -1,8 +1,11 @@
 // Talks to /api: the token, timeouts, and images as object URLs (an <img> could not send the token).
 
 const kTokenKey = "ca4-token";
-// Longer than a search over a large store takes; shorter than a person's patience with a dead link.
+// Longer than a list of a large store takes; shorter than a person's patience with a dead link.
 const kTimeoutMs = 10000;
+// A search reads embeddings for up to 20 s and then says why it gives up. Embedding an image takes a second or two on a small
+// machine. Both after a queue.
+const kSearchTimeoutMs = 60000;
 const kImagesMax = 200;  // object URLs kept, a few hundred kB each
 const kImagesAtOnce = 4;  // leaves connections of the browser's six for the figures
 
@@ -65,9 +68,9 @@ async function request(path, options = {}) {
 
 export const getJson = async (path) => (await request(path)).json();
 
-// Embedding an image takes a second or two on a small machine, after a queue.
-export const postImage = async (path, blob) =>
-  (await request(path, {method: "POST", body: blob, timeout_ms: 60000})).json();
+// The neighbours of a stored document, or of the image that is given.
+export const getNeighbours = async (path, image) =>
+  (await request(path, {...(image && {method: "POST", body: image}), timeout_ms: kSearchTimeoutMs})).json();
 
 const images = new Map();  // id and version -> promise of an object URL or null
 let running = 0;

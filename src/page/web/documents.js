@@ -1,6 +1,6 @@
 // The latest documents, one of them in full, and search by example.
 
-import {getJson, postImage, thumbnail} from "./api.js";
+import {getJson, getNeighbours, thumbnail} from "./api.js";
 import {$, ago, element, number, reconcile} from "./draw.js";
 
 const kNeighbours = 12;
@@ -140,7 +140,7 @@ async function search(title, ask) {
 
 const searchById = (id) => search(id, async () => {
   // One more: the nearest of all is the document itself.
-  const {neighbours} = await getJson(`/api/similar?k=${kNeighbours + 1}&id=${encodeURIComponent(id)}`);
+  const {neighbours} = await getNeighbours(`/api/similar?k=${kNeighbours + 1}&id=${encodeURIComponent(id)}`);
   const isItself = (found) => found.document.metadata_id === id;
   const itself = neighbours.find(isItself);
   return {
@@ -155,7 +155,7 @@ function searchByFile(file) {
   const image = element("img", {src: url, alt: ""});
   image.onload = image.onerror = () => URL.revokeObjectURL(url);
   search(file.name, async () => {
-    const {neighbours} = await postImage(`/api/similar?k=${kNeighbours}`, file);
+    const {neighbours} = await getNeighbours(`/api/similar?k=${kNeighbours}`, file);
     return {neighbours, picture: element("span", {className: "thumb"}, image)};
   });
 }
