@@ -140,12 +140,16 @@ def test_compression_saves_the_brokers_disk_and_everybody_can_read_it(serve, wor
 def test_json_of_another_writer_becomes_a_document(work, tmp_path, kafka, topic, on_kafka):
     work(tmp_path, *on_kafka)
     plain = {"metadata_id": "x-1", "source_uri": None, "embedding": [1, 2.5], "embedding_dim": 2, "gpu_hardware": None}
+    # In milliseconds, as many clocks give the time: it would be newer than whatever comes later.
+    produce(kafka, topic, "x-1", json.dumps(plain | {"ingested_at": 1699999999000}))
     produce(kafka, topic, "x-1", json.dumps(plain | {"extra": {"pipeline": "old"}, "ingested_at": 1700000000.25}))
     document = when_stored(tmp_path, ["x-1"])["x-1"]
     assert document["embedding"] == [1.0, 2.5]
     assert document["ingested_at"] == 1700000000.25
     assert document["version"] == 1700000000250000
     assert document["pipeline"] == "old"
+    letter = eventually(lambda: records(kafka, topic + ".dlq"), "the letter")[0]
+    assert b"ingested_at: must be Unix seconds" in dict(letter.headers)["reason"]
 
 
 def test_what_can_not_be_stored_is_a_letter_in_the_topic_of_dead_letters(work, tmp_path, kafka, topic, on_kafka):

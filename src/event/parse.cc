@@ -354,14 +354,15 @@ bool Parser::Impl::parse_wire(std::string_view value, Event& out, Refusal& why) 
 // `ingested_at` of an event that was accepted before.
 bool Parser::Impl::read_acceptance(Event& out, Refusal& why) const {
   if (ingested_at.empty()) return true;
-  // Years after 290,000 do not fit 64 bits of microseconds.
-  constexpr double kSecondsMax = 9e12;
+  // The year 10000, which no date has four digits for. What is later was given in milliseconds, and
+  // as a version it would be newer than all that ever comes.
+  constexpr double kSecondsMax = 253'402'300'800;
   double seconds = kSecondsMax;
   if (is_json_number(ingested_at)) {
     std::from_chars(ingested_at.data(), ingested_at.data() + ingested_at.size(), seconds);
   }
   if (std::abs(seconds) >= kSecondsMax) {
-    return refuse_content(why, "must be a number of Unix seconds");
+    return refuse_content(why, "must be Unix seconds, of a year before 10000");
   }
   out.ingested_at_us = std::llround(seconds * 1e6);
   return true;

@@ -86,6 +86,8 @@ TEST(ValueReader, SaysWhyAValueIsNoEvent) {
       {R"({"metadata_id":"a","embedding":[1],"ingested_at":"now"})", "ingested_at: must be"},
       {R"({"metadata_id":"a","embedding":[1],"ingested_at":null})", "ingested_at: must be"},
       {R"({"metadata_id":"a","embedding":[1],"ingested_at":1e300})", "ingested_at: must be"},
+      {R"({"metadata_id":"a","embedding":[1],"ingested_at":1785000000123})",
+       "ingested_at: must be"},
       {R"({"metadata_id":"a","embedding":[1e999]})", "embedding[0]"},
       {R"({"metadata_id":"a","embedding":[1]}})", "invalid JSON"},
       {"  {", "invalid JSON"},
