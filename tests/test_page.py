@@ -298,6 +298,8 @@ def test_a_page_whose_server_went_away_says_so(chromium, up):
     page = Page(chromium, server.url).open()
     server.stop()
     eventually(lambda: page.text("status") == "connection lost", "the loss is told")
+    page.js("location.hash = 'document=a'")
+    eventually(lambda: "can't be shown now" in page.text("detail-json"), "the loss is told of a document too")
 
 
 def test_a_token_is_asked_for_and_used(chromium, up, tmp_path):

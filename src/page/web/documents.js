@@ -90,13 +90,21 @@ let openings = 0;  // what the address says by now may be another document, or n
 
 async function showDetail(id) {
   const mine = openings;
-  const {documents, media} = await getJson(`/api/documents?limit=1&id=${encodeURIComponent(id)}`);
+  let doc = null;
+  let hasPicture = false;
+  let told = "There is no such document (any more).";
+  try {
+    const {documents, media} = await getJson(`/api/documents?limit=1&id=${encodeURIComponent(id)}`);
+    doc = documents?.[0] ?? null;
+    hasPicture = media.length > 0;
+  } catch (error) {
+    told = `It can't be shown now: ${error.message}.`;
+  }
   if (mine !== openings) return;
   $("detail-title").textContent = id;
   $("detail-similar").href = hash("similar", id);
-  $("detail-json").textContent =
-    documents?.length ? JSON.stringify(documents[0], null, 2) : "There is no such document (any more).";
-  $("detail-image").replaceChildren(...(documents?.length ? [thumbnail(documents[0], media.length > 0, id)] : []));
+  $("detail-json").textContent = doc ? JSON.stringify(doc, null, 2) : told;
+  $("detail-image").replaceChildren(...(doc ? [thumbnail(doc, hasPicture, id)] : []));
   if (!$("detail").open) $("detail").showModal();
   $("detail-title").focus();
 }
@@ -165,7 +173,7 @@ async function followHash() {
   openings += 1;
   const [, what, id] = /^#(document|similar)=(.+)$/.exec(location.hash) ?? [];
   if (what !== "document" && $("detail").open) $("detail").close();
-  if (what === "document") await showDetail(decodeURIComponent(id)).catch(() => {});
+  if (what === "document") await showDetail(decodeURIComponent(id));
   if (what === "similar") searchById(decodeURIComponent(id));
 }
 
