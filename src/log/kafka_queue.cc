@@ -6,6 +6,8 @@ namespace ca4::log {
 namespace {
 
 constexpr int64_t kUsPerMs = 1'000;
+// The year 10000. Others' nanoseconds would not fit 64 bits of microseconds.
+constexpr int64_t kTimeMsMax = 253'402'300'800'000;
 
 std::string text_of(const void* bytes, size_t size) {
   return bytes == nullptr ? std::string() : std::string(static_cast<const char*>(bytes), size);
@@ -30,8 +32,9 @@ Headers headers_of(const rd_kafka_message_t& message) {
 
 Record to_record(const rd_kafka_message_t& message) {
   const int64_t appended_at_ms = rd_kafka_message_timestamp(&message, nullptr);
+  const bool known = appended_at_ms >= 0 && appended_at_ms <= kTimeMsMax;
   return {{message.partition, message.offset},
-          appended_at_ms < 0 ? 0 : appended_at_ms * kUsPerMs,
+          known ? appended_at_ms * kUsPerMs : 0,
           text_of(message.key, message.key_len),
           text_of(message.payload, message.len),
           headers_of(message)};

@@ -187,14 +187,14 @@ Status MongoUpsert::write(std::vector<Group*>& pending) {
 }
 
 Status MongoUpsert::read_reply(const bson_t& reply, std::vector<Group*>& pending) const {
-  std::string unconfirmed;
+  std::optional<std::string> unconfirmed;  // the server's word, which may be empty
   for_each_element(reply, "writeConcernErrors", [&](const bson_iter_t& element) {
     unconfirmed = event::excerpt(text_of(element, "errmsg"), kReasonBytesMax);
   });
-  if (!unconfirmed.empty()) {
+  if (unconfirmed) {
     return {Code::kUnavailable, fmt::format("MongoDB at {}: written, but not confirmed by a "
                                             "majority: {}",
-                                            options_.hosts, unconfirmed)};
+                                            options_.hosts, *unconfirmed)};
   }
   for (Group* const group : pending) group->result = {Outcome::kUpdated, {}};
   for_each_element(reply, "upserted", [&](const bson_iter_t& element) {
