@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "http/problem.h"
 #include "worker/dead_letters.h"
@@ -110,7 +111,8 @@ Result<std::string> gpus_json(store::DocumentStore& store) {
 
 }  // namespace
 
-Stats::Stats(const PageParts& parts) : parts_(parts), started_us_(parts.clock->now_us()) {}
+Stats::Stats(const PageParts& parts, StatsLimits limits)
+    : parts_(parts), limits_(limits), started_us_(parts.clock->now_us()) {}
 
 // Asks no more of a store that does not answer: each question may wait for it as long as the last.
 Status Stats::measure_store(store::DocumentStore& store, Costly& found) {
@@ -123,10 +125,12 @@ Status Stats::measure_store(store::DocumentStore& store, Costly& found) {
   return gpus.status();
 }
 
-Stats::Costly Stats::measure() const {
+Stats::Costly Stats::measure() {
   Costly found;
   if (parts_.store != nullptr) {
+    asks_store_ = true;
     found.store_ready = ready_json(measure_store(*parts_.store, found));
+    asks_store_ = false;
   }
   if (parts_.dead_letters != nullptr) {
     const Result<Lag> lag = lag_of(*parts_.dead_letters, worker::kReplayGroup);
@@ -139,15 +143,46 @@ Stats::Costly Stats::measure() const {
   return found;
 }
 
-Stats::Costly Stats::costly(int64_t now_us) {
-  std::lock_guard lock(mutex_);
-  // A clock that was set back must not freeze the figures.
-  if (!measured_ || std::abs(now_us - measured_at_us_) >= kKeepUs) {
-    kept_ = measure();
+void Stats::measure_when_wanted(const std::stop_token& stopped) {
+  std::unique_lock lock(mutex_);
+  while (changed_.wait(lock, stopped, [this] { return wanted_; })) {
+    lock.unlock();
+    Costly found = measure();
+    lock.lock();
+    kept_ = std::move(found);
     measured_ = true;
-    measured_at_us_ = now_us;
+    measured_at_us_ = parts_.clock->now_us();
+    wanted_ = false;
+    changed_.notify_all();
   }
-  return kept_;
+}
+
+// A thread of its own measures: of a store that is silent, each question waits for seconds.
+Stats::Costly Stats::costly(int64_t now_us) {
+  std::unique_lock lock(mutex_);
+  // A clock that was set back must not freeze the figures.
+  if (measured_ && std::abs(now_us - measured_at_us_) < kKeepUs) return kept_;
+  if (!measurer_.joinable()) {
+    measurer_ =
+        std::jthread([this](const std::stop_token& stopped) { measure_when_wanted(stopped); });
+  }
+  if (!std::exchange(wanted_, true)) wanted_since_ = std::chrono::steady_clock::now();
+  changed_.notify_all();
+  changed_.wait_for(lock, measured_ ? limits_.patience : limits_.silent,
+                    [this] { return !wanted_; });
+  return wanted_ ? late() : kept_;
+}
+
+// With mutex_ held: what is shown while the measuring takes long.
+Stats::Costly Stats::late() const {
+  using namespace std::chrono;
+  Costly out = kept_;
+  const auto waited = steady_clock::now() - wanted_since_;
+  if (waited < limits_.silent) return out;
+  const int64_t waited_s = duration_cast<seconds>(waited).count();
+  (asks_store_ ? out.store_ready : out.dead_letters_ready) =
+      http::json_string(fmt::format("no answer for {} s", waited_s));
+  return out;
 }
 
 std::string Stats::to_json() {

@@ -132,5 +132,27 @@ TEST_F(PageTest, StoreThatIsAwayIsSaid) {
   EXPECT_EQ(get_json("/api/stats")["store_ready"], "store is away");
 }
 
+TEST_F(PageTest, AStoreThatIsSilentHoldsUpNoFigures) {
+  StuckStore silent;
+  silent.silent = true;
+  use_everything();
+  append(dead_letters_, 3);
+  parts_.store = &silent;
+  Stats stats(parts_,
+              {.patience = std::chrono::milliseconds(5), .silent = std::chrono::milliseconds(20)});
+  for (int times = 0; times < 2; ++times) {
+    const Json late = Json::parse(stats.to_json());
+    EXPECT_THAT(late["store_ready"].get<std::string>(), HasSubstr("no answer for "));
+    EXPECT_EQ(late["queue_depth"], 0);
+    EXPECT_TRUE(late["dead_letters"].is_null());
+  }
+  silent.let_go();
+  Json found;
+  do found = Json::parse(stats.to_json());
+  while (found["dead_letters"].is_null());
+  EXPECT_EQ(found["store_ready"], "store is away");
+  EXPECT_EQ(found["dead_letters"], 3);
+}
+
 }  // namespace
 }  // namespace ca4::page

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstring>
 #include <future>
 #include <memory>
@@ -63,8 +64,12 @@ class StuckStore final : public store::DocumentStore {
     return std::vector<store::Neighbour>{};
   }
   Status remove(std::string_view) override { return {Code::kIo, "read only"}; }
-  Status ping() override { return Status(Code::kUnavailable, "store is away"); }
+  Status ping() override {
+    if (silent) gate_.wait();
+    return {Code::kUnavailable, "store is away"};
+  }
 
+  std::atomic<bool> silent = false;  // also when it is asked whether it is there
   void let_go() { opened_.set_value(); }
 
  private:
