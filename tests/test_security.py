@@ -60,7 +60,7 @@ def test_a_token_is_shown_once_and_kept_as_its_hash(token_file, up):
     [
         (["--name", "colab"], 1, "has a token 'colab' already"),
         (["--name", "two words"], 1, "1 to 64 of"),
-        (["--name", "a", "--scope", "everything"], 1, "'everything' is no scope"),
+        (["--name", "a", "--scope", "everything"], 2, "'everything' is no scope"),
         ([], 2, "--name is required"),
     ],
     ids=lambda value: str(value),
