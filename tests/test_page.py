@@ -302,6 +302,16 @@ def test_a_page_whose_server_went_away_says_so(chromium, up):
     eventually(lambda: "can't be shown now" in page.text("detail-json"), "the loss is told of a document too")
 
 
+def test_a_page_of_somebody_else_in_place_of_the_server_is_a_loss(chromium, up):
+    page = Page(chromium, up().url).open()
+    eventually(lambda: page.text("status") == "live", "the page is live")
+    page.js("window.fetch = async () => new Response('<html>log in</html>')")
+    eventually(lambda: page.text("status") == "connection lost", "the loss is told")
+    page.js("location.hash = 'document=%'")
+    eventually(lambda: page.js("document.getElementById('detail').open"), "the document's place")
+    assert page.errors() == []
+
+
 def test_a_token_is_asked_for_and_used(chromium, up, tmp_path):
     tokens = tmp_path / "tokens"
     writer, reader = (run("token", "new", "--token-file", tokens, "--name", name, "--scope", name).stdout for name in ("write", "read"))

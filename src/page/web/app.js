@@ -145,9 +145,10 @@ function every(interval_ms, work) {
     try {
       if (!document.hidden) await work();
     } catch (error) {
-      // A server that says why it can't is still there; anything else is a lost connection.
+      // A server that says why it can't is still there; anything else is a lost connection, also a page of somebody else's in place of JSON.
+      const lost = error.name === "TimeoutError" || error instanceof TypeError || error instanceof SyntaxError;
       if (error instanceof Problem) showStatus("bad", error.message);
-      else if (error.name === "TimeoutError" || error instanceof TypeError) showStatus("lost", "connection lost");
+      else if (lost) showStatus("lost", "connection lost");
       else throw error;
     } finally {
       running = false;

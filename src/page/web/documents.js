@@ -8,15 +8,18 @@ const kNeighbours = 12;
 const hash = (what, id) => `#${what}=${encodeURIComponent(id)}`;
 const gpuOf = (doc) => doc.gpu?.name ?? doc.gpu?.device ?? "";
 
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // not as URIs are written, or no UTF-8
+  }
+}
+
 // What a person knows a picture by: its file's name, unless that is the id already.
 function fileName(doc) {
   const path = (doc.source_uri ?? "").replace(/[?#].*$/s, "").replace(/\/+$/, "");
-  let name = path.slice(path.lastIndexOf("/") + 1);
-  try {
-    name = decodeURIComponent(name);
-  } catch {
-    // not as URIs are written, or no UTF-8: as it is
-  }
+  const name = decoded(path.slice(path.lastIndexOf("/") + 1));
   return name === "" || name === doc.metadata_id ? null : element("span", {className: "file"}, name);
 }
 
@@ -173,8 +176,8 @@ async function followHash() {
   openings += 1;
   const [, what, id] = /^#(document|similar)=(.+)$/.exec(location.hash) ?? [];
   if (what !== "document" && $("detail").open) $("detail").close();
-  if (what === "document") await showDetail(decodeURIComponent(id));
-  if (what === "similar") searchById(decodeURIComponent(id));
+  if (what === "document") await showDetail(decoded(id));
+  if (what === "similar") searchById(decoded(id));
 }
 
 // Whether images can be searched for is the server's to say.
