@@ -98,7 +98,8 @@ TEST_F(PageTest, OfALargeDocumentAListHasTheHeadAndItsIdGivesAll) {
   EXPECT_EQ(head["embedding_dim"], 2);
   EXPECT_EQ(head["version"], 10);
   EXPECT_LT(head.dump().size(), 4096U);
-  for (const Json& found : get_json("/api/similar?id=large")["neighbours"]) {
+  const Json similar = get_json("/api/similar?id=large");
+  for (const Json& found : similar["neighbours"]) {
     EXPECT_EQ(found["cut"], found["document"]["metadata_id"] == "large");
     EXPECT_LT(found["document"].dump().size(), 4096U);
   }
