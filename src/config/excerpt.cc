@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "config/text.h"
 #include "config/value.h"
 
 namespace ca4::config {
@@ -11,17 +12,6 @@ namespace {
 
 // More than a wide terminal shows; what follows helps nobody.
 constexpr size_t kLineBytesMax = 240;
-
-std::string_view line_of(std::string_view text, size_t number) {
-  for (size_t n = 1; n < number; ++n) {
-    const size_t end = text.find('\n');
-    if (end == std::string_view::npos) return {};
-    text.remove_prefix(end + 1);
-  }
-  std::string_view line = text.substr(0, text.find('\n'));
-  if (line.ends_with('\r')) line.remove_suffix(1);
-  return line;
-}
 
 bool starts_code_point(char c) {
   return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;

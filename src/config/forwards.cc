@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "base/host_port.h"
+#include "config/text.h"
 
 namespace ca4::config {
 namespace {
@@ -13,12 +14,6 @@ namespace {
 constexpr std::string_view kForm = "expected LOCAL:HOST:PORT[=PROBE]";
 constexpr size_t kHostBytesMax = 253;  // RFC 1035
 constexpr size_t kPathBytesMax = 200;
-
-std::string_view trimmed(std::string_view text) {
-  const size_t begin = text.find_first_not_of(" \t");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t") + 1 - begin);
-}
 
 bool read_port(std::string_view text, uint16_t& port) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);

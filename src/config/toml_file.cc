@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "config/text.h"
+
 namespace ca4::config {
 namespace {
 
@@ -50,21 +52,6 @@ std::string message_of(std::string_view description) {
     if (colon != std::string_view::npos) description.remove_prefix(colon + 2);
   }
   return std::string(description);
-}
-
-std::string_view line_of(std::string_view text, size_t number) {
-  for (; number > 1 && !text.empty(); --number) {
-    text.remove_prefix(std::min(text.find('\n'), text.size() - 1) + 1);
-  }
-  return text.substr(0, text.find('\n'));
-}
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlanks = " \t\r";
-  const size_t begin = text.find_first_not_of(kBlanks);
-  return begin == std::string_view::npos
-             ? std::string_view()
-             : text.substr(begin, text.find_last_not_of(kBlanks) + 1 - begin);
 }
 
 // Other kinds of settings files have text without quotes, and other words for true and false.
