@@ -132,31 +132,28 @@ bool BatchLoop::gather(std::vector<log::Record>& batch) {
 }
 
 bool BatchLoop::poll(const log::PollLimits& limits, std::vector<log::Record>& records) {
-  const auto once = [&] {
-    Result<std::vector<log::Record>> polled = consumer_->poll(limits);
-    if (polled) records = std::move(*polled);
-    return polled.status();
-  };
   const auto [min_ms, max_ms] = options_.backoff;
-  const bool done =
-      retry("poll", once, {std::min(min_ms, kPollPauseMsMax), std::min(max_ms, kPollPauseMsMax)});
-  if (done && std::exchange(poll_fails_, false)) metrics_.failing("poll", false);
-  return done;
+  return retry("poll", [&] { return poll_once(limits, records); },
+               {std::min(min_ms, kPollPauseMsMax), std::min(max_ms, kPollPauseMsMax)});
 }
 
 // One that fails holds up the next batch; what is in hand waits for its linger alone.
 bool BatchLoop::poll_on(const log::PollLimits& limits, std::vector<log::Record>& records) {
-  Result<std::vector<log::Record>> polled = consumer_->poll(limits);
-  if (polled) {
-    records = std::move(*polled);
-    if (std::exchange(poll_fails_, false)) metrics_.failing("poll", false);
-    return true;
-  }
+  const Status status = poll_once(limits, records);
+  if (status.is_ok()) return true;
   poll_fails_ = true;
   metrics_.retry("poll");
   metrics_.failing("poll", true);
-  (void)tell("poll", polled.status());
+  (void)tell("poll", status);
   return stop_.wait_ms(std::min(limits.wait_ms_max, kPollPauseMsMax));
+}
+
+Status BatchLoop::poll_once(const log::PollLimits& limits, std::vector<log::Record>& records) {
+  Result<std::vector<log::Record>> polled = consumer_->poll(limits);
+  if (!polled) return polled.status();
+  records = std::move(*polled);
+  if (std::exchange(poll_fails_, false)) metrics_.failing("poll", false);
+  return Status::ok();
 }
 
 void BatchLoop::commit(std::span<const log::Record> batch) {

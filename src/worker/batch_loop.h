@@ -71,6 +71,7 @@ class BatchLoop {
   bool poll(const log::PollLimits& limits, std::vector<log::Record>& records);
   // The same for a batch that has begun, once: a failure is told, and gives none after a pause.
   bool poll_on(const log::PollLimits& limits, std::vector<log::Record>& records);
+  Status poll_once(const log::PollLimits& limits, std::vector<log::Record>& records);
   void commit(std::span<const log::Record> batch);
   void measure_lag();
   void note_oldest(std::span<const log::Record> batch);
