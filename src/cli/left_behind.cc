@@ -72,6 +72,12 @@ std::vector<std::string> topics_in(const std::string& folder) {
   return topics;
 }
 
+// Whether a process writes it now. False, too, of what can be no topic.
+bool is_written(const std::string& folder, const std::string& topic) {
+  const Result<log::LogPaths> paths = log::log_paths(folder, topic);
+  return paths && log::FileLock::is_held(paths->lock);
+}
+
 std::string topic_setting(const std::string& topic) {
   return fmt::format("log.topic = \"{}\" (KAFKA_TOPIC)", topic);
 }
@@ -99,8 +105,7 @@ void tell_outboxes(const config::Settings& settings, std::vector<std::string>& l
     if (waiting == 0) continue;
     lines.push_back(fmt::format(
         "{} acknowledged events wait in the outbox {}, which is not that of these settings: a "
-        "start "
-        "on Kafka with {}{} sends them",
+        "start on Kafka with {}{} sends them",
         waiting, file, topic_setting(topic),
         settings.kafka.outbox_file.empty() ? ""
                                            : " and without kafka.outbox_file (KAFKA_OUTBOX_FILE)"));
@@ -117,20 +122,20 @@ void tell_logs(const config::Settings& settings, std::vector<std::string>& lines
         "kafka.bootstrap nobody reads that log: `ca4 work` without it (KAFKA_BOOTSTRAP) does",
         in_own, log_dir(settings), settings.log.topic));
   }
+  config::Settings other = settings;
   for (const std::string& topic : topics_in(log_dir(settings))) {
     if (topic == settings.log.topic) continue;
-    const std::string stem = log_dir(settings) + "/" + topic;
-    // Its processor, its worker.
-    if (log::FileLock::is_held(stem + ".lock") || log::FileLock::is_held(stem + ".dlq.lock")) {
-      continue;
-    }
+    other.log.topic = topic;
+    const bool has_processor = is_written(log_dir(settings), topic);
+    const bool has_worker = is_written(log_dir(settings), dead_letter_topic(other));
+    if (has_processor || has_worker) continue;
     const auto log = summary_of(settings, topic);
     const int64_t left = log ? unread(*log, readers_of(*log)) : 0;
     if (left == 0) continue;
     lines.push_back(fmt::format(
-        "{} acknowledged events of {}.db are not stored or not archived yet, and nobody reads that "
-        "log: `ca4 work` with {}{} does",
-        left, stem, topic_setting(topic),
+        "{} acknowledged events of {}/{}.db are not stored or not archived yet, and nobody reads "
+        "that log: `ca4 work` with {}{} does",
+        left, log_dir(settings), topic, topic_setting(topic),
         on_kafka ? " and without kafka.bootstrap (KAFKA_BOOTSTRAP)" : ""));
   }
 }
